@@ -1,0 +1,249 @@
+"""In: nothing. Out: the shape of a platform: what a vendor package declares and what a client does.
+
+Read this first. A vendor package exports ``PLATFORM = Platform(…)``; ``registry`` lists them. The
+rest of the program talks to a platform only through what stands here, asks ``can`` before it
+offers something, and never compares a platform's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from enum import StrEnum
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from campaigns.platforms.errors import ErrorCode
+from campaigns.platforms.events import AnyEvent, TaskChanged
+from campaigns.platforms.http import Transport
+
+
+class Can(StrEnum):
+    """What a platform lets us do. A screen offers nothing that is not in ``Platform.can``."""
+
+    SYNCHRONISE = "synchronise"  # robots, lines, voices
+    CREATE_TASK = "create_task"  # create → insert → start, with a count that can be asked for
+    PAUSE_TASK = "pause_task"
+    DELETE_TASK = "delete_task"
+    QUERY_TASKS = "query_tasks"
+    CALL_DIRECTLY = "call_directly"  # hand numbers over without a task, nothing to ask afterwards
+    LIST_FAILED_PUSHES = "list_failed_pushes"
+
+
+# ------------------------------------------------------------------ what a client gives and takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobotInfo:
+    """A call script. ``columns`` is the row template, the first is the phone number."""
+
+    platform_id: str
+    name: str
+    columns: tuple[str, ...]
+    state: str  # reviewing · refused · unpublished · published · unknown
+    platform_state: str
+    kind: str  # ordinary · dynamic · unknown
+    deleted: bool
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineInfo:
+    """An outgoing number. ``hours`` are local times of the account's zone, (begin, end) pairs."""
+
+    number: str
+    concurrency: int | None
+    hours: tuple[tuple[time, time], ...]
+    state: str  # idle · busy · unknown
+    platform_state: str
+    applied_at: datetime | None = None
+    expires_at: datetime | None = None  # None: never, or not said
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceInfo:
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """What ``synchronise`` mirrors. ``callback_urls`` is {kind: address the platform uses}."""
+
+    robots: tuple[RobotInfo, ...]
+    lines: tuple[LineInfo, ...]
+    voices: tuple[VoiceInfo, ...]
+    callback_urls: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOrder:
+    """What a task is created from. ``windows`` are local times of the account's zone."""
+
+    name: str
+    robot_id: str
+    lines: tuple[str, ...]
+    begin_at: datetime
+    end_at: datetime | None = None
+    windows: tuple[tuple[time, time], ...] = ()
+    recall_count: int = 0
+    recall_wait_seconds: int | None = None
+    voice_code: str | None = None
+    turbo: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inserted:
+    """Contacts that the platform took, their ids in the order of the rows sent."""
+
+    platform_contact_ids: tuple[str, ...]
+
+
+class TokenStore(Protocol):
+    """Keeps one account's token for all processes; one fetch at a time, by a row lock."""
+
+    def get(self, fetch: Callable[[], tuple[str, float]], *, stale: str | None = None) -> str:
+        """The token; ``fetch`` gives (token, lifetime in seconds) and is called when there is none,
+        when it is about to end, or when the stored one is ``stale`` (just refused)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a client needs of an account."""
+
+    base_url: str
+    time_zone: ZoneInfo
+    settings: Mapping[str, str]
+    credentials: Mapping[str, str] = field(repr=False)
+    transport: Transport
+    tokens: TokenStore
+
+
+class Client(Protocol):
+    """One account's way to its platform. Every method raises only ``PlatformError``s: ``NotSent``,
+    ``Throttled``, ``Rejected`` or ``Uncertain``. A method that is not in ``Platform.can`` is never
+    called. Methods marked *adds calls* are sent at most once."""
+
+    def test_connection(self) -> None:
+        """Log in with the account's credentials, for real, past any cached token."""
+
+    def fetch_catalog(self) -> Catalog: ...
+
+    def create_task(self, order: TaskOrder) -> str:
+        """Create a task, not yet started; returns the platform's id. *Adds calls.*"""
+
+    def insert_contacts(
+        self, platform_task_id: str, *, columns: Sequence[str], rows: Sequence[Sequence[str]]
+    ) -> Inserted:
+        """Add rows to a task that is not started. *Adds calls.*"""
+
+    def start_task(self, platform_task_id: str) -> None:
+        """Let the platform dial. *Adds calls.*"""
+
+    def pause_task(self, platform_task_id: str) -> None: ...
+
+    def delete_task(self, platform_task_id: str) -> None: ...
+
+    def query_task(self, platform_task_id: str) -> TaskChanged | None:
+        """The task as the platform sees it now, None when it does not know it."""
+
+    def query_tasks(
+        self,
+        *,
+        name: str | None = None,
+        begin_at: datetime | None = None,
+        end_at: datetime | None = None,
+        states: Sequence[str] = (),
+        sort: str | None = None,
+        descending: bool = False,
+    ) -> tuple[TaskChanged, ...]:
+        """All tasks that fit, every page (bounded)."""
+
+    def call_directly(
+        self,
+        *,
+        robot_id: str,
+        line: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        voice_code: str | None = None,
+        speed: int | None = None,
+    ) -> Inserted:
+        """Dial these numbers now. Nothing can be asked about it afterwards. *Adds calls.*"""
+
+    def list_failed_pushes(self, day: datetime | None = None) -> tuple[str, ...]:
+        """Relative paths of the files with the pushes that failed on a day of the last seven."""
+
+
+# ----------------------------------------------------------------------- what a platform declares
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A push as it arrived: ``kind`` from the address ("" where the platform has one address for
+    all), ``headers`` lower-case names, ``body`` the bytes."""
+
+    kind: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the pushes of one account are to be read: its zone and its settings."""
+
+    time_zone: ZoneInfo
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountField:
+    """One setting or credential of an account: ``name``, what it is, an example, a default."""
+
+    name: str
+    label: str
+    help: str = ""
+    default: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the platform allows: rows in one insert, rows in one direct call, recalls of a task,
+    speeds (lowest, highest). 0 or None: not offered."""
+
+    rows_per_insert: int = 0
+    rows_per_direct_call: int = 0
+    recall_count: int = 0
+    speed: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A vendor, declared. ``parse`` is pure: bytes in, events out, or ``Unrecognised``/``Ignored``.
+
+    ``kinds`` are the callback kinds with a sentence each; "" where one address serves all.
+    ``default_base_url`` is the documented one. ``documents`` names the texts behind the package.
+    """
+
+    slug: str
+    name: str
+    default_base_url: str
+    can: frozenset[Can]
+    limits: Limits
+    settings: tuple[AccountField, ...]
+    credentials: tuple[AccountField, ...]
+    kinds: Mapping[str, str]
+    errors: Mapping[str, ErrorCode]
+    parse: Callable[[Push, Reading], tuple[AnyEvent, ...]]
+    connect: Callable[[Connection], Client] | None
+    recording_prefix_setting: str = ""
+    documents: tuple[str, ...] = ()
+    #: names in replies and requests that the record of an exchange never keeps
+    secret_fields: frozenset[str] = frozenset()
+    #: vendor's result code → our word, for the screens and for re-applying a corrected table
+    results: Mapping[str, Any] = field(default_factory=dict)

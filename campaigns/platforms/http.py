@@ -1,0 +1,379 @@
+"""In: a request to a platform. Out: its whole reply, or an error that says whether it was sent.
+
+The only outbound door: nothing else imports ``requests``. What every request gets here: an address
+that was checked and is the one connected to, a fresh connection, no redirect, no automatic retry,
+no proxy from the environment, a deadline for the whole exchange on a monotonic clock, a cap on the
+decoded size, and a redacted record. Whether bytes were written is observed at the socket, not
+guessed from the type of an exception (``quality.md``, "Unknown outcomes").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from campaigns.platforms.errors import Forbidden, NotSent, PlatformError, Throttled, Uncertain
+
+MAX_REPLY_BYTES = 10_000_000
+RECORDED_CHARS = 20_000
+REDACTED = "‹redacted›"
+
+# A Chinese mobile or land line, or anything written in E.164; other digits are ids and times.
+_PHONE = re.compile(
+    r"(?<![\w.])((?:\+?86)?1[3-9]\d(?=\d{8}(?!\d))|0\d{2}(?=\d{7,9}(?!\d))|\+\d{3})\d{3,8}(\d{4})"
+    r"(?![\w.])"
+)
+
+
+_TRANSPORT_ERRORS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    OSError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply. ``body`` is decoded, ``headers`` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeRecord:
+    """One request and what came of it, redacted. ``outcome`` is ``replied`` or the error's name."""
+
+    purpose: str
+    method: str
+    url: str
+    request: str
+    status: int | None
+    response: str
+    outcome: str
+    started_at: datetime
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Probe:
+    """What the connection of one request observes."""
+
+    allow_hosts: frozenset[str]
+    ends: float
+    fence: Callable[[], None] | None
+    written: bool = False
+    expired: bool = False
+    socket: socket.socket | None = None
+
+    def remaining(self) -> float:
+        return max(0.001, self.ends - time.monotonic())
+
+    def expire(self) -> None:
+        """Called by the timer: ends whatever the socket is doing."""
+        self.expired = True
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+
+
+_probe: ContextVar[_Probe] = ContextVar("probe")
+
+
+def check_address(host: str, port: int, *, allow_hosts: Collection[str]) -> list[tuple[Any, ...]]:
+    """Resolve a host and return the addresses that may be connected to.
+
+    Raises ``Forbidden`` when any of them is not public, unless the host (or ``host:port``) is in
+    ``allow_hosts``; ``socket.gaierror`` when the name is not known.
+    """
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if host in allow_hosts or f"{host}:{port}" in allow_hosts:
+        return list(infos)
+    for info in infos:
+        address = ipaddress.ip_address(info[4][0].__str__().split("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        if not (mapped or address).is_global or address.is_multicast:
+            raise Forbidden("The address is loopback, private or reserved.")
+    return list(infos)
+
+
+class _Observed:
+    """Mixed into urllib3's connections: checks the address, tells the probe what was written."""
+
+    def _new_conn(self) -> socket.socket:
+        probe = _probe.get()
+        host, port = self._dns_host, self.port  # type: ignore[attr-defined]
+        try:
+            infos = check_address(host, port, allow_hosts=probe.allow_hosts)
+        except (socket.gaierror, UnicodeError) as error:
+            raise NameResolutionError(host, self, error) from error  # type: ignore[arg-type]
+        failure: OSError | None = None
+        for family, kind, protocol, _, address in infos:
+            if probe.expired:
+                break
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(min(probe.remaining(), 10.0))
+                sock.connect(address)
+            except TimeoutError:
+                sock.close()
+                raise ConnectTimeoutError(self, "connect timed out") from None
+            except OSError as error:
+                sock.close()
+                failure = error
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(probe.remaining())
+            probe.socket = sock
+            return sock
+        raise NewConnectionError(self, "no address could be connected to") from failure  # type: ignore[arg-type]
+
+    def send(self, data: Any) -> None:
+        probe = _probe.get()
+        if getattr(self, "sock", None) is None:
+            self.connect()  # type: ignore[attr-defined]
+        if not probe.written:
+            if probe.expired:
+                raise NotSent("The deadline passed before anything was written.")
+            if probe.fence is not None:
+                probe.fence()
+            probe.written = True
+        super().send(data)  # type: ignore[misc]
+
+
+class _ObservedHTTP(_Observed, HTTPConnection):
+    pass
+
+
+class _ObservedHTTPS(_Observed, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _ObservedHTTP
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _ObservedHTTPS
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+@dataclass(slots=True)
+class Transport:
+    """One account's door to the outside.
+
+    ``timeout`` seconds for a whole exchange; ``allow_hosts`` hosts that may be private;
+    ``secrets`` values and ``secret_fields`` JSON names that no record keeps; ``record`` is given
+    each finished exchange; ``pace`` waits until the account may send again; ``fence`` is called
+    right before the first byte and raises ``NotSent`` when the sender has lost its right to send.
+    """
+
+    allow_hosts: frozenset[str] = frozenset()
+    timeout: float = 20.0
+    secrets: Collection[str] = field(default=(), repr=False)
+    secret_fields: frozenset[str] = frozenset()
+    record: Callable[[ExchangeRecord], None] | None = None
+    pace: Callable[[], None] | None = None
+    fence: Callable[[], None] | None = None
+
+    def post_json(self, url: str, payload: Any, *, purpose: str) -> Reply:
+        """POST a JSON object. See ``_exchange`` for the errors."""
+        body = json.dumps(payload, ensure_ascii=False).encode()
+        headers = {"Content-Type": "application/json;charset=UTF-8"}
+        return self._exchange("POST", url, body=body, headers=headers, purpose=purpose)
+
+    def get(self, url: str, *, purpose: str, max_bytes: int = MAX_REPLY_BYTES) -> Reply:
+        """GET an address, the whole body in memory. See ``_exchange`` for the errors."""
+        return self._exchange("GET", url, body=None, headers={}, purpose=purpose, cap=max_bytes)
+
+    def download(
+        self,
+        url: str,
+        *,
+        purpose: str,
+        max_bytes: int,
+        timeout: float,
+        into: Callable[[bytes], Any],
+    ) -> Reply:
+        """GET an address piece by piece into ``into``; the returned reply has an empty body.
+
+        ``into`` sees pieces only of a reply with status 200. Errors as in ``_exchange``.
+        """
+        return self._exchange(
+            "GET", url, body=None, headers={}, purpose=purpose, cap=max_bytes, into=into,
+            timeout=timeout,
+        )  # fmt: skip
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None,
+        headers: dict[str, str],
+        purpose: str,
+        cap: int = MAX_REPLY_BYTES,
+        into: Callable[[bytes], Any] | None = None,
+        timeout: float | None = None,
+    ) -> Reply:
+        """Send once, read the whole reply.
+
+        Raises ``NotSent`` when no byte was written, ``Throttled`` on a whole reply 429,
+        ``Uncertain`` when bytes were written and the reply is cut, late, too large, 3xx or 5xx.
+        """
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise Forbidden("Only http and https addresses are used.")
+        if self.pace is not None:
+            self.pace()
+        started_at, began = datetime.now(UTC), time.monotonic()
+        status: int | None = None
+        content = b""
+        outcome = "replied"
+        try:
+            with self._observe(timeout or self.timeout) as probe:
+                reply = self._send(method, url, body, headers, probe=probe, cap=cap, into=into)
+            status, content = reply.status, reply.body
+            self._judge(reply)
+            return reply
+        except PlatformError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            if self.record is not None:
+                self.record(
+                    ExchangeRecord(
+                        purpose=purpose,
+                        method=method,
+                        url=self.redact(url),
+                        request=self.redact((body or b"").decode(errors="replace")),
+                        status=status,
+                        response=self.redact(
+                            content[: RECORDED_CHARS * 2].decode(errors="replace")
+                        ),
+                        outcome=outcome,
+                        started_at=started_at,
+                        seconds=time.monotonic() - began,
+                    )
+                )
+
+    @contextlib.contextmanager
+    def _observe(self, timeout: float) -> Iterator[_Probe]:
+        probe = _Probe(self.allow_hosts, time.monotonic() + timeout, self.fence)
+        token = _probe.set(probe)
+        timer = threading.Timer(timeout, probe.expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield probe
+        finally:
+            timer.cancel()
+            _probe.reset(token)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        *,
+        probe: _Probe,
+        cap: int,
+        into: Callable[[bytes], Any] | None,
+    ) -> Reply:
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                session.headers.update({"Accept-Encoding": "identity", "Connection": "close"})
+                adapter = _Adapter(max_retries=0)
+                session.mount("http://", adapter)
+                session.mount("https://", adapter)
+                response = session.request(
+                    method, url, data=body, headers=headers, allow_redirects=False, stream=True,
+                    timeout=(min(10.0, probe.remaining()), probe.remaining()),
+                )  # fmt: skip
+                sink = into if into is not None and response.status_code == 200 else None
+                content = _read_body(response, probe=probe, cap=cap, into=sink)
+        except PlatformError:
+            raise
+        except _TRANSPORT_ERRORS as error:
+            # The text of these errors holds the whole address, token included: only the type stays.
+            what = type(error).__name__
+            if not probe.written:
+                raise NotSent(f"Nothing was sent ({what}).") from None
+            late = "in time" if probe.expired else f"whole ({what})"
+            raise Uncertain(f"The request was sent and no answer came {late}.") from None
+        if probe.expired:
+            raise Uncertain("The request was sent and no answer came in time.")
+        return Reply(
+            response.status_code,
+            {name.lower(): value for name, value in response.headers.items()},
+            content,
+        )
+
+    def _judge(self, reply: Reply) -> None:
+        if reply.status == 429:
+            after = reply.headers.get("retry-after", "")
+            raise Throttled(
+                "The platform answered HTTP 429.",
+                retry_after=min(float(after), 3600.0) if after.isdecimal() else None,
+            )
+        if 300 <= reply.status < 400 or reply.status >= 500 or reply.status < 200:
+            raise Uncertain(f"The platform answered HTTP {reply.status}.")
+
+    def redact(self, text: str) -> str:
+        """Take secrets, tokens and phone numbers out of a text that is going to be kept."""
+        for secret in self.secrets:
+            if len(secret) >= 4:
+                text = text.replace(secret, REDACTED)
+                text = text.replace(json.dumps(secret)[1:-1], REDACTED)
+        for name in self.secret_fields:
+            text = re.sub(rf'("{re.escape(name)}"\s*:\s*)"[^"]*("|$)', rf'\1"{REDACTED}"', text)
+            text = re.sub(rf"([?&]{re.escape(name)}=)[^&\s\"]*", rf"\1{REDACTED}", text)
+        return _PHONE.sub(r"\1****\2", text)[:RECORDED_CHARS]
+
+
+def _read_body(
+    response: requests.Response,
+    *,
+    probe: _Probe,
+    cap: int,
+    into: Callable[[bytes], Any] | None,
+) -> bytes:
+    """The decoded body, at most ``cap`` bytes of it, handed to ``into`` piece by piece if given."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := response.raw.read(65536, decode_content=True):
+        size += len(piece)
+        if size > cap:
+            raise Uncertain(f"The answer is larger than {cap:,} bytes.")
+        if probe.expired:
+            raise Uncertain("The request was sent and no answer came in time.")
+        if into is not None:
+            into(piece)
+        else:
+            pieces.append(piece)
+    return b"".join(pieces)

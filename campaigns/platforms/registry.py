@@ -1,0 +1,17 @@
+"""In: a platform's slug. Out: its declaration. The one list of platforms; nothing registers itself."""
+
+from __future__ import annotations
+
+from campaigns.platforms.contract import Platform
+from campaigns.platforms.yeta import PLATFORM as YETA
+
+PLATFORMS: dict[str, Platform] = {platform.slug: platform for platform in (YETA,)}
+
+
+def get_platform(slug: str) -> Platform:
+    """The platform with this slug. Raises ``KeyError`` with the known ones for an unknown slug."""
+    try:
+        return PLATFORMS[slug]
+    except KeyError:
+        known = ", ".join(sorted(PLATFORMS))
+        raise KeyError(f"There is no platform {slug!r}. Known: {known}.") from None
