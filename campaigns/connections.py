@@ -1,0 +1,150 @@
+"""In: an account. Out: a client that may talk to its platform.
+
+Gives the pure clients of ``campaigns.platforms`` what they need of the database: the account's
+secrets, its token (one fetch at a time over all processes), its pace (one row that all workers
+share) and a place where every exchange is kept, redacted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from campaigns.models import Account, AccountToken, Exchange, Task
+from campaigns.platforms.contract import Client, Connection
+from campaigns.platforms.errors import NotSent
+from campaigns.platforms.http import ExchangeRecord, Transport
+
+#: a token is not used in the last tenth of its life, nor in the last minute
+SAFETY_SHARE, SAFETY_SECONDS = 0.1, 60.0
+#: nobody waits longer than this for a turn; the caller tries again later
+LONGEST_PACE_SECONDS = 30.0
+
+
+class AccountInactive(NotSent):
+    advice = "The account is switched off. Nothing is sent for it."
+
+
+def open_transport(
+    account: Account,
+    *,
+    task: Task | None = None,
+    fence: Callable[[], None] | None = None,
+    timeout: float | None = None,
+) -> Transport:
+    """The account's door to the outside. Every exchange is kept; ``fence`` as in ``Transport``."""
+    return Transport(
+        allow_hosts=frozenset(settings.PLATFORM_ALLOW_HOSTS),
+        timeout=timeout or settings.HTTP_TIMEOUT_SECONDS,
+        secrets=tuple(account.credentials.values()),
+        secret_fields=account.vendor.secret_fields,
+        record=lambda record: keep_exchange(record, account=account, task=task),
+        pace=lambda: wait_for_turn(account),
+        fence=fence,
+    )
+
+
+def open_client(
+    account: Account, *, task: Task | None = None, fence: Callable[[], None] | None = None
+) -> Client:
+    """A client of the account's platform.
+
+    Raises ``AccountInactive`` (a ``NotSent``) when the account is switched off, or its platform
+    takes no calls from us.
+    """
+    account.refresh_from_db(fields=["is_active", "credentials", "base_url", "rate_limit"])
+    connect = account.vendor.connect
+    if not account.is_active:
+        raise AccountInactive("The account is switched off.")
+    if connect is None:
+        raise NotSent("This platform only pushes to us; it takes no calls.")
+    return connect(
+        Connection(
+            base_url=account.base_url.rstrip("/"),
+            time_zone=account.zone,
+            settings={field.name: account.get_setting(field.name) for field in account.vendor.settings},
+            credentials=account.credentials,
+            transport=open_transport(account, task=task, fence=fence),
+            tokens=AccountTokens(account),
+        )
+    )
+
+
+def keep_exchange(record: ExchangeRecord, *, account: Account, task: Task | None) -> None:
+    """Write one exchange down. NUL, which PostgreSQL refuses, is shown as its picture."""
+    Exchange.objects.create(
+        account=account,
+        task=task,
+        purpose=record.purpose,
+        method=record.method,
+        url=record.url.replace("\x00", "␀"),
+        request=record.request.replace("\x00", "␀"),
+        http_code=record.status,
+        response=record.response.replace("\x00", "␀"),
+        outcome=record.outcome,
+        started_at=record.started_at,
+        seconds=record.seconds,
+    )
+
+
+def wait_for_turn(account: Account) -> None:
+    """Wait until the account may send its next request; all workers share the one row.
+
+    Raises ``NotSent`` when the turn would be more than ``LONGEST_PACE_SECONDS`` away.
+    """
+    if not account.rate_limit:
+        return
+    step = timedelta(seconds=1 / account.rate_limit)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE campaigns_account"
+            " SET next_request_at = greatest(coalesce(next_request_at, clock_timestamp()),"
+            " clock_timestamp()) + %s WHERE id = %s"
+            " AND coalesce(next_request_at, clock_timestamp()) < clock_timestamp() + %s"
+            " RETURNING extract(epoch FROM next_request_at - %s - clock_timestamp())",
+            [step, account.pk, timedelta(seconds=LONGEST_PACE_SECONDS), step],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise NotSent("Too many requests wait for this account.")
+    if row[0] > 0:
+        time.sleep(float(row[0]))
+
+
+class AccountTokens:
+    """The account's token in one row, whose lock makes sure that one process at a time fetches."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+
+    def get(self, fetch: Callable[[], tuple[str, float]], *, stale: str | None = None) -> str:
+        token = self._read()
+        if token and token != stale:
+            return token
+        AccountToken.objects.get_or_create(account=self.account)
+        with transaction.atomic():
+            row = AccountToken.objects.select_for_update().get(account=self.account)
+            known = self._usable(row)
+            if known and known != stale:
+                return known  # somebody else fetched it while this process waited for the row
+            value, lifetime = fetch()
+            usable = max(0.0, lifetime - max(SAFETY_SECONDS, lifetime * SAFETY_SHARE))
+            row.value = {"token": value}
+            row.expires_at = timezone.now() + timedelta(seconds=usable or lifetime / 2)
+            row.save()
+        return value
+
+    def _read(self) -> str:
+        row = AccountToken.objects.filter(account=self.account).first()
+        return self._usable(row) if row else ""
+
+    @staticmethod
+    def _usable(row: AccountToken) -> str:
+        if row.expires_at is None or row.expires_at <= timezone.now():
+            return ""
+        return str(row.value.get("token", ""))

@@ -1,0 +1,187 @@
+"""In: rows and the state they should go to. Out: the move, if it is allowed and not too late.
+
+The only writer of any ``status``. Every move is one UPDATE that names the states it may come from
+(compare-and-swap) and returns how many rows moved: nobody's news overwrites newer news. Moves of
+single things leave a ``StatusChange`` with a sentence an operator understands; contacts moved by a
+batch or an import are told by its row, so a million launched contacts write no million rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from campaigns.models import Attempt, Batch, Contact, ContactImport, Recording, StatusChange, Task
+
+#: {model: {state: the states that may follow it}}
+MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
+    Task: {
+        "draft": frozenset({"loading", "running", "deleted"}),
+        "loading": frozenset({"loaded", "paused", "failed", "deleted"}),
+        "loaded": frozenset({"starting", "loading", "paused", "failed", "deleted"}),
+        "starting": frozenset({"running", "loaded", "paused", "failed", "deleted", "finished"}),
+        "running": frozenset({"paused", "finished", "failed", "deleted"}),
+        "paused": frozenset({"loading", "running", "finished", "failed", "deleted"}),
+        "finished": frozenset({"running", "deleted"}),
+        "failed": frozenset({"loading", "deleted"}),
+        "deleted": frozenset(),
+    },
+    Contact: {
+        "ready": frozenset({"excluded", "planned", "withdrawn"}),
+        "excluded": frozenset({"ready"}),
+        "planned": frozenset({"ready", "sending", "excluded", "withdrawn"}),
+        # only an answer leads on from here, or the loss of it; never back to planned
+        "sending": frozenset({"accepted", "rejected", "unknown", "ready"}),
+        "unknown": frozenset({"accepted", "rejected", "ready", "finished", "withdrawn"}),
+        "accepted": frozenset({"finished", "rejected", "withdrawn", "unknown"}),
+        "rejected": frozenset(),
+        "finished": frozenset(),
+        # a push may prove that a withdrawn contact was called all the same
+        "withdrawn": frozenset({"finished"}),
+    },
+    Batch: {
+        "planned": frozenset({"sending", "withdrawn"}),
+        "sending": frozenset({"accepted", "refused", "not_sent", "unknown"}),
+        "unknown": frozenset({"accepted", "refused", "not_sent"}),
+        "accepted": frozenset(),
+        "refused": frozenset(),
+        "not_sent": frozenset(),
+        "withdrawn": frozenset(),
+    },
+    Attempt: {
+        "sending": frozenset({"accepted", "refused", "not_sent", "unknown"}),
+        "unknown": frozenset({"confirmed_accepted", "confirmed_absent", "needs_human"}),
+        "needs_human": frozenset({"human_accepted", "human_resend", "confirmed_accepted"}),
+        "accepted": frozenset(),
+        "refused": frozenset(),
+        "not_sent": frozenset(),
+        "confirmed_accepted": frozenset(),
+        "confirmed_absent": frozenset(),
+        "human_accepted": frozenset(),
+        "human_resend": frozenset(),
+    },
+    ContactImport: {
+        "running": frozenset({"done", "failed"}),
+        "done": frozenset(),
+        "failed": frozenset(),
+    },
+    Recording: {
+        "remote": frozenset({"fetching", "unavailable"}),
+        "fetching": frozenset({"stored", "remote", "unavailable"}),
+        "stored": frozenset(),
+        "unavailable": frozenset({"remote"}),
+    },
+}
+
+
+class IllegalMove(Exception):
+    """Code asked for a move that the tables do not allow. A fault of ours, never of the data."""
+
+
+def add_moves(model: type[models.Model], moves: dict[str, frozenset[str]]) -> None:
+    """Declare the moves of a model of a package above this one (the inbox has its own)."""
+    MOVES[model] = moves
+
+
+def move(
+    row: models.Model,
+    new: str,
+    *,
+    of: Iterable[str],
+    reason: str = "",
+    values: dict[str, Any] | None = None,
+    by: Any = None,
+    **fields: Any,
+) -> bool:
+    """Move one row from one of the states ``of`` to ``new``; False when it is in none of them.
+
+    ``fields`` are set in the same statement. ``reason`` is an English sentence; it is kept on the
+    row when the model has a ``reason`` and in the history, with ``values`` for its places. On
+    success the given instance is brought up to date.
+    """
+    model = type(row)
+    sources = check_moves(model, of, new)
+    if any(field.name == "reason" for field in model._meta.fields):
+        fields.setdefault("reason", reason % values if values else reason)
+    with transaction.atomic():
+        manager = model._default_manager
+        old = (
+            manager.select_for_update(of=("self",))
+            .filter(pk=row.pk, status__in=sources)
+            .order_by()
+            .values_list("status", flat=True)
+            .first()
+        )
+        if old is None:
+            return False
+        manager.filter(pk=row.pk).update(status=new, **fields)
+        StatusChange.objects.create(
+            subject=model._meta.model_name,
+            subject_id=row.pk,
+            old=old,
+            new=new,
+            reason=reason,
+            values=values or {},
+            by=by if getattr(by, "pk", None) else None,
+        )
+    for name, value in {"status": new, **fields}.items():
+        setattr(row, name, value)
+    return True
+
+
+def move_contacts(
+    contacts: models.QuerySet[Contact], new: str, *, of: Iterable[str], **fields: Any
+) -> int:
+    """Move many contacts in one statement, without history rows; returns how many moved."""
+    sources = check_moves(Contact, of, new)
+    return contacts.filter(status__in=sources).order_by().update(status=new, **fields)
+
+
+def move_rows(
+    rows: models.QuerySet[Any], new: str, *, of: Iterable[str], **fields: Any
+) -> int:
+    """As ``move_contacts`` for another model whose moves a row elsewhere already tells."""
+    sources = check_moves(rows.model, of, new)
+    return rows.filter(status__in=sources).order_by().update(status=new, **fields)
+
+
+def check_moves(model: type[models.Model], of: Iterable[str], new: str) -> list[str]:
+    """The states of ``of`` as a list; raises ``IllegalMove`` if the table lacks one of the moves."""
+    sources = [str(state) for state in of]
+    for state in sources:
+        if new not in MOVES[model].get(state, frozenset()):
+            raise IllegalMove(f"{model.__name__}: {state} → {new}")
+    return sources
+
+
+def note_task(task: Task, reason: str, *, needs_attention: bool) -> None:
+    """Say on the task why it is where it is, without moving it; one history row per new reason."""
+    changed = (
+        Task.objects.filter(pk=task.pk)
+        .exclude(reason=reason, needs_attention=needs_attention)
+        .update(reason=reason, needs_attention=needs_attention)
+    )
+    if changed:
+        StatusChange.objects.create(
+            subject="task", subject_id=task.pk, old=task.status, new=task.status, reason=reason
+        )
+    task.reason, task.needs_attention = reason, needs_attention
+
+
+def request_task(task: Task, request: str, *, by: Any = None) -> None:
+    """Write down what an operator asked for; it stands until the platform confirms it."""
+    now = timezone.now() if request else None
+    Task.objects.filter(pk=task.pk).update(request=request, requested_at=now)
+    if request:
+        StatusChange.objects.create(
+            subject="task",
+            subject_id=task.pk,
+            old=task.status,
+            new=task.status,
+            reason=f"Asked to {request}.",
+            by=by if getattr(by, "pk", None) else None,
+        )
+    task.request, task.requested_at = request, now

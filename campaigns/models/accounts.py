@@ -1,0 +1,306 @@
+"""In: what an operator configured and what a platform told of itself. Out: rows that others read.
+
+Account (our login at a platform), its token and callback tokens, the mirrored robots, lines and
+voices, and the redacted record of every exchange.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import time
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from campaigns.models.fields import EncryptedSecrets
+from campaigns.platforms.contract import Can, Platform
+from campaigns.platforms.registry import PLATFORMS, get_platform
+
+
+def list_platforms() -> list[tuple[str, str]]:
+    return [(platform.slug, platform.name) for platform in PLATFORMS.values()]
+
+
+def validate_time_zone(value: str) -> None:
+    if value not in available_timezones():
+        raise ValidationError(_("“%(value)s” is not a time zone."), params={"value": value})
+
+
+def default_settings() -> dict[str, str]:
+    return {}
+
+
+class Account(models.Model):
+    """Our login at one platform."""
+
+    platform = models.CharField(_("platform"), max_length=32, choices=list_platforms)
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    base_url = models.URLField(
+        _("base URL"),
+        max_length=300,
+        help_text=_("The address that the platform's calls begin with."),
+    )
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=64,
+        default="Asia/Shanghai",
+        validators=[validate_time_zone],
+        help_text=_("Times that the platform gives without a zone are read in it."),
+    )
+    settings = models.JSONField(_("settings"), default=default_settings, blank=True)
+    credentials = EncryptedSecrets(_("credentials"), default=dict, blank=True, editable=False)
+    is_active = models.BooleanField(
+        _("active"),
+        default=True,
+        help_text=_("Nothing is sent for an account that is not active; pushes are still taken."),
+    )
+    rate_limit = models.PositiveIntegerField(
+        _("requests per second"),
+        default=20,
+        help_text=_("At most this many requests per second go to the platform, over all workers."),
+    )
+    #: moment from which the next request may leave; moved by every sender, see connections.py
+    next_request_at = models.DateTimeField(null=True, editable=False)
+    is_sandbox = models.BooleanField(_("sandbox"), default=False, editable=False)
+    callback_urls = models.JSONField(
+        _("addresses the platform uses"), default=dict, blank=True, editable=False
+    )
+    connection_checked_at = models.DateTimeField(_("connection tested"), null=True, editable=False)
+    connection_error = models.TextField(_("connection problem"), blank=True, editable=False)
+    synced_at = models.DateTimeField(_("synchronised"), null=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.is_sandbox = is_private_host(self.base_url)
+        super().save(*args, **kwargs)
+
+    @property
+    def vendor(self) -> Platform:
+        return get_platform(self.platform)
+
+    def can(self, ability: Can) -> bool:
+        return ability in self.vendor.can
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    def get_setting(self, name: str) -> str:
+        """A setting of the account, or the platform's default for it."""
+        value = self.settings.get(name)
+        if isinstance(value, str) and value:
+            return value
+        return next((field.default for field in self.vendor.settings if field.name == name), "")
+
+
+def is_private_host(base_url: str) -> bool:
+    """Whether the address is one of the hosts that may be platforms although they are private."""
+    parts = urlsplit(base_url)
+    try:
+        hosts = {parts.hostname or "", f"{parts.hostname}:{parts.port}"}
+    except ValueError:
+        return False
+    return bool(hosts & (set(settings.PLATFORM_ALLOW_HOSTS) | {"localhost", "127.0.0.1", "::1"}))
+
+
+class AccountToken(models.Model):
+    """The platform's token of an account. The row is the lock: one fetch at a time."""
+
+    account = models.OneToOneField(Account, models.CASCADE, related_name="token")
+    value = EncryptedSecrets(default=dict)
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("platform token")
+        verbose_name_plural = _("platform tokens")
+
+
+def hash_token(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+class CallbackToken(models.Model):
+    """The secret part of an account's callback address, kept as a hash. Two live for rotation."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="callback_tokens")
+    hash = models.CharField(max_length=64, unique=True, editable=False)
+    hint = models.CharField(_("ends with"), max_length=8, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("callback token")
+        verbose_name_plural = _("callback tokens")
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"…{self.hint}"
+
+    @classmethod
+    def make(cls, account: Account) -> tuple[CallbackToken, str]:
+        """A new token of 256 bits; its text is returned this once and never again.
+
+        At most two live at a time: the older ones are revoked.
+        """
+        text = secrets.token_urlsafe(32)
+        token = cls.objects.create(account=account, hash=hash_token(text), hint=text[-4:])
+        live = account.callback_tokens.filter(revoked_at=None).order_by("-created_at", "-id")
+        stale = list(live.values_list("id", flat=True)[2:])
+        cls.objects.filter(id__in=stale).update(revoked_at=token.created_at)
+        return token, text
+
+
+class Mirrored(models.Model):
+    """Something that a platform lists. It is never deleted here: ``gone_at`` tells since when the
+    platform lists it no more."""
+
+    account = models.ForeignKey(Account, models.CASCADE, verbose_name=_("account"))
+    seen_at = models.DateTimeField(_("last seen"), null=True, editable=False)
+    gone_at = models.DateTimeField(_("gone since"), null=True, editable=False)
+    raw = models.JSONField(_("as the platform sent it"), default=dict, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class Robot(Mirrored):
+    """A call script."""
+
+    class State(models.TextChoices):
+        REVIEWING = "reviewing", _("in review")
+        REFUSED = "refused", _("refused")
+        UNPUBLISHED = "unpublished", _("not published")
+        PUBLISHED = "published", _("published")
+        UNKNOWN = "unknown", _("unknown")
+
+    class Kind(models.TextChoices):
+        ORDINARY = "ordinary", _("ordinary")
+        DYNAMIC = "dynamic", _("dynamic")
+        UNKNOWN = "unknown", _("unknown")
+
+    platform_id = models.CharField(_("platform id"), max_length=100)
+    name = models.CharField(_("name"), max_length=200)
+    columns = models.JSONField(_("columns"), default=list)
+    state = models.CharField(_("state"), max_length=20, choices=State, default=State.UNKNOWN)
+    platform_state = models.CharField(_("platform's state"), max_length=50, blank=True)
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind, default=Kind.UNKNOWN)
+    deleted = models.BooleanField(_("deleted at the platform"), default=False)
+    platform_created_at = models.DateTimeField(_("created at the platform"), null=True)
+    platform_updated_at = models.DateTimeField(_("changed at the platform"), null=True)
+
+    class Meta:
+        verbose_name = _("robot")
+        verbose_name_plural = _("robots")
+        ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "platform_id"], name="one_robot_per_id")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.platform_id})"
+
+    @property
+    def is_usable(self) -> bool:
+        return self.state == self.State.PUBLISHED and not self.deleted and self.gone_at is None
+
+
+class Line(Mirrored):
+    """An outgoing number."""
+
+    class State(models.TextChoices):
+        IDLE = "idle", _("idle")
+        BUSY = "busy", _("used by a task")
+        UNKNOWN = "unknown", _("unknown")
+
+    number = models.CharField(_("number"), max_length=64)
+    concurrency = models.PositiveIntegerField(_("concurrent calls"), null=True)
+    #: [["09:00:00", "12:00:00"], …] in the account's zone; [] when the platform does not say
+    hours = models.JSONField(_("working hours"), default=list)
+    state = models.CharField(_("state"), max_length=20, choices=State, default=State.UNKNOWN)
+    platform_state = models.CharField(_("platform's state"), max_length=50, blank=True)
+    applied_at = models.DateTimeField(_("applied for"), null=True)
+    expires_at = models.DateTimeField(_("expires"), null=True)
+
+    class Meta:
+        verbose_name = _("line")
+        verbose_name_plural = _("lines")
+        ordering = ["number", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "number"], name="one_line_per_number")
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    @property
+    def windows(self) -> list[tuple[time, time]]:
+        return [(time.fromisoformat(begin), time.fromisoformat(end)) for begin, end in self.hours]
+
+
+class Voice(Mirrored):
+    """A voice that a robot can speak with."""
+
+    code = models.CharField(_("code"), max_length=64)
+    name = models.CharField(_("name"), max_length=100)
+
+    class Meta:
+        verbose_name = _("voice")
+        verbose_name_plural = _("voices")
+        ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "code"], name="one_voice_per_code")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.code})"
+
+
+class Exchange(models.Model):
+    """One request to a platform and its answer, redacted before it came here."""
+
+    account = models.ForeignKey(
+        Account, models.CASCADE, related_name="exchanges", verbose_name=_("account")
+    )
+    task = models.ForeignKey(
+        "campaigns.Task",
+        models.SET_NULL,
+        null=True,
+        related_name="exchanges",
+        verbose_name=_("task"),
+    )
+    purpose = models.CharField(_("purpose"), max_length=50)
+    method = models.CharField(_("method"), max_length=8)
+    url = models.TextField(_("address"))
+    request = models.TextField(_("request"), blank=True)
+    http_code = models.PositiveIntegerField(_("HTTP status"), null=True)
+    response = models.TextField(_("answer"), blank=True)
+    outcome = models.CharField(_("outcome"), max_length=30)
+    started_at = models.DateTimeField(_("sent"))
+    seconds = models.FloatField(_("seconds"))
+
+    class Meta:
+        verbose_name = _("exchange")
+        verbose_name_plural = _("exchanges")
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["account", "-id"], name="exchange_account"),
+            models.Index(fields=["task", "-id"], name="exchange_task"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.http_code or '—'}"

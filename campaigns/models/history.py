@@ -1,0 +1,44 @@
+"""In: one move of one thing from one state to another. Out: a row an operator can read."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+
+class StatusChange(models.Model):
+    """A move of a task, a batch, an attempt, a receipt, a recording or a single contact.
+
+    ``subject`` is the model's name in lower case. ``reason`` is an English sentence, translated
+    when it is shown, with ``values`` for its places.
+    """
+
+    subject = models.CharField(_("what"), max_length=20)
+    subject_id = models.BigIntegerField(_("id"))
+    old = models.CharField(_("from"), max_length=30)
+    new = models.CharField(_("to"), max_length=30)
+    reason = models.TextField(_("reason"), blank=True)
+    values = models.JSONField(default=dict)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, verbose_name=_("by")
+    )
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("status change")
+        verbose_name_plural = _("status changes")
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["subject", "subject_id", "id"], name="history_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.subject_id}: {self.old} → {self.new}"
+
+    @property
+    def sentence(self) -> str:
+        """The reason in the reader's language."""
+        if not self.reason:
+            return ""
+        text = gettext(self.reason)
+        return text % self.values if self.values else text

@@ -1,0 +1,403 @@
+"""In: what a campaign manager wants called. Out: tasks, their contacts, and what was sent of them.
+
+Statuses are written by ``campaigns.lifecycle`` alone.
+"""
+
+from __future__ import annotations
+
+from datetime import time
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from campaigns.models.accounts import Account, Line, Robot, Voice
+
+
+class Task(models.Model):
+    """One campaign at a platform, or one direct call of a few numbers (``kind`` direct)."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        LOADING = "loading", _("loading")
+        LOADED = "loaded", _("loaded")
+        STARTING = "starting", _("starting")
+        RUNNING = "running", _("running")
+        PAUSED = "paused", _("paused")
+        FINISHED = "finished", _("finished")
+        DELETED = "deleted", _("deleted")
+        FAILED = "failed", _("failed")
+
+    class Kind(models.TextChoices):
+        CAMPAIGN = "campaign", _("campaign")
+        DIRECT = "direct", _("direct call")
+
+    class Request(models.TextChoices):
+        """What an operator asked for that the platform has not confirmed yet."""
+
+        NONE = "", _("nothing")
+        PAUSE = "pause", _("pausing…")
+        RESUME = "resume", _("resuming…")
+        DELETE = "delete", _("deleting…")
+
+    account = models.ForeignKey(Account, models.PROTECT, verbose_name=_("account"))
+    name = models.CharField(_("name"), max_length=100)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.CAMPAIGN)
+    robot = models.ForeignKey(Robot, models.PROTECT, verbose_name=_("robot"))
+    lines = models.ManyToManyField(Line, verbose_name=_("lines"))
+    voice = models.ForeignKey(
+        Voice, models.PROTECT, null=True, blank=True, verbose_name=_("voice")
+    )
+    speed = models.IntegerField(_("speed"), null=True, blank=True)
+    recall_count = models.PositiveSmallIntegerField(
+        _("recalls"),
+        default=0,
+        help_text=_("How often the platform calls again somebody who did not answer."),
+    )
+    recall_wait_seconds = models.PositiveIntegerField(
+        _("wait before a recall"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(7 * 86400)],
+        help_text=_("In seconds."),
+    )
+    #: [["09:00:00", "12:00:00"], …] in the account's zone; [] leaves it to the lines
+    windows = models.JSONField(_("calling windows"), default=list, blank=True)
+    begin_at = models.DateTimeField(
+        _("begin"), null=True, blank=True, help_text=_("Empty: as soon as it is launched.")
+    )
+    end_at = models.DateTimeField(_("end"), null=True, blank=True)
+    turbo = models.BooleanField(
+        _("high performance mode"),
+        default=False,
+        help_text=_("Offered by the platform, which does not say what it does."),
+    )
+
+    #: the first task of a family of re-dials, itself when there is none
+    family = models.ForeignKey(
+        "self", models.PROTECT, null=True, editable=False, related_name="rounds"
+    )
+    round = models.PositiveSmallIntegerField(_("round"), default=1, editable=False)
+
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status, default=Status.DRAFT, editable=False
+    )
+    #: why it is where it is: an English sentence, translated when shown
+    reason = models.TextField(_("reason"), blank=True, editable=False)
+    needs_attention = models.BooleanField(_("needs attention"), default=False, editable=False)
+    request = models.CharField(
+        _("request"), max_length=10, choices=Request, default="", blank=True, editable=False
+    )
+    requested_at = models.DateTimeField(null=True, editable=False)
+
+    #: the name the platform knows: ours and a mark, so that it can be found by asking
+    platform_name = models.CharField(_("name at the platform"), max_length=150, editable=False)
+    platform_task_id = models.CharField(
+        _("platform id"), max_length=100, blank=True, editable=False
+    )
+    platform_state = models.CharField(
+        _("state at the platform"), max_length=20, blank=True, editable=False
+    )
+    platform_contacts = models.PositiveIntegerField(
+        _("contacts at the platform"), null=True, editable=False
+    )
+    platform_counts = models.JSONField(_("platform's counters"), default=dict, editable=False)
+    platform_checked_at = models.DateTimeField(_("asked"), null=True, editable=False)
+
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("created by"),
+    )
+    launched_at = models.DateTimeField(_("launched"), null=True, editable=False)
+    launched_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("launched by"),
+    )
+    finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
+    #: nothing is sent for it before this moment, after the platform was busy or away
+    not_before = models.DateTimeField(null=True, editable=False)
+    #: how often in a row the platform was busy or away; the wait doubles with it
+    setbacks = models.PositiveSmallIntegerField(default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("task")
+        verbose_name_plural = _("tasks")
+        ordering = ["-id"]
+        permissions = [
+            ("launch_task", "Can launch, pause, resume and delete tasks at the platform"),
+            ("call_directly", "Can call numbers directly"),
+            ("unmask_phone", "Can see whole phone numbers"),
+            ("export_data", "Can export data"),
+        ]
+        indexes = [
+            models.Index(fields=["status"], name="task_status"),
+            models.Index(fields=["account", "platform_task_id"], name="task_platform_id"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def reason_text(self) -> str:
+        """The reason in the reader's language."""
+        return gettext(self.reason) if self.reason else ""
+
+    @property
+    def hours(self) -> list[tuple[time, time]]:
+        return [(time.fromisoformat(begin), time.fromisoformat(end)) for begin, end in self.windows]
+
+
+class ContactImport(models.Model):
+    """One file of contacts and what came of it."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    task = models.ForeignKey(
+        Task, models.CASCADE, related_name="imports", verbose_name=_("task")
+    )
+    file_name = models.CharField(_("file"), max_length=255)
+    sha256 = models.CharField(max_length=64)
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status, default=Status.RUNNING, editable=False
+    )
+    reason = models.TextField(_("reason"), blank=True, editable=False)
+    mapping = models.JSONField(_("columns"), default=dict)
+    loaded = models.PositiveIntegerField(_("loaded"), default=0)
+    excluded = models.PositiveIntegerField(_("excluded"), default=0)
+    rejected = models.PositiveIntegerField(_("rejected"), default=0)
+    #: [{"line", "column", "reason", "value"}], the first ones; ``rejected`` counts all
+    rejected_rows = models.JSONField(_("rejected rows"), default=list)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, verbose_name=_("by")
+    )
+
+    class Meta:
+        verbose_name = _("contact import")
+        verbose_name_plural = _("contact imports")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+
+class Batch(models.Model):
+    """Contacts that go to the platform in one request, once.
+
+    When nothing was sent, or the platform was busy, its contacts are ready again and go into a new
+    batch: no batch ever leads back from ``sending`` to ``planned``.
+    """
+
+    class Status(models.TextChoices):
+        PLANNED = "planned", _("planned")
+        SENDING = "sending", _("sending")
+        ACCEPTED = "accepted", _("accepted")
+        REFUSED = "refused", _("refused")
+        NOT_SENT = "not_sent", _("not sent")
+        UNKNOWN = "unknown", _("unknown")
+        WITHDRAWN = "withdrawn", _("withdrawn")
+
+    task = models.ForeignKey(
+        Task, models.CASCADE, related_name="batches", verbose_name=_("task")
+    )
+    number = models.PositiveIntegerField(_("number"))
+    size = models.PositiveIntegerField(_("contacts"))
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status, default=Status.PLANNED, editable=False
+    )
+    reason = models.TextField(_("reason"), blank=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("batch")
+        verbose_name_plural = _("batches")
+        ordering = ["task", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["task", "number"], name="one_batch_per_number")
+        ]
+        indexes = [models.Index(fields=["status"], name="batch_status")]
+
+    def __str__(self) -> str:
+        return f"{self.task_id}/{self.number}"
+
+
+class Attempt(models.Model):
+    """One attempt to have the platform do something that leads to calls. Never reused.
+
+    ``sending`` is committed before the socket opens; from there only an answer, or a person, leads on.
+    """
+
+    class Status(models.TextChoices):
+        SENDING = "sending", _("sending")
+        ACCEPTED = "accepted", _("accepted")
+        REFUSED = "refused", _("refused")
+        NOT_SENT = "not_sent", _("not sent")
+        UNKNOWN = "unknown", _("unknown")
+        CONFIRMED_ACCEPTED = "confirmed_accepted", _("confirmed: accepted")
+        CONFIRMED_ABSENT = "confirmed_absent", _("confirmed: never arrived")
+        NEEDS_HUMAN = "needs_human", _("needs a decision")
+        HUMAN_ACCEPTED = "human_accepted", _("decided: accepted")
+        HUMAN_RESEND = "human_resend", _("decided: send again")
+
+    class Command(models.TextChoices):
+        CREATE = "create", _("create task")
+        INSERT = "insert", _("insert contacts")
+        START = "start", _("start task")
+        CALLOUT = "callout", _("call directly")
+
+    task = models.ForeignKey(
+        Task, models.CASCADE, related_name="attempts", verbose_name=_("task")
+    )
+    batch = models.ForeignKey(
+        Batch, models.CASCADE, null=True, related_name="attempts", verbose_name=_("batch")
+    )
+    command = models.CharField(_("command"), max_length=10, choices=Command)
+    status = models.CharField(
+        _("status"), max_length=20, choices=Status, default=Status.SENDING, editable=False
+    )
+    reason = models.TextField(_("reason"), blank=True, editable=False)
+    code = models.CharField(_("platform's code"), max_length=20, blank=True)
+    started_at = models.DateTimeField(_("started"), auto_now_add=True)
+    #: until then the sender may write its first byte
+    lease_until = models.DateTimeField(editable=False)
+    ended_at = models.DateTimeField(_("ended"), null=True, editable=False)
+    #: [{"at", "answer"}]: what was asked afterwards and what came back
+    evidence = models.JSONField(_("evidence"), default=list)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering = ["-id"]
+        constraints = [
+            # At most one request of a kind is under way, or of unknown outcome, for a task ...
+            models.UniqueConstraint(
+                fields=["task", "command"],
+                condition=Q(batch=None, status__in=["sending", "unknown", "needs_human"]),
+                name="one_open_attempt_per_command",
+            ),
+            # ... and for a batch none follows one that was, or may have been, carried out.
+            models.UniqueConstraint(
+                fields=["batch"],
+                condition=Q(
+                    status__in=[
+                        "sending",
+                        "unknown",
+                        "needs_human",
+                        "accepted",
+                        "confirmed_accepted",
+                        "human_accepted",
+                    ]
+                ),
+                name="one_live_attempt_per_batch",
+            ),
+        ]
+        indexes = [models.Index(fields=["status"], name="attempt_status")]
+
+    def __str__(self) -> str:
+        return f"{self.command} {self.id}"
+
+
+class Contact(models.Model):
+    """One row to call."""
+
+    class Status(models.TextChoices):
+        READY = "ready", _("ready")
+        EXCLUDED = "excluded", _("excluded")
+        PLANNED = "planned", _("planned")
+        SENDING = "sending", _("sending")
+        UNKNOWN = "unknown", _("unknown")
+        ACCEPTED = "accepted", _("accepted")
+        REJECTED = "rejected", _("rejected")
+        FINISHED = "finished", _("finished")
+        WITHDRAWN = "withdrawn", _("withdrawn")
+
+    #: somebody may be called for it, or may have been: one at a time per number, family and round
+    UNSETTLED = ("planned", "sending", "unknown", "accepted")
+    FINAL = ("excluded", "rejected", "finished", "withdrawn")
+
+    task = models.ForeignKey(Task, models.CASCADE, related_name="contacts", verbose_name=_("task"))
+    account = models.ForeignKey(Account, models.PROTECT, editable=False, related_name="+")
+    family_id = models.BigIntegerField(editable=False)
+    round = models.PositiveSmallIntegerField(_("round"), default=1, editable=False)
+    source = models.ForeignKey(
+        ContactImport,
+        models.SET_NULL,
+        null=True,
+        related_name="contacts",
+        verbose_name=_("import"),
+    )
+    line_number = models.PositiveIntegerField(_("line of the file"), null=True)
+    phone = models.CharField(_("phone"), max_length=20)
+    phone_raw = models.CharField(_("phone as written"), max_length=100, blank=True)
+    #: {column of the robot: value}, the phone column included
+    values = models.JSONField(_("values"), default=dict)
+
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status, default=Status.READY, editable=False
+    )
+    reason = models.TextField(_("reason"), blank=True, editable=False)
+    batch = models.ForeignKey(
+        Batch, models.SET_NULL, null=True, related_name="contacts", verbose_name=_("batch")
+    )
+    platform_contact_id = models.CharField(_("platform id"), max_length=100, blank=True)
+
+    # what came back, kept by ingest
+    calls_made = models.PositiveSmallIntegerField(_("calls"), default=0, editable=False)
+    answered = models.BooleanField(_("answered"), default=False, editable=False)
+    result = models.CharField(_("result"), max_length=20, blank=True, editable=False)
+    intention = models.CharField(_("intention"), max_length=50, blank=True, editable=False)
+    last_call_at = models.DateTimeField(_("last call"), null=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("contact")
+        verbose_name_plural = _("contacts")
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "phone", "family_id", "round"],
+                condition=Q(status__in=["planned", "sending", "unknown", "accepted"]),
+                name="one_unsettled_contact",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["task", "status", "id"], name="contact_task_status"),
+            models.Index(fields=["task", "phone"], name="contact_task_phone"),
+            models.Index(fields=["phone"], name="contact_phone"),
+            models.Index(
+                fields=["account", "platform_contact_id"],
+                condition=~Q(platform_contact_id=""),
+                name="contact_platform_id",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return mask_phone(self.phone)
+
+    @property
+    def reason_text(self) -> str:
+        return gettext(self.reason) if self.reason else ""
+
+
+def mask_phone(phone: Any) -> str:
+    """``199****0001``: the first three and the last four digits, less of short numbers."""
+    text = str(phone or "")
+    if len(text) >= 10:
+        return f"{text[:-8]}****{text[-4:]}"
+    return f"{text[:2]}***" if len(text) > 2 else text and "***"

@@ -1,0 +1,427 @@
+"""In: the bytes and raw JSON values of a vendor. Out: clean values, or a named problem.
+
+Shared by every vendor's parser and client. Two rules: nothing that comes out of here can be
+refused by PostgreSQL (no NUL, no lone surrogate, integers within their column, times within this
+century), and nothing is guessed: a field that cannot be read is emptied and named, the rest is
+used. Which unit a time has is said by the caller, who knows the field and the vendor.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from campaigns.platforms.errors import Unrecognised
+
+MAX_BODY_BYTES = 20_000_000
+MAX_DEPTH = 50
+MAX_ID_CHARS = 200
+MAX_TEXT_CHARS = 20_000
+MAX_ITEMS = 5_000
+INTEGER_MAX = 2**31 - 1
+BIGINT_MAX = 2**63 - 1
+_EXACT_FLOAT = 2**53
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: A call before or after these is a wrong unit or a wrong clock, never a call.
+_EARLIEST = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
+_LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,25}\Z")
+_FORM_NAME = re.compile(r"[A-Za-z_][\w.\[\]-]{0,99}\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A number of JSON that no column can hold: NaN, 1e400, thousands of digits."""
+
+    text: str
+    why: str
+
+
+# ----------------------------------------------------------------------------- bytes to an object
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A JSON object and what was odd about it. ``problems`` names the keys that were given twice
+    with different values; the last value is the one in ``value``."""
+
+    value: dict[str, Any]
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def read_body(body: bytes, *, form: bool = False) -> Body:
+    """The object a vendor sent: JSON in UTF-8, UTF-16 or GB18030, gzipped or not.
+
+    ``form``: a form-encoded body is read too, as an object of its fields. Raises ``Unrecognised``
+    with ``empty``, ``too_large``, ``too_deep``, ``not_json`` or ``not_object``.
+    """
+    if body[:2] == b"\x1f\x8b":
+        body = _unzip(body)
+    if len(body) > MAX_BODY_BYTES:
+        raise Unrecognised("too_large")
+    if not body.strip(b" \t\r\n\x00\xef\xbb\xbf"):
+        raise Unrecognised("empty")
+    for text in _decodings(body):
+        try:
+            return read_object(text)
+        except Unrecognised as error:
+            if error.reason != "not_json":
+                raise
+    if form and (found := _read_form(body)) is not None:
+        return found
+    raise Unrecognised("not_json")
+
+
+def read_object(text: str) -> Body:
+    """The one JSON object in a text. Raises ``Unrecognised`` as ``read_body`` does."""
+    problems: dict[str, str] = {}
+
+    def keep_last(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in made and made[name] != value:
+                problems[clean_text(name)[:100]] = "given twice; the last one is used"
+            made[name] = value
+        return made
+
+    try:
+        value = json.loads(
+            text.strip(" \t\r\n\ufeff"),
+            strict=False,
+            object_pairs_hook=keep_last,
+            parse_int=_read_int,
+            parse_float=_read_float,
+            parse_constant=lambda word: Odd(word, "is not a number"),
+        )
+    except RecursionError:
+        raise Unrecognised("too_deep") from None
+    except ValueError:
+        raise Unrecognised("not_json") from None
+    if _is_deeper(value, MAX_DEPTH):
+        raise Unrecognised("too_deep")
+    if not isinstance(value, dict):
+        raise Unrecognised("not_object", type(value).__name__)
+    return Body(value, problems)
+
+
+def _unzip(body: bytes) -> bytes:
+    engine = zlib.decompressobj(wbits=31)
+    try:
+        plain = engine.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise Unrecognised("not_json", "broken gzip") from None
+    if len(plain) > MAX_BODY_BYTES:
+        raise Unrecognised("too_large", "gzip")
+    if not engine.eof:
+        raise Unrecognised("not_json", "cut gzip")
+    return plain
+
+
+def _decodings(body: bytes) -> Iterator[str]:
+    """Readings of the bytes, the likeliest first. Headers are not asked: they lie, UTF-8 does not."""
+    guess = json.detect_encoding(body)
+    if not guess.startswith("utf-8"):
+        with_errors = body.decode(guess, "surrogatepass" if len(body) % 2 == 0 else "replace")
+        yield with_errors
+    try:
+        yield body.decode("utf-8-sig")
+        return
+    except UnicodeDecodeError:
+        pass
+    mended = body.decode("utf-8", "surrogatepass" if _only_surrogates(body) else "replace")
+    broken = mended.count("\ufffd")
+    good = sum(character > "\u07ff" for character in mended) - broken
+    if broken * 3 > good:  # mostly broken as UTF-8: another encoding rather than damage
+        try:
+            yield body.decode("gb18030")
+        except UnicodeDecodeError:
+            pass
+    yield mended
+
+
+def _only_surrogates(body: bytes) -> bool:
+    """Whether the one thing wrong with this UTF-8 is that it holds surrogates."""
+    try:
+        body.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _read_form(body: bytes) -> Body | None:
+    """A form-encoded body: one field that is JSON, or an object of its fields."""
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=1000)
+    except ValueError:
+        return None
+    if len(pairs) == 1:
+        for text in pairs[0]:
+            if text.lstrip().startswith("{"):
+                return read_object(text)
+    if not pairs or not all(_FORM_NAME.match(name) for name, _ in pairs):
+        return None
+    fields: dict[str, Any] = {}
+    for name, text in pairs:
+        fields[name] = inner_json(text)
+    return Body(fields)
+
+
+def inner_json(value: Any) -> Any:
+    """JSON inside a string (``"[1,1]"``) as the list or object it means; anything else as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
+        return value
+    try:
+        return read_object(f'{{"inner": {value}}}').value["inner"]
+    except (Unrecognised, KeyError):
+        return value
+
+
+def _read_int(digits: str) -> int | Odd:
+    if len(digits) > 40:  # int() of thousands of digits is slow, then refused
+        return Odd(digits[:40] + "…", "has too many digits")
+    return int(digits)
+
+
+def _read_float(digits: str) -> float | Odd:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        return Odd(digits[:40], "is out of range")
+    return number
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+# ------------------------------------------------------------------------------- values to values
+
+
+def clean_text(value: str) -> str:
+    """The text without NUL, lone surrogates replaced: what a text column takes."""
+    return _SURROGATE.sub("\ufffd", value.replace("\x00", ""))
+
+
+def clean(value: Any) -> Any:
+    """Any JSON value as one that a jsonb column takes, long texts and lists cut."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= BIGINT_MAX else str(value)
+    if isinstance(value, str):
+        return clean_text(value)[:MAX_TEXT_CHARS]
+    if isinstance(value, Mapping):
+        return {
+            clean_text(name)[:MAX_ID_CHARS]: clean(inner)
+            for name, inner in list(value.items())[:MAX_ITEMS]
+        }
+    if isinstance(value, list | tuple):
+        return [clean(inner) for inner in value[:MAX_ITEMS]]
+    if isinstance(value, Odd):
+        return value.text
+    raise TypeError(f"{type(value).__name__} is not a value of JSON")
+
+
+class Problem(Exception):
+    """A value that is there and cannot be used; the message says why, without the value."""
+
+
+def read_id(value: Any) -> str | None:
+    """An id as a string, integers exactly. None for nothing. A float has lost digits already."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise Problem(value.why if isinstance(value, Odd) else f"is {_kind(value)}, not an id")
+    text = clean_text(str(value)).strip()
+    if len(text) > MAX_ID_CHARS:
+        raise Problem(f"is longer than {MAX_ID_CHARS} characters")
+    return text or None
+
+
+def read_text(value: Any, *, limit: int = MAX_TEXT_CHARS) -> str | None:
+    """A text, numbers as they read. None for nothing, "" for an empty text."""
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise Problem(value.why if isinstance(value, Odd) else f"is {_kind(value)}, not text")
+    text = clean_text(value)
+    if len(text) > limit:
+        raise Problem(f"is longer than {limit:,} characters")
+    return text
+
+
+def read_integer(value: Any, *, low: int = 0, high: int = INTEGER_MAX) -> int | None:
+    """A whole number: 12, "12", 12.0; None for nothing or ""."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, bool):
+        raise Problem("is true or false, not a number")
+    if isinstance(value, Odd):
+        raise Problem(value.why)
+    if isinstance(value, float):
+        if not value.is_integer() or abs(value) >= _EXACT_FLOAT:
+            raise Problem("is not a whole number")
+        number = int(value)
+    elif isinstance(value, int):
+        number = value
+    elif isinstance(value, str) and _WHOLE.match(value.strip()):
+        number = int(value)
+    else:
+        raise Problem(f"is {_kind(value)}, not a number")
+    if not low <= number <= high:
+        raise Problem(f"is not between {low} and {high}")
+    return number
+
+
+def read_epoch_ms(value: Any) -> datetime | None:
+    """A time in milliseconds since 1970, aware. None for nothing, "" or 0."""
+    number = read_integer(value, low=-BIGINT_MAX, high=BIGINT_MAX)
+    if not number:
+        return None
+    if not _EARLIEST * 1000 <= number < _LATEST * 1000:
+        raise Problem("is not a time in milliseconds between 2000 and 2100")
+    return _EPOCH + timedelta(milliseconds=number)
+
+
+def read_epoch_seconds(value: Any) -> datetime | None:
+    """A time in seconds since 1970, aware. None for nothing, "" or 0."""
+    number = read_integer(value, low=-BIGINT_MAX, high=BIGINT_MAX)
+    if not number:
+        return None
+    if not _EARLIEST <= number < _LATEST:
+        raise Problem("is not a time in seconds between 2000 and 2100")
+    return _EPOCH + timedelta(seconds=number)
+
+
+def read_flag(value: Any) -> bool | None:
+    """true/false, 1/0, "1"/"0", "true"/"false". None for nothing or ""."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.strip().lower(), value)
+    if isinstance(value, bool):
+        return value
+    try:
+        return bool(read_integer(value, low=0, high=1))
+    except Problem:
+        raise Problem("is neither true nor false") from None
+
+
+def read_relative_path(value: Any) -> str:
+    """A path below a prefix of ours: no scheme, no host, no ``..``, no backslash, nothing odd."""
+    text = read_text(value, limit=1000)
+    if not text:
+        raise Problem("is empty")
+    plain = unquote(text)
+    if not plain.isprintable() or " " in text or "\\" in plain:
+        raise Problem("holds a character that no path has")
+    if plain.startswith("/") or ":" in plain.split("/")[0]:
+        raise Problem("is not a relative path")
+    if any(part in ("..", ".", "") for part in re.split(r"[/?#]", plain)[:-1]) or plain == "..":
+        raise Problem("leaves its folder")
+    if re.split(r"[/?#]", plain)[-1] == "..":
+        raise Problem("leaves its folder")
+    return text
+
+
+def read_address(value: Any) -> str:
+    """The address of a file: a relative path, or an absolute http(s) one without a login in it."""
+    text = (read_text(value, limit=1000) or "").strip()
+    if not re.match(r"(?i)https?://", text):
+        return read_relative_path(text.removeprefix("/") if text[:2] != "//" else text)
+    if not text.isprintable() or " " in text or "\\" in text:
+        raise Problem("holds a character that no address has")
+    try:
+        parts = urlsplit(text)
+        usable = bool(parts.hostname) and parts.username is None and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Problem("is not an address")
+    return text
+
+
+def _kind(value: Any) -> str:
+    words = {bool: "true or false", dict: "an object", list: "a list", str: "a text"}
+    return words.get(type(value), "a number")
+
+
+# ------------------------------------------------------------------------------ fields of an object
+
+
+@dataclass(slots=True)
+class Fields:
+    """The fields of one object. Every unusable one is emptied, and named in ``problems``.
+
+    ``place`` is where the object stands (``dialog[3].``), so that the name says which one.
+    """
+
+    raw: Mapping[str, Any]
+    problems: dict[str, str] = field(default_factory=dict)
+    place: str = ""
+
+    def _read(self, read: Any, name: str, **limits: int) -> Any:
+        try:
+            return read(self.raw.get(name), **limits)
+        except Problem as problem:
+            self.name_problem(name, str(problem))
+            return None
+
+    def name_problem(self, name: str, why: str) -> None:
+        if len(self.problems) < 200:
+            self.problems[self.place + name] = why
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there and says something."""
+        return self.raw.get(name) not in (None, "")
+
+    def id(self, name: str, *, none: Collection[str] = ()) -> str | None:
+        """An id; the words of ``none`` (e.g. "0") mean that there is none."""
+        found: str | None = self._read(read_id, name)
+        return None if found is None or found in none else found
+
+    def text(self, name: str, *, limit: int = MAX_TEXT_CHARS) -> str | None:
+        """A text, None when absent or empty."""
+        return self._read(read_text, name, limit=limit) or None
+
+    def integer(self, name: str, *, low: int = 0, high: int = INTEGER_MAX) -> int | None:
+        found: int | None = self._read(read_integer, name, low=low, high=high)
+        return found
+
+    def epoch_ms(self, name: str) -> datetime | None:
+        found: datetime | None = self._read(read_epoch_ms, name)
+        return found
+
+    def epoch_seconds(self, name: str) -> datetime | None:
+        found: datetime | None = self._read(read_epoch_seconds, name)
+        return found
+
+    def flag(self, name: str) -> bool | None:
+        found: bool | None = self._read(read_flag, name)
+        return found
+
+    def rest(self, used: Collection[str]) -> dict[str, Any]:
+        """All fields that are not in ``used``, cleaned: what has no place of its own."""
+        kept: dict[str, Any] = clean({k: v for k, v in self.raw.items() if k not in used})
+        return kept

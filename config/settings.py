@@ -1,0 +1,335 @@
+"""In: the environment (and ``.env``). Out: every setting of the program, in this one file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+from config import local_postgres, local_secrets
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+# ------------------------------------------------------------------------------- where things are
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+SANDBOX_PORT = env.int("SANDBOX_PORT", default=8900)
+DEMO = env.bool("DEMO", default=True)
+#: how platforms reach us; the callback addresses begin with it
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://{HOST}:{PORT}").rstrip("/")
+
+# ------------------------------------------------------------------------------------- keys, hosts
+SECRET_KEY = env.str("SECRET_KEY", default="") or local_secrets.read_or_make(
+    DATA_DIR / "secrets" / "secret_key"
+)
+#: newest first; the first one encrypts, all of them decrypt
+FIELD_KEYS: list[str] = env.list("FIELD_KEYS", default=[]) or [
+    local_secrets.read_or_make(DATA_DIR / "secrets" / "field_key")
+]
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS: list[str] = env.list(
+    "ALLOWED_HOSTS",
+    default=["localhost", "127.0.0.1", "[::1]"] + ([HOST] if HOST not in ("0.0.0.0", "::") else []),  # noqa: S104
+)
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+HTTPS = env.bool("HTTPS", default=False)
+SECURE_SSL_REDIRECT = HTTPS
+# A platform that is redirected loses its push.
+SECURE_REDIRECT_EXEMPT = [r"^callbacks/", r"^healthz$", r"^readyz$"]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+if env.bool("BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+
+# ------------------------------------------------------------------------------------ applications
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "rest_framework",
+    "procrastinate.contrib.django",
+    "axes",
+    "auditlog",
+    "csp",
+    "campaigns",
+    "callbacks",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "config.middleware.CommonExceptCallbacks",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "auditlog.middleware.AuditlogMiddleware",
+    "config.middleware.RefuseOddRequests",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
+
+# ---------------------------------------------------------------------------------------- database
+#: commands that need no database say so here (manage.py), so that none is started for them
+if os.environ.get("CALLBOARD_DATABASE") == "none":
+    DATABASES: dict[str, Any] = {"default": {"ENGINE": "django.db.backends.dummy"}}
+else:
+    try:
+        _url = local_postgres.database_url(os.environ, DATA_DIR)
+    except local_postgres.LocalPostgresError as error:
+        raise ImproperlyConfigured(str(error)) from None
+    DATABASES = {"default": environ.Env.db_url_config(_url)}
+    DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
+    DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 2
+    DATABASES["default"]["TEST"] = {"NAME": env.str("TEST_DATABASE", default="test_callboard")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
+
+# ------------------------------------------------------------------------------------------- users
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+LOGIN_URL = reverse_lazy("admin:login")
+
+# --------------------------------------------------------------------------------------- languages
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LOCALE_PATHS = [BASE_DIR / "campaigns" / "locale"]
+TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
+USE_I18N = True
+USE_TZ = True
+
+# ------------------------------------------------------------------------------------------- files
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+MEDIA_ROOT = DATA_DIR / "media"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+
+# ------------------------------------------------------------------------------- talking to platforms
+#: hosts (or host:port) that may be platforms although they are loopback or private
+PLATFORM_ALLOW_HOSTS: list[str] = env.list("PLATFORM_ALLOW_HOSTS", default=[])
+#: seconds for one whole exchange with a platform
+HTTP_TIMEOUT_SECONDS = env.float("HTTP_TIMEOUT_SECONDS", default=20.0)
+#: seconds after which an unknown outcome may be settled by asking
+SETTLE_SECONDS = env.float("SETTLE_SECONDS", default=180.0)
+#: seconds a worker owns what it is sending
+LEASE_SECONDS = env.float("LEASE_SECONDS", default=120.0)
+#: seconds between two questions about a running task
+POLL_SECONDS = env.float("POLL_SECONDS", default=15.0)
+#: largest push that is taken, in bytes
+PUSH_MAX_BYTES = 5_000_000
+#: largest contact file, in bytes
+IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=250_000_000)
+#: largest recording, in bytes
+RECORDING_MAX_BYTES = env.int("RECORDING_MAX_BYTES", default=100_000_000)
+
+# --------------------------------------------------------------------------------- headers, logging
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        # Alpine.js, which unfold's screens are made with, evaluates its attributes.
+        "script-src": [SELF, UNSAFE_EVAL],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "media-src": [SELF, "blob:"],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+        "base-uri": [SELF],
+        "object-src": [NONE],
+    }
+}
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "()": "config.middleware.HidingFormatter",
+            "format": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "procrastinate": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
+    },
+}
+
+# ------------------------------------------------------------------------------------------- screens
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Callboard",
+    "SITE_HEADER": "Callboard",
+    "SITE_SYMBOL": "support_agent",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": True,
+    "DASHBOARD_CALLBACK": "campaigns.admin.home.fill_dashboard",
+    "ENVIRONMENT": "campaigns.admin.home.name_environment",
+    "STYLES": [lambda request: static("campaigns/callboard.css")],
+    "SCRIPTS": [lambda request: static("campaigns/callboard.js")],
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": [
+            {
+                "title": _("Campaigns"),
+                "items": [
+                    {"title": _("Home"), "icon": "home", "link": reverse_lazy("admin:index")},
+                    {
+                        "title": _("Tasks"),
+                        "icon": "campaign",
+                        "link": reverse_lazy("admin:campaigns_task_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_task"),
+                    },
+                    {
+                        "title": _("Contacts"),
+                        "icon": "contacts",
+                        "link": reverse_lazy("admin:campaigns_contact_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_contact"),
+                    },
+                    {
+                        "title": _("Direct call"),
+                        "icon": "phone_forwarded",
+                        "link": reverse_lazy("admin:campaigns_task_direct_call"),
+                        "permission": lambda r: r.user.has_perm("campaigns.call_directly"),
+                    },
+                ],
+            },
+            {
+                "title": _("Results"),
+                "separator": True,
+                "items": [
+                    {
+                        "title": _("Calls"),
+                        "icon": "call",
+                        "link": reverse_lazy("admin:campaigns_call_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_call"),
+                    },
+                    {
+                        "title": _("Recordings"),
+                        "icon": "graphic_eq",
+                        "link": reverse_lazy("admin:campaigns_recording_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_recording"),
+                    },
+                    {
+                        "title": _("Inbox"),
+                        "icon": "inbox",
+                        "link": reverse_lazy("admin:callbacks_receipt_changelist"),
+                        "permission": lambda r: r.user.has_perm("callbacks.view_receipt"),
+                    },
+                ],
+            },
+            {
+                "title": _("Platforms"),
+                "separator": True,
+                "items": [
+                    {
+                        "title": _("Accounts"),
+                        "icon": "key",
+                        "link": reverse_lazy("admin:campaigns_account_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_account"),
+                    },
+                    {
+                        "title": _("Robots"),
+                        "icon": "smart_toy",
+                        "link": reverse_lazy("admin:campaigns_robot_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_robot"),
+                    },
+                    {
+                        "title": _("Lines"),
+                        "icon": "dialpad",
+                        "link": reverse_lazy("admin:campaigns_line_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_line"),
+                    },
+                    {
+                        "title": _("Voices"),
+                        "icon": "record_voice_over",
+                        "link": reverse_lazy("admin:campaigns_voice_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_voice"),
+                    },
+                    {
+                        "title": _("Exchanges"),
+                        "icon": "swap_horiz",
+                        "link": reverse_lazy("admin:campaigns_exchange_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_exchange"),
+                    },
+                ],
+            },
+            {
+                "title": _("People"),
+                "separator": True,
+                "items": [
+                    {
+                        "title": _("Users"),
+                        "icon": "person",
+                        "link": reverse_lazy("admin:auth_user_changelist"),
+                        "permission": lambda r: r.user.has_perm("auth.view_user"),
+                    },
+                    {
+                        "title": _("Groups"),
+                        "icon": "group",
+                        "link": reverse_lazy("admin:auth_group_changelist"),
+                        "permission": lambda r: r.user.has_perm("auth.view_group"),
+                    },
+                ],
+            },
+        ],
+    },
+}
