@@ -1,0 +1,292 @@
+"""In: results to push and where to. Out: HTTP POSTs, tried again, and what could not be delivered.
+
+A push is delivered when a reply with the word `success` in its body came within the time-out
+(3 s); otherwise it is tried `tries` times in all (4) and then handed to `on_filed`. Each attempt
+uses a connection of its own, from a small pool of threads. Times here are real time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import http.client
+import io
+import itertools
+import json
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from campaigns.platforms.sandbox_faults import Faults
+from campaigns.platforms.sandbox_ledger import Entry, Ledger, real_time
+
+log = logging.getLogger(__name__)
+
+REPLY_LIMIT = 65_536
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads a socket until a deadline, however slowly the bytes drip."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
+class _TimedSocket:
+    """The part of a socket that http.client reads a reply from."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._reader = _TimedReader(connection, deadline)
+
+    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
+        return io.BufferedReader(self._reader)
+
+
+def post(
+    url: str,
+    *,
+    body: bytes,
+    timeout: float,
+    content_type: str = "application/json;charset=UTF-8",
+) -> tuple[int, bytes]:
+    """POST once and return status and the first 64 KB of the reply.
+
+    `timeout` bounds the whole exchange. Raises OSError or http.client.HTTPException.
+    """
+    deadline = time.monotonic() + timeout
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    if parts.hostname is None:
+        raise OSError("The address has no host.")
+    connection = kind(parts.hostname, parts.port, timeout=timeout)
+    try:
+        path = parts.path or "/"
+        headers = {"Content-Type": content_type, "Connection": "close", "User-Agent": "sandbox"}
+        connection.request(
+            "POST", f"{path}?{parts.query}" if parts.query else path, body=body, headers=headers
+        )
+        reply = http.client.HTTPResponse(
+            _TimedSocket(connection.sock, deadline),  # type: ignore[arg-type]
+            method="POST",
+        )
+        reply.begin()
+        return reply.status, reply.read(REPLY_LIMIT)
+    except ssl.SSLError as error:
+        raise OSError("TLS refused.") from error
+    finally:
+        connection.close()
+
+
+@dataclass(slots=True)
+class Push:
+    id: str
+    side: str
+    app_key: str
+    module: str
+    data: dict[str, Any]
+    created_ms: int
+    tries: int = 0
+    entry: Entry = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a store needs to send it again after a restart."""
+        return {
+            "id": self.id,
+            "side": self.side,
+            "app_key": self.app_key,
+            "module": self.module,
+            "data": self.data,
+            "created_ms": self.created_ms,
+        }
+
+    @property
+    def body(self) -> bytes:
+        return json.dumps(self.data, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+class PushPool:
+    """Delivers pushes; `find_url` says where to, `on_settled` hears how each one ended."""
+
+    def __init__(
+        self,
+        *,
+        faults: Faults,
+        ledger: Ledger,
+        find_url: Callable[[Push], str | None],
+        on_settled: Callable[[Push, bool], None],
+        threads: int = 12,
+        timeout: float = 3.0,
+        retry_wait: float = 1.0,
+        tries: int = 4,
+    ) -> None:
+        self.timeout = timeout
+        self.retry_wait = retry_wait
+        self._faults = faults
+        self._ledger = ledger
+        self._find_url = find_url
+        self._on_settled = on_settled
+        self._tries = tries
+        self._condition = threading.Condition()
+        self._heap: list[tuple[float, int, Push, bool]] = []
+        self._numbers = itertools.count()
+        self._acknowledgements = itertools.count(1)
+        self._in_flight = 0
+        self._stopping = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"sandbox-push-{n}", daemon=True)
+            for n in range(threads)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def send(self, push: Push) -> None:
+        """Queue a push for delivery, as the active push faults have it."""
+        push.entry = self._ledger.note_push(
+            {
+                "id": push.id,
+                "app_key": push.app_key,
+                "module": push.module,
+                "call_uuid": push.data.get("call_uuid"),
+                "task_data_id": push.data.get("task_data_id"),
+                "at": real_time(),
+                "state": "waiting",
+                "faults": [],
+                "attempts": [],
+                "acknowledged_n": None,
+                "payload": push.data,
+            }
+        )
+        name = f"push.{push.module}"
+        wait, copies, lost = 0.0, 1, False
+        for kind in ("vanish", "drop", "delay", "shuffle", "duplicate"):
+            rule = self._faults.pick(name, kinds=(kind,))
+            if rule is None:
+                continue
+            push.entry["faults"].append(kind)
+            if kind == "vanish":
+                push.entry["state"] = "vanished"
+                self._ledger.count_push("vanished")
+                self._on_settled(push, True)
+                return
+            if kind == "drop":
+                lost = True
+            elif kind == "delay":
+                wait += rule.number("seconds", 5)
+            elif kind == "shuffle":
+                wait += rule.number("seconds", 2) * self._faults.chance()
+            else:
+                copies = max(1, int(rule.number("times", 2)))
+        self._queue(push, wait=wait, lost=lost)
+        for _ in range(copies - 1):
+            # Copies are only noise: the first one decides what happens to the push.
+            copy = Push(push.id, push.side, push.app_key, push.module, push.data, push.created_ms)
+            copy.tries = self._tries
+            copy.entry = push.entry
+            self._queue(copy, wait=wait * self._faults.chance() if wait else 0.0, lost=False)
+
+    def busy(self) -> int:
+        with self._condition:
+            return len(self._heap) + self._in_flight
+
+    def clear(self) -> None:
+        with self._condition:
+            self._heap.clear()
+
+    def close(self) -> None:
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=self.timeout + 1)
+
+    def _queue(self, push: Push, *, wait: float, lost: bool) -> None:
+        with self._condition:
+            due = time.monotonic() + wait
+            heapq.heappush(self._heap, (due, next(self._numbers), push, lost))
+            self._condition.notify()
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                self._attempt(*job)
+            except Exception:
+                log.exception("The sandbox could not handle a push.")
+            finally:
+                with self._condition:
+                    self._in_flight -= 1
+
+    def _next(self) -> tuple[Push, bool] | None:
+        with self._condition:
+            while not self._stopping:
+                if not self._heap:
+                    self._condition.wait()
+                    continue
+                left = self._heap[0][0] - time.monotonic()
+                if left <= 0:
+                    _, _, push, lost = heapq.heappop(self._heap)
+                    self._in_flight += 1
+                    return push, lost
+                self._condition.wait(left)
+            return None
+
+    def _attempt(self, push: Push, lost: bool) -> None:
+        name = f"push.{push.module}"
+        copy = push.tries >= self._tries
+        push.tries += 1
+        note: Entry = {"at": real_time(), "status": None, "ok": False, "copy": copy}
+        push.entry["attempts"].append(note)
+        if lost or self._faults.pick(name, kinds=("lose_attempt",)) is not None:
+            note["problem"] = "lost"
+        else:
+            self._post(push, note)
+        if copy:
+            return
+        if note["ok"] and self._faults.pick(name, kinds=("forget_ack",)) is None:
+            push.entry["state"] = "acknowledged"
+            push.entry["acknowledged_n"] = next(self._acknowledgements)
+            self._settle(push, True)
+        elif push.tries < self._tries:
+            # A push that a rule dropped need not keep its receiver waiting for the file.
+            self._queue(push, wait=0.0 if lost else self.retry_wait, lost=lost)
+        else:
+            push.entry["state"] = "filed"
+            self._settle(push, False)
+
+    def _post(self, push: Push, note: Entry) -> None:
+        url = self._find_url(push)
+        if url is None:
+            note["problem"] = "no address"
+            return
+        self._ledger.count_push("sent")
+        began = time.monotonic()
+        try:
+            status, answer = post(url, body=push.body, timeout=self.timeout)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            note["problem"] = type(error).__name__
+        else:
+            note["status"] = status
+            note["ok"] = b"success" in answer
+        note["ms"] = round((time.monotonic() - began) * 1000, 1)
+
+    def _settle(self, push: Push, acknowledged: bool) -> None:
+        self._ledger.count_push("acknowledged" if acknowledged else "filed")
+        self._on_settled(push, acknowledged)
