@@ -120,6 +120,7 @@ class RecordingReady(Event):
     address: str
     size: int | None = None
     seconds: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +151,7 @@ class DialogReady(Event):
     intention_min: str | None = None
     began_at: datetime | None = None
     ended_at: datetime | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

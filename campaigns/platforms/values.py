@@ -1,6 +1,6 @@
-"""In: the bytes and raw JSON values of a vendor. Out: clean values, or a named problem.
+"""In: raw JSON values of a vendor. Out: clean values, or a named problem.
 
-Shared by every vendor's parser and client. Two rules: nothing that comes out of here can be
+Shared by every vendor's parser and client; ``bodies`` makes the values of bytes. Two rules: nothing that comes out of here can be
 refused by PostgreSQL (no NUL, no lone surrogate, integers within their column, times within this
 century), and nothing is guessed: a field that cannot be read is emptied and named, the rest is
 used. Which unit a time has is said by the caller, who knows the field and the vendor.
@@ -8,20 +8,15 @@ used. Which unit a time has is said by the caller, who knows the field and the v
 
 from __future__ import annotations
 
-import json
 import re
-import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from campaigns.platforms.errors import Unrecognised
-
-MAX_BODY_BYTES = 20_000_000
-MAX_DEPTH = 50
-MAX_ID_CHARS = 200
+MAX_ID_CHARS = 100
+MAX_NAME_CHARS = 200
 MAX_TEXT_CHARS = 20_000
 MAX_ITEMS = 5_000
 INTEGER_MAX = 2**31 - 1
@@ -35,7 +30,6 @@ _LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,25}\Z")
-_FORM_NAME = re.compile(r"[A-Za-z_][\w.\[\]-]{0,99}\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,173 +38,6 @@ class Odd:
 
     text: str
     why: str
-
-
-# ----------------------------------------------------------------------------- bytes to an object
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A JSON object and what was odd about it. ``problems`` names the keys that were given twice
-    with different values; the last value is the one in ``value``."""
-
-    value: dict[str, Any]
-    problems: dict[str, str] = field(default_factory=dict)
-
-
-def read_body(body: bytes, *, form: bool = False) -> Body:
-    """The object a vendor sent: JSON in UTF-8, UTF-16 or GB18030, gzipped or not.
-
-    ``form``: a form-encoded body is read too, as an object of its fields. Raises ``Unrecognised``
-    with ``empty``, ``too_large``, ``too_deep``, ``not_json`` or ``not_object``.
-    """
-    if body[:2] == b"\x1f\x8b":
-        body = _unzip(body)
-    if len(body) > MAX_BODY_BYTES:
-        raise Unrecognised("too_large")
-    if not body.strip(b" \t\r\n\x00\xef\xbb\xbf"):
-        raise Unrecognised("empty")
-    for text in _decodings(body):
-        try:
-            return read_object(text)
-        except Unrecognised as error:
-            if error.reason != "not_json":
-                raise
-    if form and (found := _read_form(body)) is not None:
-        return found
-    raise Unrecognised("not_json")
-
-
-def read_object(text: str) -> Body:
-    """The one JSON object in a text. Raises ``Unrecognised`` as ``read_body`` does."""
-    problems: dict[str, str] = {}
-
-    def keep_last(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for name, value in pairs:
-            if name in made and made[name] != value:
-                problems[clean_text(name)[:100]] = "given twice; the last one is used"
-            made[name] = value
-        return made
-
-    try:
-        value = json.loads(
-            text.strip(" \t\r\n\ufeff"),
-            strict=False,
-            object_pairs_hook=keep_last,
-            parse_int=_read_int,
-            parse_float=_read_float,
-            parse_constant=lambda word: Odd(word, "is not a number"),
-        )
-    except RecursionError:
-        raise Unrecognised("too_deep") from None
-    except ValueError:
-        raise Unrecognised("not_json") from None
-    if _is_deeper(value, MAX_DEPTH):
-        raise Unrecognised("too_deep")
-    if not isinstance(value, dict):
-        raise Unrecognised("not_object", type(value).__name__)
-    return Body(value, problems)
-
-
-def _unzip(body: bytes) -> bytes:
-    engine = zlib.decompressobj(wbits=31)
-    try:
-        plain = engine.decompress(body, MAX_BODY_BYTES + 1)
-    except zlib.error:
-        raise Unrecognised("not_json", "broken gzip") from None
-    if len(plain) > MAX_BODY_BYTES:
-        raise Unrecognised("too_large", "gzip")
-    if not engine.eof:
-        raise Unrecognised("not_json", "cut gzip")
-    return plain
-
-
-def _decodings(body: bytes) -> Iterator[str]:
-    """Readings of the bytes, the likeliest first. Headers are not asked: they lie, UTF-8 does not."""
-    guess = json.detect_encoding(body)
-    if not guess.startswith("utf-8"):
-        with_errors = body.decode(guess, "surrogatepass" if len(body) % 2 == 0 else "replace")
-        yield with_errors
-    try:
-        yield body.decode("utf-8-sig")
-        return
-    except UnicodeDecodeError:
-        pass
-    mended = body.decode("utf-8", "surrogatepass" if _only_surrogates(body) else "replace")
-    broken = mended.count("\ufffd")
-    good = sum(character > "\u07ff" for character in mended) - broken
-    if broken * 3 > good:  # mostly broken as UTF-8: another encoding rather than damage
-        try:
-            yield body.decode("gb18030")
-        except UnicodeDecodeError:
-            pass
-    yield mended
-
-
-def _only_surrogates(body: bytes) -> bool:
-    """Whether the one thing wrong with this UTF-8 is that it holds surrogates."""
-    try:
-        body.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _read_form(body: bytes) -> Body | None:
-    """A form-encoded body: one field that is JSON, or an object of its fields."""
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=1000)
-    except ValueError:
-        return None
-    if len(pairs) == 1:
-        for text in pairs[0]:
-            if text.lstrip().startswith("{"):
-                return read_object(text)
-    if not pairs or not all(_FORM_NAME.match(name) for name, _ in pairs):
-        return None
-    fields: dict[str, Any] = {}
-    for name, text in pairs:
-        fields[name] = inner_json(text)
-    return Body(fields)
-
-
-def inner_json(value: Any) -> Any:
-    """JSON inside a string (``"[1,1]"``) as the list or object it means; anything else as it is."""
-    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
-        return value
-    try:
-        return read_object(f'{{"inner": {value}}}').value["inner"]
-    except (Unrecognised, KeyError):
-        return value
-
-
-def _read_int(digits: str) -> int | Odd:
-    if len(digits) > 40:  # int() of thousands of digits is slow, then refused
-        return Odd(digits[:40] + "…", "has too many digits")
-    return int(digits)
-
-
-def _read_float(digits: str) -> float | Odd:
-    number = float(digits)
-    if number in (float("inf"), float("-inf")):
-        return Odd(digits[:40], "is out of range")
-    return number
-
-
-def _is_deeper(value: Any, limit: int) -> bool:
-    level = [value]
-    for _ in range(limit):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, (dict, list))
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-        if not level:
-            return False
-    return True
 
 
 # ------------------------------------------------------------------------------- values to values
@@ -231,7 +58,7 @@ def clean(value: Any) -> Any:
         return clean_text(value)[:MAX_TEXT_CHARS]
     if isinstance(value, Mapping):
         return {
-            clean_text(name)[:MAX_ID_CHARS]: clean(inner)
+            clean_text(name)[:MAX_NAME_CHARS]: clean(inner)
             for name, inner in list(value.items())[:MAX_ITEMS]
         }
     if isinstance(value, list | tuple):
@@ -245,15 +72,15 @@ class Problem(Exception):
     """A value that is there and cannot be used; the message says why, without the value."""
 
 
-def read_id(value: Any) -> str | None:
+def read_id(value: Any, *, limit: int = MAX_ID_CHARS) -> str | None:
     """An id as a string, integers exactly. None for nothing. A float has lost digits already."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise Problem(value.why if isinstance(value, Odd) else f"is {_kind(value)}, not an id")
     text = clean_text(str(value)).strip()
-    if len(text) > MAX_ID_CHARS:
-        raise Problem(f"is longer than {MAX_ID_CHARS} characters")
+    if len(text) > limit:
+        raise Problem(f"is longer than {limit} characters")
     return text or None
 
 
@@ -396,9 +223,9 @@ class Fields:
         """Whether the field is there and says something."""
         return self.raw.get(name) not in (None, "")
 
-    def id(self, name: str, *, none: Collection[str] = ()) -> str | None:
+    def id(self, name: str, *, none: Collection[str] = (), limit: int = MAX_ID_CHARS) -> str | None:
         """An id; the words of ``none`` (e.g. "0") mean that there is none."""
-        found: str | None = self._read(read_id, name)
+        found: str | None = self._read(read_id, name, limit=limit)
         return None if found is None or found in none else found
 
     def text(self, name: str, *, limit: int = MAX_TEXT_CHARS) -> str | None:

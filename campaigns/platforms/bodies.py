@@ -1,0 +1,189 @@
+"""In: the bytes of a push or a reply. Out: the JSON object in them, or ``Unrecognised`` and why.
+
+Vendors send UTF-8, and sometimes GB18030, UTF-16, gzip or a form; numbers that are none; keys
+twice. What can be read is read, with bounds on size and depth, and what is odd in it is marked
+(``values.Odd``) so that one field is lost and not the push.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from campaigns.platforms.errors import Unrecognised
+from campaigns.platforms.values import Odd, clean_text
+
+MAX_BODY_BYTES = 20_000_000
+MAX_DEPTH = 50
+
+_FORM_NAME = re.compile(r"[A-Za-z_][\w.\[\]-]{0,99}\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A JSON object and what was odd about it. ``problems`` names the keys that were given twice
+    with different values; the last value is the one in ``value``."""
+
+    value: dict[str, Any]
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def read_body(body: bytes, *, form: bool = False) -> Body:
+    """The object a vendor sent: JSON in UTF-8, UTF-16 or GB18030, gzipped or not.
+
+    ``form``: a form-encoded body is read too, as an object of its fields. Raises ``Unrecognised``
+    with ``empty``, ``too_large``, ``too_deep``, ``not_json`` or ``not_object``.
+    """
+    if body[:2] == b"\x1f\x8b":
+        body = _unzip(body)
+    if len(body) > MAX_BODY_BYTES:
+        raise Unrecognised("too_large")
+    if not body.strip(b" \t\r\n\x00\xef\xbb\xbf"):
+        raise Unrecognised("empty")
+    for text in _decodings(body):
+        try:
+            return read_object(text)
+        except Unrecognised as error:
+            if error.reason != "not_json":
+                raise
+    if form and (found := _read_form(body)) is not None:
+        return found
+    raise Unrecognised("not_json")
+
+
+def read_object(text: str) -> Body:
+    """The one JSON object in a text. Raises ``Unrecognised`` as ``read_body`` does."""
+    problems: dict[str, str] = {}
+
+    def keep_last(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in made and made[name] != value:
+                problems[clean_text(name)[:100]] = "given twice; the last one is used"
+            made[name] = value
+        return made
+
+    try:
+        value = json.loads(
+            text.strip(" \t\r\n\ufeff"),
+            strict=False,
+            object_pairs_hook=keep_last,
+            parse_int=_read_int,
+            parse_float=_read_float,
+            parse_constant=lambda word: Odd(word, "is not a number"),
+        )
+    except RecursionError:
+        raise Unrecognised("too_deep") from None
+    except ValueError:
+        raise Unrecognised("not_json") from None
+    if _is_deeper(value, MAX_DEPTH):
+        raise Unrecognised("too_deep")
+    if not isinstance(value, dict):
+        raise Unrecognised("not_object", type(value).__name__)
+    return Body(value, problems)
+
+
+def _unzip(body: bytes) -> bytes:
+    engine = zlib.decompressobj(wbits=31)
+    try:
+        plain = engine.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise Unrecognised("not_json", "broken gzip") from None
+    if len(plain) > MAX_BODY_BYTES:
+        raise Unrecognised("too_large", "gzip")
+    if not engine.eof:
+        raise Unrecognised("not_json", "cut gzip")
+    return plain
+
+
+def _decodings(body: bytes) -> Iterator[str]:
+    """Readings of the bytes, the likeliest first. Headers are not asked, UTF-8 lies less often."""
+    guess = json.detect_encoding(body)
+    if not guess.startswith("utf-8"):
+        try:
+            yield body.decode(guess, "surrogatepass")
+        except UnicodeDecodeError:
+            yield body.decode(guess, "replace")
+    try:
+        yield body.decode("utf-8-sig")
+        return
+    except UnicodeDecodeError:
+        pass
+    mended = body.decode("utf-8", "surrogatepass" if _only_surrogates(body) else "replace")
+    broken = mended.count("\ufffd")
+    good = sum(character > "\u07ff" for character in mended) - broken
+    if broken * 3 > good:  # mostly broken as UTF-8: another encoding rather than damage
+        with contextlib.suppress(UnicodeDecodeError):
+            yield body.decode("gb18030")
+    yield mended
+
+
+def _only_surrogates(body: bytes) -> bool:
+    """Whether the one thing wrong with this UTF-8 is that it holds surrogates."""
+    try:
+        body.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _read_form(body: bytes) -> Body | None:
+    """A form-encoded body: one field that is JSON, or an object of its fields."""
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=1000)
+    except ValueError:
+        return None
+    if len(pairs) == 1:
+        for text in pairs[0]:
+            if text.lstrip().startswith("{"):
+                return read_object(text)
+    if not pairs or not all(_FORM_NAME.match(name) for name, _ in pairs):
+        return None
+    fields: dict[str, Any] = {}
+    for name, text in pairs:
+        fields[name] = inner_json(text)
+    return Body(fields)
+
+
+def inner_json(value: Any) -> Any:
+    """JSON inside a string (``"[1,1]"``) as the list or object it means; anything else as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
+        return value
+    try:
+        return read_object(f'{{"inner": {value}}}').value["inner"]
+    except (Unrecognised, KeyError):
+        return value
+
+
+def _read_int(digits: str) -> int | Odd:
+    if len(digits) > 40:  # int() of thousands of digits is slow, then refused
+        return Odd(digits[:40] + "…", "has too many digits")
+    return int(digits)
+
+
+def _read_float(digits: str) -> float | Odd:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        return Odd(digits[:40], "is out of range")
+    return number
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True

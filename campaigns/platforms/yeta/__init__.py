@@ -1,0 +1,51 @@
+"""In: nothing. Out: ``PLATFORM``, what the iFlytek yeta open platform is and can do.
+
+From "yeta开放平台开发接口": Part 1 in ``client``, Part 2 in ``callbacks``, both with the words of
+``vocabulary``.
+"""
+
+from __future__ import annotations
+
+from campaigns.platforms.contract import AccountField, Can, Limits, Platform
+from campaigns.platforms.yeta.callbacks import KINDS, parse
+from campaigns.platforms.yeta.client import ROWS_PER_REQUEST, SPEEDS, YetaClient
+from campaigns.platforms.yeta.vocabulary import ERRORS, RESULTS
+
+PLATFORM = Platform(
+    slug="yeta",
+    name="iFlytek yeta",
+    default_base_url="https://www.xfyeta.com/openapi",
+    can=frozenset(Can),
+    limits=Limits(
+        rows_per_insert=ROWS_PER_REQUEST,
+        rows_per_direct_call=ROWS_PER_REQUEST,
+        recall_count=3,
+        speed=SPEEDS,
+    ),
+    settings=(
+        AccountField(
+            "recording_prefix",
+            "Recording prefix",
+            help="Put before the relative addresses of recordings, "
+            "e.g. http://voice.kxjlcc.com:9000/",
+        ),
+        AccountField(
+            "push_download_prefix",
+            "Prefix of failed-push files",
+            help="Put before the relative addresses of the files with failed pushes.",
+            default="https://www.xfyeta.com/push_download/",
+        ),
+    ),
+    credentials=(
+        AccountField("app_key", "app_key", help="Given by the platform.", required=True),
+        AccountField("app_secret", "app_secret", help="Given by the platform.", required=True),
+    ),
+    kinds=KINDS,
+    errors=ERRORS,
+    parse=parse,
+    connect=YetaClient,
+    recording_prefix_setting="recording_prefix",
+    documents=("yeta开放平台开发接口 (platforms/yeta-openapi.txt)",),
+    secret_fields=frozenset({"token", "app_secret", "app_key"}),
+    results=RESULTS,
+)
