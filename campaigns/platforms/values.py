@@ -1,9 +1,10 @@
 """In: raw JSON values of a vendor. Out: clean values, or a named problem.
 
-Shared by every vendor's parser and client; ``bodies`` makes the values of bytes. Two rules: nothing that comes out of here can be
-refused by PostgreSQL (no NUL, no lone surrogate, integers within their column, times within this
-century), and nothing is guessed: a field that cannot be read is emptied and named, the rest is
-used. Which unit a time has is said by the caller, who knows the field and the vendor.
+Shared by every vendor's parser and client; ``bodies`` makes the values of bytes. Two rules: nothing
+that comes out of here can be refused by PostgreSQL (no NUL, no lone surrogate, integers within
+their column, times within this century), and nothing is guessed: a field that cannot be read is
+emptied and named, the rest is used. Which unit a time has is said by the caller, who knows the
+field and the vendor.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def read_turns(fields: Fields) -> tuple[TurnSaid, ...]:
 def _read_row(fields: Fields, position: int) -> list[TurnSaid]:
     """One row: one utterance where it has a role. Rows without a role (those of the semantic
     interface) hold the robot's sentence and the contact's answer to it."""
-    word = (fields.text("role", limit=MAX_ID_CHARS) or "").strip().lower()
+    word = (fields.text("role", limit=MAX_NAME_CHARS) or "").strip().lower()
     role = ROLES.get(word)
     if word and role is None:
         fields.name_problem("role", "is neither robot nor customer")
