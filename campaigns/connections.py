@@ -7,12 +7,13 @@ share) and a place where every exchange is kept, redacted.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from campaigns.models import Account, AccountToken, Exchange, Task
@@ -67,7 +68,9 @@ def open_client(
         Connection(
             base_url=account.base_url.rstrip("/"),
             time_zone=account.zone,
-            settings={field.name: account.get_setting(field.name) for field in account.vendor.settings},
+            settings={
+                field.name: account.get_setting(field.name) for field in account.vendor.settings
+            },
             credentials=account.credentials,
             transport=open_transport(account, task=task, fence=fence),
             tokens=AccountTokens(account),
@@ -116,8 +119,16 @@ def wait_for_turn(account: Account) -> None:
         time.sleep(float(row[0]))
 
 
+#: the first half of the advisory lock's key: "the token of account n"
+TOKEN_LOCK = 70_001
+
+
 class AccountTokens:
-    """The account's token in one row, whose lock makes sure that one process at a time fetches."""
+    """The account's token in one row; one process at a time fetches.
+
+    The lock is an advisory one of the database session: it holds over the exchange without keeping
+    a transaction open (the record of a refused log-in must stay), and ends with its process.
+    """
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -126,25 +137,34 @@ class AccountTokens:
         token = self._read()
         if token and token != stale:
             return token
-        AccountToken.objects.get_or_create(account=self.account)
-        with transaction.atomic():
-            row = AccountToken.objects.select_for_update().get(account=self.account)
-            known = self._usable(row)
-            if known and known != stale:
-                return known  # somebody else fetched it while this process waited for the row
+        with self._only_one():
+            token = self._read()
+            if token and token != stale:
+                return token  # somebody else fetched it while this process waited
             value, lifetime = fetch()
             usable = max(0.0, lifetime - max(SAFETY_SECONDS, lifetime * SAFETY_SHARE))
-            row.value = {"token": value}
-            row.expires_at = timezone.now() + timedelta(seconds=usable or lifetime / 2)
-            row.save()
+            AccountToken.objects.update_or_create(
+                account=self.account,
+                defaults={
+                    "value": {"token": value},
+                    "expires_at": timezone.now() + timedelta(seconds=usable or lifetime / 2),
+                },
+            )
         return value
+
+    @contextlib.contextmanager
+    def _only_one(self) -> Iterator[None]:
+        key = [TOKEN_LOCK, self.account.pk % 2**31]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", key)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
     def _read(self) -> str:
         row = AccountToken.objects.filter(account=self.account).first()
-        return self._usable(row) if row else ""
-
-    @staticmethod
-    def _usable(row: AccountToken) -> str:
-        if row.expires_at is None or row.expires_at <= timezone.now():
+        if row is None or row.expires_at is None or row.expires_at <= timezone.now():
             return ""
         return str(row.value.get("token", ""))

@@ -140,16 +140,14 @@ def move_contacts(
     return contacts.filter(status__in=sources).order_by().update(status=new, **fields)
 
 
-def move_rows(
-    rows: models.QuerySet[Any], new: str, *, of: Iterable[str], **fields: Any
-) -> int:
+def move_rows(rows: models.QuerySet[Any], new: str, *, of: Iterable[str], **fields: Any) -> int:
     """As ``move_contacts`` for another model whose moves a row elsewhere already tells."""
     sources = check_moves(rows.model, of, new)
     return rows.filter(status__in=sources).order_by().update(status=new, **fields)
 
 
 def check_moves(model: type[models.Model], of: Iterable[str], new: str) -> list[str]:
-    """The states of ``of`` as a list; raises ``IllegalMove`` if the table lacks one of the moves."""
+    """The states of ``of`` as a list; raises ``IllegalMove`` if the table lacks a move."""
     sources = [str(state) for state in of]
     for state in sources:
         if new not in MOVES[model].get(state, frozenset()):

@@ -76,7 +76,7 @@ def refuse() -> HttpResponse:
 
 
 class HidingFormatter(logging.Formatter):
-    """Takes path tokens, query tokens and phone numbers out of a log line, its traceback included."""
+    """Takes path tokens, query tokens and phone numbers out of a log line and its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         return hide_secrets(super().format(record))

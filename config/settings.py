@@ -161,7 +161,7 @@ STORAGES = {
 }
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 
-# ------------------------------------------------------------------------------- talking to platforms
+# ----------------------------------------------------------------------------- talking to platforms
 #: hosts (or host:port) that may be platforms although they are loopback or private
 PLATFORM_ALLOW_HOSTS: list[str] = env.list("PLATFORM_ALLOW_HOSTS", default=[])
 #: seconds for one whole exchange with a platform
@@ -179,7 +179,7 @@ IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=250_000_000)
 #: largest recording, in bytes
 RECORDING_MAX_BYTES = env.int("RECORDING_MAX_BYTES", default=100_000_000)
 
-# --------------------------------------------------------------------------------- headers, logging
+# -------------------------------------------------------------------------------- headers, logging
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -213,7 +213,7 @@ LOGGING: dict[str, Any] = {
     },
 }
 
-# ------------------------------------------------------------------------------------------- screens
+# ------------------------------------------------------------------------------------------ screens
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Callboard",
     "SITE_HEADER": "Callboard",

@@ -50,5 +50,5 @@ class EncryptedSecrets(models.TextField):
         return value or {}
 
     def value_to_string(self, obj: models.Model) -> str:
-        """What ``dumpdata`` writes: never the plain text, and nothing that could be loaded as it."""
+        """What ``dumpdata`` writes: never the plain text, nothing that could be loaded as it."""
         return ""

@@ -49,9 +49,7 @@ class Task(models.Model):
     kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.CAMPAIGN)
     robot = models.ForeignKey(Robot, models.PROTECT, verbose_name=_("robot"))
     lines = models.ManyToManyField(Line, verbose_name=_("lines"))
-    voice = models.ForeignKey(
-        Voice, models.PROTECT, null=True, blank=True, verbose_name=_("voice")
-    )
+    voice = models.ForeignKey(Voice, models.PROTECT, null=True, blank=True, verbose_name=_("voice"))
     speed = models.IntegerField(_("speed"), null=True, blank=True)
     recall_count = models.PositiveSmallIntegerField(
         _("recalls"),
@@ -168,9 +166,7 @@ class ContactImport(models.Model):
         DONE = "done", _("done")
         FAILED = "failed", _("failed")
 
-    task = models.ForeignKey(
-        Task, models.CASCADE, related_name="imports", verbose_name=_("task")
-    )
+    task = models.ForeignKey(Task, models.CASCADE, related_name="imports", verbose_name=_("task"))
     file_name = models.CharField(_("file"), max_length=255)
     sha256 = models.CharField(max_length=64)
     status = models.CharField(
@@ -213,9 +209,7 @@ class Batch(models.Model):
         UNKNOWN = "unknown", _("unknown")
         WITHDRAWN = "withdrawn", _("withdrawn")
 
-    task = models.ForeignKey(
-        Task, models.CASCADE, related_name="batches", verbose_name=_("task")
-    )
+    task = models.ForeignKey(Task, models.CASCADE, related_name="batches", verbose_name=_("task"))
     number = models.PositiveIntegerField(_("number"))
     size = models.PositiveIntegerField(_("contacts"))
     status = models.CharField(
@@ -240,7 +234,8 @@ class Batch(models.Model):
 class Attempt(models.Model):
     """One attempt to have the platform do something that leads to calls. Never reused.
 
-    ``sending`` is committed before the socket opens; from there only an answer, or a person, leads on.
+    ``sending`` is committed before the socket opens; from there only an answer, or a person, leads
+    on.
     """
 
     class Status(models.TextChoices):
@@ -261,9 +256,7 @@ class Attempt(models.Model):
         START = "start", _("start task")
         CALLOUT = "callout", _("call directly")
 
-    task = models.ForeignKey(
-        Task, models.CASCADE, related_name="attempts", verbose_name=_("task")
-    )
+    task = models.ForeignKey(Task, models.CASCADE, related_name="attempts", verbose_name=_("task"))
     batch = models.ForeignKey(
         Batch, models.CASCADE, null=True, related_name="attempts", verbose_name=_("batch")
     )

@@ -1,0 +1,170 @@
+"""In: one request that leads to calls. Out: the request sent at most once, and what came of it.
+
+The rules of ``quality.md`` ("Unknown outcomes") in one place: the attempt is committed as
+``sending`` before the socket opens; right before the first byte the sender proves that it may still
+send; and only what the transport observed decides between accepted, refused, not sent and unknown.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
+
+from campaigns import lifecycle
+from campaigns.connections import open_client
+from campaigns.models import Attempt, Batch, Contact, Task
+from campaigns.platforms.contract import Client
+from campaigns.platforms.errors import Consequence, NotSent, PlatformError, Rejected, Throttled
+
+logger = logging.getLogger(__name__)
+
+#: the states of a task in which each command may leave; start also resumes a paused one
+MAY_SEND = {
+    "create": ("loading",),
+    "insert": ("loading",),
+    "callout": ("loading",),
+    "start": ("starting", "paused"),
+}
+INTERRUPTED = N_("The sender was stopped while sending. The platform may have carried it out.")
+LOST_RIGHT = N_("The sender was too late or was told to stop; nothing was sent.")
+BROKEN = N_("Our own program failed while sending. The platform may have carried it out.")
+
+
+class RightLost(NotSent):
+    advice = LOST_RIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one request. ``status`` is the attempt's next state; ``busy`` marks a refusal
+    that only means "later"; ``value`` is what the client returned; ``consequence`` of a refusal."""
+
+    status: str
+    reason: str = ""
+    code: str = ""
+    value: Any = None
+    busy: bool = False
+    retry_after: float | None = None
+    consequence: Consequence | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.status == "accepted"
+
+
+def open_attempt(task: Task, command: str, *, batch: Batch | None = None) -> Attempt:
+    """Write down that a request is about to be sent. The caller commits before it sends (its
+    ``atomic`` is ``durable``).
+
+    Raises ``IntegrityError`` when one is under way, or unknown, already.
+    """
+    return Attempt.objects.create(
+        task=task,
+        batch=batch,
+        command=command,
+        lease_until=timezone.now() + timedelta(seconds=settings.LEASE_SECONDS),
+    )
+
+
+def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
+    """Send it, once. Never raises for what a platform or the network does; writes no status."""
+    deadline = time.monotonic() + settings.LEASE_SECONDS
+
+    def fence() -> None:
+        """Right before the first byte: is this still our attempt, in time, and wanted?"""
+        wanted = Attempt.objects.filter(
+            pk=attempt.pk,
+            status=Attempt.Status.SENDING,
+            task__status__in=MAY_SEND[attempt.command],
+            task__account__is_active=True,
+        ).exclude(task__request__in=["pause", "delete"])
+        if time.monotonic() >= deadline or not wanted.exists():
+            raise RightLost("The right to send was lost.")
+
+    try:
+        client = open_client(attempt.task.account, task=attempt.task, fence=fence)
+        return Outcome("accepted", value=act(client))
+    except NotSent as error:
+        return Outcome("not_sent", reason=error.advice, busy=True)
+    except Throttled as error:
+        return Outcome(
+            "refused",
+            reason=error.advice,
+            code=error.code.code if error.code else "429",
+            busy=True,
+            retry_after=error.retry_after,
+        )
+    except Rejected as error:
+        return Outcome(
+            "refused",
+            reason=error.advice,
+            code=error.code.code,
+            busy=error.consequence == Consequence.RETRY,
+            consequence=error.consequence,
+        )
+    except PlatformError as error:
+        return Outcome("unknown", reason=error.advice)
+    except Exception:
+        # A fault of ours after the socket opened looks the same from outside: it may have rung.
+        logger.exception("Attempt %s failed inside our own code.", attempt.pk)
+        return Outcome("unknown", reason=BROKEN)
+
+
+def close_attempt(attempt: Attempt, outcome: Outcome) -> bool:
+    """Write the outcome down; False when somebody (the reaper) was faster.
+
+    An attempt that the reaper took for unknown while its sender was stopped, and of which the
+    sender then knows that nothing was sent, is confirmed absent: no guess is left.
+    """
+    now = timezone.now()
+    if lifecycle.move(
+        attempt,
+        outcome.status,
+        of=["sending"],
+        reason=outcome.reason,
+        code=outcome.code,
+        ended_at=now,
+    ):
+        return True
+    if outcome.status == "not_sent":
+        return lifecycle.move(
+            attempt, "confirmed_absent", of=["unknown"], reason=LOST_RIGHT, ended_at=now
+        )
+    return False
+
+
+def reap_attempts() -> int:
+    """Turn attempts whose sender is gone into ``unknown``; returns how many.
+
+    A sender has the lease and one whole exchange to come back with an answer.
+    """
+    grace = timedelta(seconds=settings.HTTP_TIMEOUT_SECONDS + 5)
+    stale = Attempt.objects.filter(
+        status="sending", lease_until__lt=timezone.now() - grace
+    ).select_related("batch", "task")
+    reaped = 0
+    for attempt in stale:
+        with transaction.atomic():
+            if lifecycle.move(attempt, "unknown", of=["sending"], reason=INTERRUPTED):
+                park(attempt, INTERRUPTED)
+                reaped += 1
+    return reaped
+
+
+def park(attempt: Attempt, reason: str) -> None:
+    """Put what an unknown attempt was about where an operator sees it; nobody sends it again."""
+    if attempt.batch is not None:
+        lifecycle.move(attempt.batch, "unknown", of=["sending"], reason=reason)
+        lifecycle.move_contacts(
+            Contact.objects.filter(batch=attempt.batch), "unknown", of=["sending"], reason=reason
+        )
+    lifecycle.note_task(attempt.task, reason, needs_attention=True)

@@ -1,0 +1,40 @@
+"""In: a task and an operator's orders for it. Out: the platform has it, every outcome is kept.
+
+``orders`` (an operator's word: launch, pause, resume, delete, call directly) → ``steps`` (create,
+count, start) and ``batches`` (send one) → ``setbacks`` (what a refusal means). Each step says what
+comes next (``Next``); ``campaigns.jobs`` chains them.
+"""
+
+from campaigns.dispatch.batches import claim_batch, send_batch
+from campaigns.dispatch.orders import (
+    LaunchRefused,
+    call_directly,
+    check_launch,
+    delete_task,
+    launch_task,
+    list_idle_tasks,
+    list_requested_tasks,
+    pause_task,
+    resume_task,
+)
+from campaigns.dispatch.requests import carry_out_request
+from campaigns.dispatch.setbacks import Next
+from campaigns.dispatch.steps import advance_task, note_created
+
+__all__ = [
+    "LaunchRefused",
+    "Next",
+    "advance_task",
+    "call_directly",
+    "carry_out_request",
+    "check_launch",
+    "claim_batch",
+    "delete_task",
+    "launch_task",
+    "list_idle_tasks",
+    "list_requested_tasks",
+    "note_created",
+    "pause_task",
+    "resume_task",
+    "send_batch",
+]

@@ -1,0 +1,218 @@
+"""In: an operator's word about a task. Out: the word written down, and the job that carries it out.
+
+What a button does and what a command does is one function here. Each of them commits the word
+together with the job's row and returns at once; nothing is sent from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
+from procrastinate.contrib.django import app
+
+from campaigns import lifecycle
+from campaigns.models import Account, Contact, Line, Robot, Task, Voice
+from campaigns.phones import PhoneRefused, normalise_phone
+from campaigns.platforms.contract import Can
+
+WITHDRAWN_BEFORE = N_("Deleted before the platform knew of it.")
+
+
+class LaunchRefused(Exception):
+    """The order cannot be carried out; the text is a sentence for the operator, translated."""
+
+
+def check_launch(task: Task) -> list[str]:
+    """What stands against launching this task now, as sentences; empty when nothing does."""
+    problems = []
+    if task.status != Task.Status.DRAFT:
+        problems.append(
+            _("Only a draft can be launched; this task is %s.") % task.get_status_display()
+        )
+    if not task.account.is_active:
+        problems.append(_("The account is switched off."))
+    if not task.account.can(Can.CREATE_TASK):
+        problems.append(_("This platform does not let us create tasks."))
+    if not task.robot.is_usable:
+        problems.append(_("The robot is not published any more."))
+    lines = list(task.lines.all())
+    if not lines:
+        problems.append(_("The task has no line."))
+    if any(line.gone_at for line in lines):
+        problems.append(_("A line of the task is gone from the platform."))
+    if task.end_at and task.end_at <= timezone.now():
+        problems.append(_("The end of the task is in the past."))
+    if task.imports.filter(status="running").exists():
+        problems.append(_("An import is still running."))
+    if not task.contacts.filter(status=Contact.Status.READY).exists():
+        problems.append(_("No contact is ready to be called."))
+    return problems
+
+
+def launch_task(task: Task, *, by: Any) -> Task:
+    """Hand the task over to the platform and let it dial. Raises ``LaunchRefused``.
+
+    Of many clicks at once exactly one launches: the move from draft is a compare-and-swap.
+    """
+    problems = check_launch(task)
+    if problems:
+        raise LaunchRefused(" ".join(problems))
+    with transaction.atomic():
+        moved = lifecycle.move(
+            task,
+            "loading",
+            of=["draft"],
+            reason=N_("Launched."),
+            by=by,
+            launched_at=timezone.now(),
+            launched_by=by if getattr(by, "pk", None) else None,
+        )
+        if not moved:
+            raise LaunchRefused(_("The task was launched a moment ago."))
+        wake("advance_task", task)
+    return task
+
+
+def pause_task(task: Task, *, by: Any) -> Task:
+    """From the commit of this on, no new batch leaves; the platform is asked until it confirms."""
+    return _request(task, "pause", of=["loading", "loaded", "starting", "running"], by=by)
+
+
+def resume_task(task: Task, *, by: Any) -> Task:
+    """Let a paused task go on where it stood."""
+    problems = [] if task.account.is_active else [_("The account is switched off.")]
+    if problems:
+        raise LaunchRefused(" ".join(problems))
+    return _request(task, "resume", of=["paused"], by=by)
+
+
+def delete_task(task: Task, *, by: Any) -> Task:
+    """Stop the task at the platform for good; its rows and results stay here."""
+    with transaction.atomic():
+        if lifecycle.move(task, "deleted", of=["draft"], reason=WITHDRAWN_BEFORE, by=by):
+            lifecycle.move_contacts(task.contacts.all(), "withdrawn", of=["ready"])
+            return task
+    of = ["loading", "loaded", "starting", "running", "paused", "failed", "finished"]
+    return _request(task, "delete", of=of, by=by)
+
+
+def _request(task: Task, request: str, *, of: list[str], by: Any) -> Task:
+    if task.kind == Task.Kind.DIRECT:
+        raise LaunchRefused(_("A direct call cannot be stopped: the platform offers no way to."))
+    with transaction.atomic():
+        locked = Task.objects.select_for_update().get(pk=task.pk)
+        if locked.status not in of:
+            raise LaunchRefused(
+                _("This cannot be done with a task that is %s.") % locked.get_status_display()
+            )
+        if locked.request == Task.Request.DELETE and request != "delete":
+            raise LaunchRefused(_("The task is being deleted."))
+        task.status = locked.status
+        lifecycle.request_task(task, request, by=by)
+        wake("carry_out_request", task)
+    return task
+
+
+def call_directly(
+    *,
+    account: Account,
+    robot: Robot,
+    line: Line,
+    voice: Voice | None = None,
+    speed: int | None = None,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    by: Any,
+    name: str = "",
+) -> Task:
+    """Call a few numbers at once, each row sent at most once. Raises ``LaunchRefused``.
+
+    ``columns`` are the robot's, the number first; ``rows`` one contact each.
+    """
+    limits = account.vendor.limits
+    problems = []
+    if not account.can(Can.CALL_DIRECTLY):
+        problems.append(_("This platform offers no direct calls."))
+    if not account.is_active:
+        problems.append(_("The account is switched off."))
+    if robot.account_id != account.pk or not robot.is_usable:
+        problems.append(_("The robot is not published any more."))
+    if line.account_id != account.pk or line.gone_at:
+        problems.append(_("A line of the task is gone from the platform."))
+    if list(columns) != [str(column) for column in robot.columns]:
+        problems.append(_("The columns are not those of the robot."))
+    if not rows or len(rows) > limits.rows_per_direct_call:
+        problems.append(_("Between 1 and %d numbers can be called.") % limits.rows_per_direct_call)
+    if speed is not None and limits.speed and not limits.speed[0] <= speed <= limits.speed[1]:
+        problems.append(_("The speed is out of range."))
+    contacts: dict[str, Sequence[str]] = {}
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(columns):
+            problems.append(_("Row %d has another number of values than the robot.") % number)
+            continue
+        try:
+            phone = normalise_phone(row[0])
+        except PhoneRefused as error:
+            problems.append(_("Row %(row)d: %(reason)s") % {"row": number, "reason": error})
+            continue
+        if phone in contacts:
+            problems.append(_("Row %d repeats a number.") % number)
+        contacts[phone] = row
+    if problems:
+        raise LaunchRefused(" ".join(problems))
+    user = by if getattr(by, "pk", None) else None
+    with transaction.atomic():
+        task = Task.objects.create(
+            account=account,
+            name=name or timezone.localtime().strftime("%Y-%m-%d %H:%M:%S"),
+            kind=Task.Kind.DIRECT,
+            robot=robot,
+            voice=voice,
+            speed=speed,
+            created_by=user,
+        )
+        task.lines.add(line)
+        Contact.objects.bulk_create(
+            Contact(
+                task=task,
+                account=account,
+                family_id=task.pk,
+                phone=phone,
+                phone_raw=row[0][:100],
+                values=dict(zip(columns, row, strict=True)),
+                line_number=number,
+            )
+            for number, (phone, row) in enumerate(contacts.items(), start=1)
+        )
+        now = timezone.now()
+        lifecycle.move(
+            task, "loading", of=["draft"], reason=N_("Launched."), by=by,
+            launched_at=now, launched_by=user,
+        )  # fmt: skip
+        wake("advance_task", task)
+    return task
+
+
+def wake(job: str, task: Task) -> None:
+    """Enqueue a job by its name, in the caller's transaction."""
+    app.configure_task(f"campaigns.jobs.{job}").defer(task_id=task.pk)
+
+
+def list_idle_tasks() -> list[int]:
+    """Ids of the tasks that are being handed over and may go on now."""
+    waiting = Task.objects.filter(status__in=["loading", "loaded"], account__is_active=True)
+    return list(
+        waiting.exclude(request__in=["pause", "delete"])
+        .exclude(not_before__gt=timezone.now())
+        .values_list("id", flat=True)
+    )
+
+
+def list_requested_tasks() -> list[int]:
+    """Ids of the tasks that wait for a pause, a resume or a deletion."""
+    return list(Task.objects.exclude(request="").values_list("id", flat=True))

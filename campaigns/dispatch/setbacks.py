@@ -1,0 +1,79 @@
+"""In: a request that was not accepted. Out: what that means for its task, and what comes next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
+
+from campaigns import attempts, lifecycle
+from campaigns.models import Account, Attempt, Task
+from campaigns.platforms.errors import Consequence
+
+LONGEST_SETBACK_SECONDS = 300
+ACCOUNT_STOPPED = N_("The platform refused the whole account. All its tasks wait.")
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What comes after a step: ``plan`` batches, ``send`` them, ``split`` the one named,
+    ``advance`` again (after ``seconds``), or ``nothing`` until something else happens."""
+
+    what: str
+    seconds: float = 0
+    batch_id: int | None = None
+
+
+NOTHING = Next("nothing")
+
+
+def handle_setback(task: Task, attempt: Attempt, outcome: attempts.Outcome) -> Next:
+    """What a request that was not accepted means for its task."""
+    if outcome.status == "unknown":
+        if attempt.command == Attempt.Command.START:
+            lifecycle.note_task(task, outcome.reason, needs_attention=True)
+        attempts.park(attempt, outcome.reason)
+        return NOTHING
+    if outcome.busy:
+        lifecycle.note_task(task, outcome.reason, needs_attention=task.setbacks >= 5)
+        return set_back(task, outcome.retry_after)
+    stop: dict[str, Any] = {"reason": outcome.reason, "needs_attention": True}
+    if outcome.consequence == Consequence.FAIL_TASK:
+        lifecycle.move(task, "failed", of=["loading", "loaded", "starting"], **stop)
+        return NOTHING
+    if not lifecycle.move(task, "paused", of=["loading", "loaded", "starting"], **stop):
+        lifecycle.note_task(task, outcome.reason, needs_attention=True)
+    if outcome.consequence == Consequence.PAUSE_ACCOUNT:
+        pause_account(task.account, outcome.reason)
+    return NOTHING
+
+
+def pause_account(account: Account, reason: str) -> None:
+    """Stop every task of the account: those being handed over now, the running ones by request."""
+    for other in Task.objects.filter(account=account, status__in=["loading", "loaded", "starting"]):
+        lifecycle.move(
+            other, "paused", of=["loading", "loaded", "starting"], reason=reason,
+            needs_attention=True,
+        )  # fmt: skip
+    for other in Task.objects.filter(
+        account=account, status="running", kind="campaign", request=""
+    ):
+        lifecycle.request_task(other, "pause")
+        lifecycle.note_task(other, ACCOUNT_STOPPED, needs_attention=True)
+
+
+def set_back(task: Task, seconds: float | None = None) -> Next:
+    """Wait before the next request: as long as the platform says, else twice as long each time."""
+    wait = min(seconds or 2.0 ** min(task.setbacks, 9), LONGEST_SETBACK_SECONDS)
+    until = timezone.now() + timedelta(seconds=wait)
+    Task.objects.filter(pk=task.pk).update(setbacks=min(task.setbacks + 1, 30), not_before=until)
+    return Next("advance", wait)
+
+
+def clear_setbacks(task: Task) -> None:
+    if task.setbacks:
+        Task.objects.filter(pk=task.pk).update(setbacks=0, not_before=None)
+        task.setbacks, task.not_before = 0, None

@@ -1,0 +1,163 @@
+"""In: a job's row. Out: one step done, and the next one enqueued.
+
+Thin: a step says what comes next, this module chains. Delivery is at least once, so each step
+claims its own rows; a job that dies loses nothing: the periodic jobs look at the rows again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import transaction
+from procrastinate import JobContext
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.jobs import Status
+
+from campaigns import attempts, batching, catalog, dispatch, ingest, reconcile, recordings
+from campaigns.models import Account, Batch, Task
+
+logger = logging.getLogger(__name__)
+
+#: how many jobs hand over the batches of one task at the same time
+SENDERS = 4
+#: a sender gives its place to other tasks after this long
+SENDER_SECONDS = 15.0
+
+
+def enqueue(job: Any, *, once: str = "", seconds: float = 0, **arguments: Any) -> None:
+    """Enqueue a job; with ``once`` not if one with that key waits already.
+
+    The key counts waiting jobs only, and a dead worker's jobs are never put back into the queue
+    (``reap_jobs``), so it cannot strand anything.
+    """
+    configured = job.configure(
+        queueing_lock=once or None, schedule_in={"seconds": seconds} if seconds else None
+    )
+    with contextlib.suppress(AlreadyEnqueued), transaction.atomic():
+        configured.defer(**arguments)
+
+
+def enqueue_advance(task_id: int, *, seconds: float = 0) -> None:
+    moment = "later" if seconds else "now"
+    enqueue(advance_task, once=f"advance-{moment}-{task_id}", seconds=seconds, task_id=task_id)
+
+
+def enqueue_senders(task_id: int) -> None:
+    for place in range(SENDERS):
+        enqueue(send_batches, once=f"send-{task_id}-{place}", task_id=task_id, place=place)
+
+
+def follow(task_id: int, following: dispatch.Next) -> None:
+    """Enqueue what a step says comes next."""
+    if following.what == "split" and following.batch_id is not None:
+        batching.split_batch(Batch.objects.get(pk=following.batch_id))
+    elif following.what == "plan":
+        with transaction.atomic():
+            batching.plan_batches(Task.objects.get(pk=task_id))
+            enqueue_senders(task_id)
+    elif following.what == "send":
+        enqueue_senders(task_id)
+    elif following.what == "advance":
+        enqueue_advance(task_id, seconds=following.seconds)
+
+
+@app.task(name="campaigns.jobs.advance_task")
+def advance_task(task_id: int) -> None:
+    """Take a launched task one step further."""
+    follow(task_id, dispatch.advance_task(task_id))
+
+
+@app.task(name="campaigns.jobs.send_batches")
+def send_batches(task_id: int, place: int = 0) -> None:
+    """Send planned batches of a task, one after the other, for a while."""
+    ends = time.monotonic() + SENDER_SECONDS
+    while time.monotonic() < ends:
+        attempt = dispatch.claim_batch(task_id)
+        if attempt is None:
+            enqueue_advance(task_id)
+            return
+        following = dispatch.send_batch(attempt)
+        if following == dispatch.Next("advance"):
+            continue
+        follow(task_id, following)
+        if following.what != "split":
+            return
+    enqueue(send_batches, once=f"send-{task_id}-{place}", task_id=task_id, place=place)
+
+
+@app.task(name="campaigns.jobs.carry_out_request")
+def carry_out_request(task_id: int) -> None:
+    """Pause, resume or delete, until the platform confirms it."""
+    following = dispatch.carry_out_request(task_id)
+    if following.what == "launch":
+        enqueue_advance(task_id)
+    elif following.what == "advance":
+        enqueue(
+            carry_out_request,
+            once=f"request-later-{task_id}",
+            seconds=following.seconds,
+            task_id=task_id,
+        )
+
+
+@app.task(name="campaigns.jobs.poll_task")
+def poll_task(task_id: int) -> None:
+    """Ask the platform about one task."""
+    reconcile.poll_task(task_id)
+
+
+@app.task(name="campaigns.jobs.settle_task")
+def settle_task(task_id: int) -> None:
+    """Ask about the requests of unknown outcome."""
+    if reconcile.settle_task(task_id):
+        enqueue_advance(task_id)
+
+
+@app.task(name="campaigns.jobs.fetch_recording")
+def fetch_recording(recording_id: int) -> None:
+    """Copy one recording into our storage."""
+    wait = recordings.fetch_recording(recording_id)
+    if wait is not None:
+        fetch_recording.configure(schedule_in={"seconds": wait}).defer(recording_id=recording_id)
+
+
+@app.task(name="campaigns.jobs.sync_account")
+def sync_account(account_id: int) -> None:
+    """Mirror the robots, lines and voices of an account."""
+    catalog.sync_account(Account.objects.get(pk=account_id))
+
+
+# --------------------------------------------------------------------------------- the safety net
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(name="campaigns.jobs.keep_going", queueing_lock="keep_going")
+def keep_going(timestamp: int) -> None:
+    """Look at the rows and enqueue whatever a dead job left undone, or whatever is due."""
+    attempts.reap_attempts()
+    for task_id in dispatch.list_idle_tasks():
+        enqueue_advance(task_id)
+    for task_id in dispatch.list_requested_tasks():
+        enqueue(carry_out_request, once=f"request-now-{task_id}", task_id=task_id)
+    for task_id in reconcile.list_watched_tasks():
+        enqueue(poll_task, once=f"poll-{task_id}", task_id=task_id)
+    for task_id in reconcile.list_unsettled_tasks():
+        enqueue(settle_task, once=f"settle-{task_id}", task_id=task_id)
+    for recording_id in recordings.list_due_recordings():
+        enqueue(fetch_recording, once=f"recording-{recording_id}", recording_id=recording_id)
+    ingest.link_waiting_calls()
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="campaigns.jobs.reap_jobs", queueing_lock="reap_jobs", pass_context=True)
+def reap_jobs(context: JobContext, timestamp: int) -> None:
+    """Close the jobs of workers that died. What they were about is found by ``keep_going``."""
+    manager = context.app.job_manager
+    for job in async_to_sync(manager.get_stalled_jobs)(seconds_since_heartbeat=60):
+        logger.warning("Job %s (%s) belonged to a worker that is gone.", job.id, job.task_name)
+        async_to_sync(manager.finish_job)(job, Status.FAILED, delete_job=True)

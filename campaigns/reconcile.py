@@ -1,0 +1,245 @@
+"""In: what callbacks did not tell. Out: the platform asked, and our rows brought in line with it.
+
+Polls running tasks, settles requests of unknown outcome by asking (create by its exact name, insert
+by the count, start by the state), and ends tasks when no contact is left in a state that is not
+final: never because of silence.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_noop as N_
+
+from campaigns import lifecycle
+from campaigns.connections import open_client
+from campaigns.ingest import apply_task_state, link_calls
+from campaigns.models import Attempt, Batch, Contact, Task
+from campaigns.platforms.contract import Can
+from campaigns.platforms.errors import PlatformError
+from campaigns.platforms.events import PlatformTaskState, TaskChanged
+
+logger = logging.getLogger(__name__)
+
+#: the same "no" this often, over at least SETTLE_SECONDS, before something counts as absent
+NEGATIVE_ANSWERS = 3
+EVERY_CONTACT_FINAL = N_("Every contact is in a final state.")
+SILENT = N_("The platform has finished the task, but some contacts were never reported.")
+PAUSED_THERE = N_("Paused at the platform.")
+RESUMED_THERE = N_("Running again at the platform.")
+DELETED_THERE = N_("Deleted at the platform.")
+FOUND = N_("The platform was asked and has it.")
+ABSENT = N_("The platform was asked several times and does not have it.")
+CANNOT_BE_ASKED = N_("The platform cannot be asked about direct calls. A person has to decide.")
+COUNT_FITS_NEITHER = N_(
+    "The platform's count of contacts fits neither answer. A person has to decide."
+)
+WATCHED = ("starting", "running", "paused")
+OVER = (PlatformTaskState.FINISHED, PlatformTaskState.EXPIRED)
+DIALLING = (
+    PlatformTaskState.STARTED,
+    PlatformTaskState.RUNNING,
+    PlatformTaskState.WAITING_RETRY,
+    PlatformTaskState.OUTSIDE_HOURS,
+)
+
+
+def list_watched_tasks() -> list[int]:
+    """Ids of the tasks whose state at the platform is due to be asked for."""
+    due = timezone.now() - timedelta(seconds=settings.POLL_SECONDS)
+    watched = Task.objects.filter(status__in=WATCHED, account__is_active=True)
+    return list(
+        watched.exclude(platform_checked_at__gt=due).order_by("platform_checked_at").values_list(
+            "id", flat=True
+        )
+    )  # fmt: skip
+
+
+def poll_task(task_id: int) -> bool:
+    """Ask the platform about one task and follow what it says; False when it could not be asked."""
+    task = Task.objects.select_related("account").get(pk=task_id)
+    if task.kind == Task.Kind.CAMPAIGN and task.platform_task_id:
+        try:
+            state = open_client(task.account, task=task).query_task(task.platform_task_id)
+        except PlatformError as error:
+            lifecycle.note_task(task, error.advice, needs_attention=False)
+            return False
+        if state is not None:
+            apply_task_state(task, state)
+            follow_state(task, state)
+    end_task(task)
+    return True
+
+
+def follow_state(task: Task, state: TaskChanged) -> None:
+    """Bring our status in line with what the platform says the task is doing."""
+    if state.deleted:
+        with transaction.atomic():
+            moved = lifecycle.move(
+                task, "deleted", of=WATCHED, reason=DELETED_THERE, needs_attention=True,
+                finished_at=timezone.now(),
+            )  # fmt: skip
+            if moved:
+                contacts = task.contacts.filter(calls_made=0)
+                lifecycle.move_contacts(contacts, "withdrawn", of=["accepted", "unknown"])
+                finish_called(task)
+        return
+    if state.state in OVER:
+        finish_called(task)
+    elif task.request:
+        return  # what an operator asked for is being carried out
+    elif state.state == PlatformTaskState.PAUSED:
+        lifecycle.move(task, "paused", of=["running"], reason=PAUSED_THERE)
+    elif state.state in DIALLING:
+        lifecycle.move(task, "running", of=["paused"], reason=RESUMED_THERE)
+
+
+def finish_called(task: Task) -> int:
+    """The platform will not call again: whoever was called at least once is finished."""
+    return lifecycle.move_contacts(
+        task.contacts.filter(calls_made__gt=0), "finished", of=["accepted", "unknown"]
+    )
+
+
+def end_task(task: Task) -> bool:
+    """End the task when every contact is in a final state; say so when only silence is left."""
+    if task.contacts.exclude(status__in=Contact.FINAL).exists():
+        if task.platform_state in OVER and task.status == Task.Status.RUNNING:
+            lifecycle.note_task(task, SILENT, needs_attention=True)
+        return False
+    return lifecycle.move(
+        task, "finished", of=["running", "paused"], reason=EVERY_CONTACT_FINAL,
+        needs_attention=False, finished_at=timezone.now(),
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------- unknown outcomes
+
+
+def list_unsettled_tasks() -> list[int]:
+    """Ids of the tasks that have a request of unknown outcome."""
+    unknown = Attempt.objects.filter(status="unknown")
+    return sorted(set(unknown.values_list("task_id", flat=True)))
+
+
+def settle_task(task_id: int) -> bool:
+    """Settle the unknown requests of a task by asking; True when the task can go on."""
+    task = Task.objects.select_related("account").get(pk=task_id)
+    unknown = list(task.attempts.filter(status="unknown").select_related("batch").order_by("id"))
+    if not unknown:
+        return False
+    callouts = [attempt for attempt in unknown if attempt.command == Attempt.Command.CALLOUT]
+    for attempt in callouts:
+        lifecycle.move(attempt, "needs_human", of=["unknown"], reason=CANNOT_BE_ASKED)
+        lifecycle.note_task(task, CANNOT_BE_ASKED, needs_attention=True)
+    if callouts or not task.account.can(Can.QUERY_TASKS):
+        return False
+    try:
+        if unknown[0].command == Attempt.Command.CREATE:
+            return _settle_create(task, unknown[0])
+        state = open_client(task.account, task=task).query_task(task.platform_task_id)
+    except PlatformError as error:
+        lifecycle.note_task(task, error.advice, needs_attention=True)
+        return False
+    if state is None:
+        return False
+    apply_task_state(task, state)
+    inserts = [attempt for attempt in unknown if attempt.command == Attempt.Command.INSERT]
+    if inserts:
+        return _settle_inserts(task, inserts, state)
+    return _settle_start(task, unknown[0], state)
+
+
+def _settle_create(task: Task, attempt: Attempt) -> bool:
+    """Found by its exact name, which holds a mark that only we make."""
+    found = [
+        state
+        for state in open_client(task.account, task=task).query_tasks(name=task.platform_name)
+        if state.name == task.platform_name and not state.deleted
+    ]
+    if found:
+        with transaction.atomic():
+            if lifecycle.move(attempt, "confirmed_accepted", of=["unknown"], reason=FOUND):
+                Task.objects.filter(pk=task.pk).update(platform_task_id=found[0].platform_task_id)
+                lifecycle.note_task(task, FOUND, needs_attention=False)
+        return True
+    return _note_negative(task, attempt, "not in the list")
+
+
+def _settle_inserts(task: Task, inserts: list[Attempt], state: TaskChanged) -> bool:
+    """All of them or none of them, by the platform's count of contacts."""
+    settled = task.contacts.filter(batch__status=Batch.Status.ACCEPTED).count()
+    if task.batches.filter(status=Batch.Status.SENDING).exists() or state.contacts is None:
+        return False  # the count is still moving
+    batches = [attempt.batch for attempt in inserts if attempt.batch is not None]
+    missing = sum(batch.size for batch in batches)
+    if state.contacts == settled + missing:
+        for attempt in inserts:
+            confirm_insert(attempt)
+        lifecycle.note_task(task, FOUND, needs_attention=False)
+        return True
+    if state.contacts == settled:
+        gone = [_note_negative(task, attempt, f"count {state.contacts}") for attempt in inserts]
+        return all(gone)
+    lifecycle.note_task(task, COUNT_FITS_NEITHER, needs_attention=True)
+    return False
+
+
+def confirm_insert(attempt: Attempt) -> None:
+    """The platform holds the batch although its answer was lost: its contacts are accepted."""
+    batch = attempt.batch
+    if batch is None:
+        return
+    with transaction.atomic():
+        if lifecycle.move(attempt, "confirmed_accepted", of=["unknown"], reason=FOUND):
+            lifecycle.move(batch, "accepted", of=["unknown"], reason=FOUND)
+            lifecycle.move_contacts(batch.contacts.all(), "accepted", of=["unknown"], reason="")
+    link_calls(batch.task.account_id, contact_ids=list(batch.contacts.values_list("id", flat=True)))
+
+
+def _settle_start(task: Task, attempt: Attempt, state: TaskChanged) -> bool:
+    if state.state == PlatformTaskState.CREATED or (
+        state.state == PlatformTaskState.PAUSED and task.status == Task.Status.PAUSED
+    ):
+        return _note_negative(task, attempt, state.platform_state)
+    with transaction.atomic():
+        if lifecycle.move(attempt, "confirmed_accepted", of=["unknown"], reason=FOUND):
+            lifecycle.move(
+                task, "running", of=["starting", "paused"], reason=FOUND, needs_attention=False
+            )
+    follow_state(task, state)
+    return True
+
+
+def _note_negative(task: Task, attempt: Attempt, answer: str) -> bool:
+    """Write a "no" down; several of them over the settle time mean that it never arrived."""
+    now = timezone.now()
+    asked = attempt.evidence
+    if asked and (now - _read_time(asked[-1]["at"])).total_seconds() < settings.SETTLE_SECONDS / 10:
+        return False
+    attempt.evidence = [*asked, {"at": now.isoformat(), "answer": answer}]
+    attempt.save(update_fields=["evidence"])
+    since = (now - (attempt.ended_at or attempt.started_at)).total_seconds()
+    if len(attempt.evidence) < NEGATIVE_ANSWERS or since < settings.SETTLE_SECONDS:
+        return False
+    with transaction.atomic():
+        if not lifecycle.move(attempt, "confirmed_absent", of=["unknown"], reason=ABSENT):
+            return False
+        if attempt.batch is not None:
+            lifecycle.move(attempt.batch, "not_sent", of=["unknown"], reason=ABSENT)
+            lifecycle.move_contacts(
+                attempt.batch.contacts.all(), "ready", of=["unknown"], batch=None, reason=""
+            )
+        if attempt.command == Attempt.Command.START:
+            lifecycle.move(task, "loaded", of=["starting"], reason=ABSENT)
+        lifecycle.note_task(task, ABSENT, needs_attention=False)
+    return True
+
+
+def _read_time(text: str) -> datetime:
+    return parse_datetime(text) or timezone.now()
