@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -170,20 +171,28 @@ def data_dir(base: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="cb-model-", dir="/tmp"))
+def spare() -> Iterator[Path]:
+    """Keeps a cluster between tests, because making or copying one takes a second or two."""
+    folder = Path(tempfile.mkdtemp(prefix="cb-spare-", dir="/tmp")).resolve()
     folder.chmod(0o755)
-    local_postgres.ensure_running(folder / "var")
-    local_postgres.release(folder / "var")
     yield folder / "var"
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-def used_dir(base: Path, model: Path) -> Path:
-    """Where a server ran before: a copy, because making a cluster takes a second."""
-    subprocess.run(["cp", "-a", str(model), str(base / "var")], check=True)
-    return base / "var"
+def used_dir(base: Path, spare: Path) -> Iterator[Path]:
+    """Where a server ran before; given back if the test left it stopped."""
+    folder = base / "var"
+    if spare.exists():
+        spare.rename(folder)
+    else:
+        local_postgres.ensure_running(folder)
+        local_postgres.release(folder)
+    yield folder
+    local_postgres.release(folder)
+    if wait_until(lambda: not list_users_of(folder)) and not list(folder.glob("*/postmaster.pid")):
+        with suppress(FileNotFoundError):
+            folder.rename(spare)
 
 
 # --- starting ---------------------------------------------------------------------------------
@@ -448,7 +457,7 @@ def test_server_ends_with_its_guard(used_dir: Path) -> None:
 @needs_linux
 def test_killed_server_is_started_again_and_keeps_what_was_committed(used_dir: Path) -> None:
     server = local_postgres.ensure_running(used_dir)
-    run_statement(server.url, "CREATE TABLE kept AS SELECT 7 AS n")
+    run_statement(server.url, "CREATE TABLE kept_by_crash AS SELECT 7 AS n")
     memory = list_shared_memory(server.pid)
     busy = psycopg.connect(server.url, autocommit=True)
     backend = busy.info.backend_pid
@@ -460,7 +469,7 @@ def test_killed_server_is_started_again_and_keeps_what_was_committed(used_dir: P
     assert again.started_by_us
     assert again.pid != server.pid
     assert is_gone(backend)
-    assert ask(again.url, "SELECT n FROM kept") == 7
+    assert ask(again.url, "SELECT n FROM kept_by_crash") == 7
     busy.close()
     memory |= list_shared_memory(again.pid)
     local_postgres.release(used_dir)
@@ -570,8 +579,8 @@ def test_command_line(used_dir: Path) -> None:
     assert run("dance").returncode == 2
 
 
-def test_log_is_bounded(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data_dir.mkdir()
+def test_log_is_bounded(used_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_dir = used_dir
     log = data_dir / "postgres.log"
     log.write_bytes(b"x" * 5_000)
     monkeypatch.setattr(postgres_guard, "LONGEST_LOG", 4_000)
@@ -728,8 +737,10 @@ def test_server_that_will_not_start_says_why(used_dir: Path) -> None:
     local_postgres.ensure_running(used_dir)
     local_postgres.release(used_dir)
     cluster = next(used_dir.glob("postgres-[0-9]*"))
+    configuration = (cluster / "postgresql.conf").read_text()
     (cluster / "postgresql.conf").write_text("max_connections = many\n")
     with pytest.raises(LocalPostgresError, match="could not be made ready") as caught:
         local_postgres.ensure_running(used_dir)
+    (cluster / "postgresql.conf").write_text(configuration)
     assert_one_sentence(caught.value)
     assert "postgres.log" in str(caught.value)
