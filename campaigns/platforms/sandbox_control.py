@@ -144,13 +144,13 @@ class Control:
         return {}
 
     def _reset(self, _: dict[str, Any]) -> dict[str, Any]:
-        self._engine.scheduler.clear()
-        self._pool.clear()
         self._engine.faults.clear()
-        self._engine.clock.rewind()
-        self._engine.ledger.clear()
         for side in self._sides.values():
             side.reset()
+        self._engine.scheduler.clear()
+        self._pool.clear()
+        self._engine.clock.rewind()
+        self._engine.ledger.clear()
         return {}
 
 

@@ -240,6 +240,8 @@ class Dialer:
 
     def _end(self, call: Call, task: Task, row: Row) -> None:
         with self._world.lock:
+            if self._world.tasks.get(task.key) is not task:
+                return  # reset in the meantime
             app = self._world.apps[call["app_key"]]
             row.calling = False
             task.calling -= 1

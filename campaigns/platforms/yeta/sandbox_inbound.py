@@ -59,6 +59,8 @@ class Inbound:
 
     def _end(self, call: Call) -> None:
         with self._world.lock:
+            if self._world.calls.get(call["call_uuid"]) is not call:
+                return  # reset in the meantime
             self._dialer.calling -= 1
             call["state"] = "ended"
             pushes = self._dialer.make_pushes(self._world.apps[call["app_key"]], call)

@@ -41,6 +41,10 @@ class World:
         self.tokens: dict[str, Token] = {}
         self.failed: list[dict[str, Any]] = []
         self.calls: dict[str, dict[str, Any]] = {}
+        self.next_task = self.next_row = engine.first_id
+        self.next_call = 0
+        # The last row ids of the two latest replies, for the fault of overlapping ids.
+        self.earlier_id = self.latest_id = 0
         self._clear()
 
     def _clear(self) -> None:
@@ -49,15 +53,14 @@ class World:
         self.tokens.clear()
         self.failed.clear()
         self.calls.clear()
-        self.next_task = self.next_row = self.engine.first_id
-        self.next_call = 0
-        # The last row ids of the two latest replies, for the fault of overlapping ids.
-        self.earlier_id = self.latest_id = 0
         self.put_app(demo_app())
 
     def reset(self) -> None:
+        """Forget everything, but give no id out twice."""
         with self.lock:
             self.engine.store.clear()
+            self.engine.store.put("meta", "seed", {"seed": self.engine.seed})
+            self.save_numbers()
             self._clear()
 
     # Apps
