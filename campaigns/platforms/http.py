@@ -10,6 +10,7 @@ guessed from the type of an exception (``quality.md``, "Unknown outcomes").
 from __future__ import annotations
 
 import contextlib
+import http.client
 import ipaddress
 import json
 import re
@@ -36,14 +37,17 @@ RECORDED_CHARS = 20_000
 REDACTED = "‹redacted›"
 
 # A Chinese mobile or land line, or anything written in E.164; other digits are ids and times.
+# Chinese text may touch the number on either side, as itself or escaped (\u5ba2199…).
 _PHONE = re.compile(
-    r"(?<![\w.])((?:\+?86)?1[3-9]\d(?=\d{8}(?!\d))|0\d{2}(?=\d{7,9}(?!\d))|\+\d{3})\d{3,8}(\d{4})"
-    r"(?![\w.])"
+    r"(?:(?<![A-Za-z0-9_.])|(?<=\\u[0-9a-fA-F]{4})|(?<=\\[nrt]))"
+    r"((?:\+?86)?1[3-9]\d(?=\d{8}(?!\d))|0\d{2}(?=\d{7,9}(?!\d))|\+\d{3})\d{3,8}(\d{4})"
+    r"(?![A-Za-z0-9_]|\.\d)"
 )
 
 
 _TRANSPORT_ERRORS = (
     requests.RequestException,
+    http.client.HTTPException,
     urllib3.exceptions.HTTPError,
     OSError,
     ValueError,
@@ -83,7 +87,8 @@ class _Probe:
     fence: Callable[[], None] | None
     written: bool = False
     expired: bool = False
-    socket: socket.socket | None = None
+    #: a second handle on the socket: TLS takes the first one away, and the timer still needs one
+    handle: socket.socket | None = None
 
     def remaining(self) -> float:
         return max(0.001, self.ends - time.monotonic())
@@ -91,9 +96,18 @@ class _Probe:
     def expire(self) -> None:
         """Called by the timer: ends whatever the socket is doing."""
         self.expired = True
-        if self.socket is not None:
+        if self.handle is not None:
             with contextlib.suppress(OSError):
-                self.socket.shutdown(socket.SHUT_RDWR)
+                self.handle.shutdown(socket.SHUT_RDWR)
+
+    def watch(self, sock: socket.socket) -> None:
+        self.handle = sock.dup()
+        if self.expired:  # the timer fired while there was nothing to shut down
+            self.expire()
+
+    def close(self) -> None:
+        if self.handle is not None:
+            self.handle.close()
 
 
 _probe: ContextVar[_Probe] = ContextVar("probe")
@@ -109,11 +123,23 @@ def check_address(host: str, port: int, *, allow_hosts: Collection[str]) -> list
     if host in allow_hosts or f"{host}:{port}" in allow_hosts:
         return list(infos)
     for info in infos:
-        address = ipaddress.ip_address(info[4][0].__str__().split("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None)
-        if not (mapped or address).is_global or address.is_multicast:
+        if not _is_public(str(info[4][0])):
             raise Forbidden("The address is loopback, private or reserved.")
     return list(infos)
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _is_public(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return _is_public(str(inner))
+    return address.is_global and not address.is_multicast
 
 
 class _Observed:
@@ -143,7 +169,7 @@ class _Observed:
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(probe.remaining())
-            probe.socket = sock
+            probe.watch(sock)
             return sock
         raise NewConnectionError(self, "no address could be connected to") from failure  # type: ignore[arg-type]
 
@@ -291,6 +317,7 @@ class Transport:
             yield probe
         finally:
             timer.cancel()
+            probe.close()
             _probe.reset(token)
 
     def _send(
@@ -351,7 +378,11 @@ class Transport:
                 text = text.replace(secret, REDACTED)
                 text = text.replace(json.dumps(secret)[1:-1], REDACTED)
         for name in self.secret_fields:
-            text = re.sub(rf'("{re.escape(name)}"\s*:\s*)"[^"]*("|$)', rf'\1"{REDACTED}"', text)
+            text = re.sub(
+                rf'("{re.escape(name)}"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|\\?$)|[^\s",}}\[{{][^,}}]*)',
+                rf'\1"{REDACTED}"',
+                text,
+            )
             text = re.sub(rf"([?&]{re.escape(name)}=)[^&\s\"]*", rf"\1{REDACTED}", text)
         return _PHONE.sub(r"\1****\2", text)[:RECORDED_CHARS]
 

@@ -159,8 +159,8 @@ def read_flag(value: Any) -> bool | None:
 def read_relative_path(value: Any) -> str:
     """A path below a prefix of ours: no scheme, no host, no ``..``, no backslash, nothing odd."""
     text = read_text(value, limit=1000)
-    if not text:
-        raise Problem("is empty")
+    if not text or not isinstance(value, str):
+        raise Problem("is no path")
     plain = unquote(text)
     if not plain.isprintable() or " " in text or "\\" in plain:
         raise Problem("holds a character that no path has")
@@ -175,7 +175,7 @@ def read_relative_path(value: Any) -> str:
 
 def read_address(value: Any) -> str:
     """The address of a file: a relative path, or an absolute http(s) one without a login in it."""
-    text = (read_text(value, limit=1000) or "").strip()
+    text = (read_text(value, limit=1000) or "").strip() if isinstance(value, str) else ""
     if not re.match(r"(?i)https?://", text):
         return read_relative_path(text.removeprefix("/") if text[:2] != "//" else text)
     if not text.isprintable() or " " in text or "\\" in text:
