@@ -1,0 +1,221 @@
+"""In: an uploaded file, whatever it is. Out: a private copy of it as text, or why it is no table.
+
+The copy is what is checked and what is loaded: nobody can change it in between. Memory does not
+grow with the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+from django.conf import settings
+from django.utils.translation import gettext_noop as N_
+
+from campaigns.importing.errors import ImportRefused
+
+CHUNK = 1 << 18
+
+TOO_LARGE = N_(
+    "The file is larger than the %(limit)s MB that an import may have: divide it into several "
+    "files."
+)
+EMPTY = N_("The file is empty.")
+NO_SPACE = N_("The file could not be kept on the server: %(problem)s.")
+UNREADABLE = N_(
+    "The text in line %(line)s is neither UTF-8 nor GB18030: save the file as “CSV UTF-8” again."
+)
+NOT_TEXT = N_("The file is not a text file: save the table as “CSV UTF-8” and choose that file.")
+OLD_EXCEL = N_(
+    "The file is an old Excel workbook (.xls), whatever its name says: save the table as “CSV "
+    "UTF-8” and choose that file."
+)
+NEW_EXCEL = N_(
+    "The file is an Excel workbook (.xlsx), whatever its name says: save the table as “CSV UTF-8” "
+    "and choose that file."
+)
+ZIP = N_("The file is a zip archive, whatever its name says: unpack it and choose the table in it.")
+ARCHIVE = N_(
+    "The file is a compressed archive, whatever its name says: unpack it and choose the table in "
+    "it."
+)
+PDF = N_("The file is a PDF document, whatever its name says: choose the table it was made from.")
+PICTURE = N_("The file is a picture, whatever its name says: choose the table it was made from.")
+DATABASE = N_("The file is a database, whatever its name says: export the table as “CSV UTF-8”.")
+DOCUMENT = N_(
+    "The file is a rich text document, whatever its name says: save the table as “CSV UTF-8” and "
+    "choose that file."
+)
+MARKUP = N_(
+    "The file is a web page or XML, whatever its name says: open it in a spreadsheet, save the "
+    "table as “CSV UTF-8” and choose that file."
+)
+JSON = N_("The file is JSON, whatever its name says: convert it to a table in “CSV UTF-8”.")
+
+_KINDS: list[tuple[bytes, str]] = [
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLD_EXCEL),
+    (b"\x09\x08\x10\x00\x00\x06\x05\x00", OLD_EXCEL),
+    (b"PK\x03\x04", ZIP),
+    (b"PK\x05\x06", ZIP),
+    (b"PK\x07\x08", ZIP),
+    (b"%PDF-", PDF),
+    (b"\x1f\x8b", ARCHIVE),
+    (b"Rar!", ARCHIVE),
+    (b"7z\xbc\xaf\x27\x1c", ARCHIVE),
+    (b"BZh", ARCHIVE),
+    (b"{\\rtf", DOCUMENT),
+    (b"\x89PNG", PICTURE),
+    (b"\xff\xd8\xff", PICTURE),
+    (b"GIF8", PICTURE),
+    (b"SQLite format 3", DATABASE),
+]
+_MARKUP = re.compile(rb"\s*<(?:!doctype|html|head|body|table|meta|\?xml|!--)", re.I)
+_FOREIGN = re.compile("[^\x00-\x7f]+")
+_JSON = re.compile(rb"\s*(?:\{\s*\"|\[\s*[\[{])")
+_BOMS: list[tuple[bytes, str]] = [
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+]
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """Our copy of what was uploaded, with the encoding that reads it."""
+
+    handle: IO[bytes]
+    sha256: str
+    size: int
+    encoding: str
+
+    def read_start(self, limit: int = CHUNK) -> str:
+        """The text that the first ``limit`` bytes begin with."""
+        self.handle.seek(0)
+        decoder = codecs.getincrementaldecoder(self.encoding)(errors="replace")
+        return decoder.decode(self.handle.read(limit)).removeprefix("\ufeff")
+
+    @contextmanager
+    def open_text(self) -> Iterator[io.TextIOWrapper]:
+        """The whole text, line ends as they are; what cannot be decoded is U+FFFD."""
+        self.handle.seek(0)
+        text = io.TextIOWrapper(self.handle, self.encoding, errors="replace", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()
+
+
+@contextmanager
+def keep_file(file: IO[bytes] | bytes) -> Iterator[KeptFile]:
+    """A copy of ``file`` for as long as the block runs. Raises ``ImportRefused``."""
+    source: Any = io.BytesIO(file) if isinstance(file, bytes | bytearray | memoryview) else file
+    with tempfile.TemporaryFile(prefix="callboard-import-") as handle:
+        sha256, size = _copy(source, handle)
+        if size == 0:
+            raise ImportRefused(EMPTY)
+        handle.seek(0)
+        start = handle.read(CHUNK)
+        refuse_other_kinds(start)
+        yield KeptFile(handle, sha256, size, _find_encoding(handle, start))
+
+
+def _copy(source: Any, target: IO[bytes]) -> tuple[str, int]:
+    if callable(getattr(source, "seekable", None)) and source.seekable():
+        source.seek(0)
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(CHUNK):
+        size += len(chunk)
+        if size > settings.IMPORT_MAX_BYTES:
+            raise ImportRefused(TOO_LARGE, limit=settings.IMPORT_MAX_BYTES // 1_000_000)
+        digest.update(chunk)
+        try:
+            target.write(chunk)
+        except OSError as error:
+            raise ImportRefused(NO_SPACE, problem=error.strerror) from None
+    return digest.hexdigest(), size
+
+
+def refuse_other_kinds(start: bytes) -> None:
+    """Raises ``ImportRefused`` with what the file is if that is not a table in text."""
+    sentence = next((sentence for magic, sentence in _KINDS if start.startswith(magic)), "")
+    if sentence == ZIP and (b"[Content_Types].xml" in start or b"xl/" in start):
+        sentence = NEW_EXCEL
+    text = start.removeprefix(codecs.BOM_UTF8)
+    if not sentence and _MARKUP.match(text):
+        sentence = MARKUP
+    if not sentence and _JSON.match(text):
+        sentence = JSON
+    if sentence:
+        raise ImportRefused(sentence)
+
+
+def _find_encoding(handle: IO[bytes], start: bytes) -> str:
+    for bom, encoding in _BOMS:
+        if start.startswith(bom):
+            return encoding
+    if encoding := _guess_utf_16(start):
+        return encoding
+    control = sum(start.count(bytes([code])) for code in range(32) if code not in (9, 10, 12, 13))
+    if control > len(start) // 10 + 1:
+        raise ImportRefused(NOT_TEXT)
+    lines = []
+    for encoding in ("utf-8", "gb18030"):
+        if _decodes(handle, encoding):
+            return encoding
+        broken, foreign, line = _measure(handle, encoding)
+        # A few broken bytes among much good text spoil their rows only. (UTF-8 read as GB18030
+        # would have other characters in every row, and nobody would be told.)
+        if foreign > 3 * broken:
+            return encoding
+        lines.append(line)
+    raise ImportRefused(UNREADABLE, line=max(lines))
+
+
+def _guess_utf_16(start: bytes) -> str:
+    """UTF-16 without a mark: every line end, delimiter and digit has a zero byte beside it."""
+    sample = start[:4096]
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if even + odd < 4 or even + odd < len(sample) // 10:
+        return ""
+    if odd > 4 * even:
+        return "utf-16-le"
+    return "utf-16-be" if even > 4 * odd else ""
+
+
+def _decodes(handle: IO[bytes], encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
+    handle.seek(0)
+    try:
+        while chunk := handle.read(CHUNK):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _measure(handle: IO[bytes], encoding: str) -> tuple[int, int, int]:
+    """How many places cannot be decoded, how many characters beyond ASCII can, and the line of the
+    first that cannot."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+    broken = foreign = first = 0
+    lines = 1
+    handle.seek(0)
+    while chunk := handle.read(CHUNK):
+        text = decoder.decode(chunk)
+        if not broken and "\ufffd" in text:
+            first = lines + text[: text.index("\ufffd")].count("\n")
+        here = text.count("\ufffd")
+        broken += here
+        foreign += sum(map(len, _FOREIGN.findall(text))) - here
+        lines += text.count("\n")
+    return max(broken, 1), foreign, first or lines
