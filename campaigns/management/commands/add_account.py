@@ -1,0 +1,136 @@
+"""In: a platform, a name, settings and credentials. Out: an account, its callback addresses once."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from campaigns.catalog import make_callback_urls
+from campaigns.management.headless import HeadlessCommand, describe_errors
+from campaigns.models import Account
+from campaigns.platforms.contract import AccountField, Platform
+from campaigns.platforms.registry import PLATFORMS
+
+#: what --set takes beside the platform's own settings
+OWN_SETTINGS = ("time_zone", "rate_limit")
+
+
+class Command(HeadlessCommand):
+    help = "Add our login at a platform."
+
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("platform", help=", ".join(sorted(PLATFORMS)))
+        parser.add_argument("--name", required=True)
+        parser.add_argument("--base-url", help="default: the one the platform documents")
+        parser.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings"
+        )
+        parser.add_argument("--credential", action="append", default=[], metavar="KEY=VALUE|@FILE")
+
+    def answer(self, options: dict[str, Any]) -> Mapping[str, Any]:
+        platform = PLATFORMS.get(options["platform"])
+        if platform is None:
+            raise CommandError(
+                _("There is no platform “%(slug)s”. Known: %(known)s.")
+                % {"slug": options["platform"], "known": ", ".join(sorted(PLATFORMS))}
+            )
+        chosen = read_pairs(options["settings"], what="--set")
+        own = {name: chosen.pop(name) for name in OWN_SETTINGS if name in chosen}
+        credentials = read_pairs(options["credential"], what="--credential")
+        check_names(chosen, platform.settings, what="--set", also=OWN_SETTINGS)
+        check_names(credentials, platform.credentials, what="--credential")
+        missing = [f.name for f in platform.credentials if f.required and not credentials.get(f.name)]
+        if missing:
+            raise CommandError(
+                _("%(platform)s needs: %(missing)s. Give each with --credential NAME=VALUE.")
+                % {"platform": platform.name, "missing": ", ".join(missing)}
+            )
+        account = make_account(
+            platform,
+            name=options["name"],
+            base_url=options["base_url"] or platform.default_base_url,
+            settings=chosen,
+            credentials=credentials,
+            own=own,
+        )
+        with transaction.atomic():
+            account.save()
+            callbacks = make_callback_urls(account)
+        return {"id": account.pk, "name": account.name, "callbacks": callbacks}
+
+    def describe(self, answer: Mapping[str, Any]) -> str:
+        return "\n".join(
+            [
+                _("Account %(name)s (%(id)s). Callback addresses, shown this once:") % answer,
+                *(f"  {kind}: {url}" for kind, url in answer["callbacks"].items()),
+            ]
+        )
+
+
+def read_pairs(texts: Iterable[str], *, what: str) -> dict[str, str]:
+    """``key=value`` texts as a dict; ``@FILE`` stands for the file's text, its last newline off."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            # The text itself may be a secret that somebody typed without its name.
+            raise CommandError(_("%(what)s must look like KEY=VALUE.") % {"what": what})
+        if value.startswith("@"):
+            try:
+                value = Path(value[1:]).read_text(encoding="utf-8-sig").rstrip("\r\n")
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or _("not text")
+                raise CommandError(
+                    _("The file %(file)s cannot be read: %(reason)s.")
+                    % {"file": value[1:], "reason": reason}
+                ) from None
+        pairs[key.strip()] = value
+    return pairs
+
+
+def check_names(
+    given: Mapping[str, str],
+    fields: Iterable[AccountField],
+    *,
+    what: str,
+    also: tuple[str, ...] = (),
+) -> None:
+    known = [field.name for field in fields] + list(also)
+    for name in given:
+        if name not in known:
+            raise CommandError(
+                _("%(what)s: there is no “%(name)s” here. Known: %(known)s.")
+                % {"what": what, "name": name, "known": ", ".join(known)}
+            )
+
+
+def make_account(
+    platform: Platform,
+    *,
+    name: str,
+    base_url: str,
+    settings: Mapping[str, str],
+    credentials: Mapping[str, str],
+    own: Mapping[str, str],
+) -> Account:
+    """The account, checked and not yet saved."""
+    account = Account(
+        platform=platform.slug,
+        name=name,
+        base_url=base_url,
+        settings=dict(settings),
+        credentials=dict(credentials),
+        **own,
+    )
+    try:
+        account.full_clean()
+    except ValidationError as error:
+        raise CommandError(describe_errors(error.message_dict)) from None
+    return account

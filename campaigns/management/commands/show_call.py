@@ -1,0 +1,85 @@
+"""In: an account and the platform's id of a call. Out: all that we know of the call."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
+
+from campaigns.management.headless import HeadlessCommand, find_account
+from campaigns.models import Call
+from campaigns.phones import PhoneRefused, normalise_phone
+
+
+class Command(HeadlessCommand):
+    help = "Show what is known of a call. Numbers are shown whole."
+
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("account", help="its name (or id)")
+        parser.add_argument("platform_call_id")
+
+    def answer(self, options: dict[str, Any]) -> Mapping[str, Any]:
+        account = find_account(options["account"])
+        call = account.call_set.filter(platform_call_id=options["platform_call_id"]).first()
+        if call is None:
+            raise CommandError(
+                _("Account %(account)s knows of no call %(id)s.")
+                % {"account": account.name, "id": options["platform_call_id"]}
+            )
+        return describe_call(call)
+
+
+def describe_call(call: Call) -> dict[str, Any]:
+    """Everything in plain values: null for what is not known, times aware, numbers normalised."""
+    account = call.account
+    return {
+        "platform": account.platform,
+        "account": account.name,
+        "platform_call_id": call.platform_call_id,
+        "task": call.task_id,
+        "contact": call.contact_id,
+        "direction": call.direction or None,
+        "caller": show_number(call.caller),
+        "callee": show_number(call.callee),
+        "dialed_at": in_zone(call, "dialed_at"),
+        "ringing_at": in_zone(call, "ringing_at"),
+        "answered_at": in_zone(call, "answered_at"),
+        "ended_at": in_zone(call, "ended_at"),
+        "answered": call.answered,
+        "ring_seconds": call.ring_seconds,
+        "talk_seconds": call.talk_seconds,
+        "result": call.result,
+        "platform_result": call.platform_result or None,
+        "platform_result_text": call.platform_result_text or None,
+        "hangup_by": call.hangup_by,
+        "intention": call.intention or None,
+        "attempt": call.attempt,
+        "turns": [{"role": turn.role, "text": turn.text} for turn in call.turns.all()],
+        "recordings": [one.make_info() for one in call.recordings.order_by("id")],
+        "conflicts": list_conflicts(call.conflicts),
+        "receipts": account.receipts.filter(platform_call_id=call.platform_call_id).count(),
+    }
+
+
+def in_zone(call: Call, field: str) -> Any:
+    moment = getattr(call, field)
+    return moment and moment.astimezone(call.account.zone)
+
+
+def show_number(text: str) -> str | None:
+    if not text:
+        return None
+    try:
+        return normalise_phone(text)
+    except PhoneRefused:
+        return text
+
+
+def list_conflicts(conflicts: Any) -> list[Any]:
+    """[{"field", "values"}]: fields of which the platform said different things."""
+    if isinstance(conflicts, Mapping):
+        return [{"field": name, "values": values} for name, values in sorted(conflicts.items())]
+    return list(conflicts or ())

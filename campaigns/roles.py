@@ -1,0 +1,102 @@
+"""In: the registry of models. Out: the four groups with their rights. Only adds, never takes away.
+
+Called by migrations: what an installation changed in its groups afterwards stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+#: {group: ("app.codename", …)}; ``app.*`` is every right of an app, ``app.view_*`` those to look
+VIEWER = ("campaigns.view_*", "callbacks.view_receipt")
+OPERATOR = (
+    *VIEWER,
+    "campaigns.add_task",
+    "campaigns.change_task",
+    "campaigns.add_contact",
+    "campaigns.change_contact",
+    "campaigns.add_contactimport",
+)
+MANAGER = (
+    *OPERATOR,
+    "campaigns.launch_task",
+    "campaigns.call_directly",
+    "campaigns.unmask_phone",
+    "campaigns.export_data",
+    "campaigns.change_attempt",
+    "campaigns.change_recording",
+    "callbacks.change_receipt",
+)
+ADMIN = (
+    *MANAGER,
+    "campaigns.*",
+    "callbacks.*",
+    "auth.view_*",
+    "auth.add_user",
+    "auth.change_user",
+    "auth.delete_user",
+    "auth.add_group",
+    "auth.change_group",
+    "auth.delete_group",
+    "auditlog.view_logentry",
+    "axes.view_*",
+    "axes.delete_accessattempt",
+)
+ROLES: dict[str, tuple[str, ...]] = {
+    "viewer": VIEWER,
+    "operator": OPERATOR,
+    "manager": MANAGER,
+    "admin": ADMIN,
+}
+#: nobody's business: secrets, even encrypted ones
+NEVER = ("accounttoken",)
+
+
+def grant_roles(apps: Any) -> None:
+    """Make the groups and give them what of ``ROLES`` exists.
+
+    ``apps`` is a registry (a migration's or the live one). Django makes the rows of its permissions
+    only after all migrations, so those that are missing are made here.
+    """
+    group_model = apps.get_model("auth", "Group")
+    for label in ("campaigns", "callbacks", "auth", "auditlog", "axes"):
+        make_permissions(apps, label)
+    for name, patterns in ROLES.items():
+        group = group_model.objects.get_or_create(name=name)[0]
+        group.permissions.add(*find_permissions(apps, patterns))
+
+
+def make_permissions(apps: Any, label: str) -> None:
+    """The rows that ``post_migrate`` will want, made early; it leaves them as they are."""
+    content_type = apps.get_model("contenttypes", "ContentType")
+    permission = apps.get_model("auth", "Permission")
+    try:
+        config = apps.get_app_config(label)
+    except LookupError:
+        return
+    for model in config.get_models():
+        options = model._meta
+        kind = content_type.objects.get_or_create(app_label=label, model=options.model_name)[0]
+        wanted = [
+            (f"{action}_{options.model_name}", f"Can {action} {options.verbose_name_raw}"[:255])
+            for action in options.default_permissions
+        ]
+        for codename, name in [*wanted, *options.permissions]:
+            permission.objects.get_or_create(
+                content_type=kind, codename=codename, defaults={"name": name}
+            )
+
+
+def find_permissions(apps: Any, patterns: Iterable[str]) -> list[Any]:
+    found: dict[int, Any] = {}
+    for pattern in patterns:
+        label, _, codename = pattern.partition(".")
+        rows = apps.get_model("auth", "Permission").objects.filter(content_type__app_label=label)
+        rows = rows.exclude(content_type__model__in=NEVER)
+        if codename.endswith("*"):
+            rows = rows.filter(codename__startswith=codename[:-1])
+        else:
+            rows = rows.filter(codename=codename)
+        found |= {row.pk: row for row in rows}
+    return list(found.values())
