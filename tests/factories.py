@@ -87,7 +87,7 @@ def make_contact(**fields: Any) -> Contact:
         "round": task.round,
         "phone": phone,
         "phone_raw": phone,
-        "values": {column: "" for column in task.robot.columns[1:]}
-        | {column: phone for column in task.robot.columns[:1]},
+        "values": dict.fromkeys(task.robot.columns[1:], "")
+        | dict.fromkeys(task.robot.columns[:1], phone),
     }
     return Contact.objects.create(**values | fields)
