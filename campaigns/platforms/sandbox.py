@@ -73,7 +73,7 @@ class SandboxServer:
             raise
         self._closed = False
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
         self._pool.start()
         self._engine.scheduler.start()

@@ -53,7 +53,9 @@ class World:
         self.tokens.clear()
         self.failed.clear()
         self.calls.clear()
-        self.put_app(demo_app())
+        # Not stored: the store may remember a changed one.
+        demo = App(demo_app(), now_ms=self.engine.clock.now_ms())
+        self.apps[demo.key] = demo
 
     def reset(self) -> None:
         """Forget everything, but give no id out twice."""
