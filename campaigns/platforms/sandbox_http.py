@@ -121,7 +121,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._send(Reply.json({"error": HTTPStatus(code).phrase}, status=code))
 
     def _serve(self) -> None:
-        parts = urlsplit(self.path)
+        try:
+            parts = urlsplit(self.path)
+        except ValueError:
+            self.send_error(400)
+            return
         path = unquote(parts.path)
         desk = self.server.desk
         endpoint = desk.name_endpoint(path)
