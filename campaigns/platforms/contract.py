@@ -247,3 +247,6 @@ class Platform:
     secret_fields: frozenset[str] = frozenset()
     #: vendor's result code → our word, for the screens and for re-applying a corrected table
     results: Mapping[str, Any] = field(default_factory=dict)
+    #: kind → what a push of it is answered with where the platform waits for our word and we have
+    #: nothing to say; every other kind is answered with "taken"
+    answers: Mapping[str, bytes] = field(default_factory=dict)

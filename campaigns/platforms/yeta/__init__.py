@@ -7,7 +7,7 @@ From "yeta开放平台开发接口": Part 1 in ``client``, Part 2 in ``callbacks
 from __future__ import annotations
 
 from campaigns.platforms.contract import AccountField, Can, Limits, Platform
-from campaigns.platforms.yeta.callbacks import KINDS, parse
+from campaigns.platforms.yeta.callbacks import ANSWERS, KINDS, parse
 from campaigns.platforms.yeta.client import ROWS_PER_REQUEST, SPEEDS, YetaClient
 from campaigns.platforms.yeta.vocabulary import ERRORS, RESULTS
 
@@ -48,4 +48,5 @@ PLATFORM = Platform(
     documents=("yeta开放平台开发接口 (platforms/yeta-openapi.txt)",),
     secret_fields=frozenset({"token", "app_secret", "app_key"}),
     results=RESULTS,
+    answers=ANSWERS,
 )

@@ -43,7 +43,9 @@ KINDS = {
     "getDialogContext": "asks for the variables of an inbound call",
     "semantic": "asks for the meaning of what a contact said",
 }
-REQUESTS = frozenset({"getDialogContext", "semantic"})
+#: Part 3: the platform waits for these. No variables, no meaning found.
+ANSWERS = {"getDialogContext": b"{}", "semantic": b"[]"}
+REQUESTS = frozenset(ANSWERS)
 
 #: A record of these ranks is believed over one of a lower rank.
 BASIC_RANK, OUTBOUND_RANK = 10, 20

@@ -1,0 +1,29 @@
+"""In: a word that something waits in the inbox. Out: the inbox worked off.
+
+No lock on the work itself: receipts are claimed one batch at a time, so any number of these jobs
+may run at once, and one that died holds nobody up.
+"""
+
+from __future__ import annotations
+
+from django.db import close_old_connections
+from procrastinate.contrib.django import app
+
+from callbacks import inbox, processing
+
+
+@app.task(name=inbox.PROCESS_JOB, queueing_lock=inbox.PROCESS_LOCK)
+def process_inbox() -> None:
+    """Work off what waits; what is left after a while is left to the next job."""
+    close_old_connections()
+    if not processing.process_inbox():
+        inbox.call_worker()
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(name="callbacks.jobs.sweep_inbox", queueing_lock="sweep_inbox")
+def sweep_inbox(timestamp: int) -> None:
+    """Find what nobody was woken for: a lost wake-up, or receipts of a worker that died."""
+    close_old_connections()
+    if processing.has_work():
+        processing.process_inbox()

@@ -1,0 +1,260 @@
+"""In: events about one call, in any order, any number of times. Out: one set of field values.
+
+Pure. Evidence is ``{field: [[rank, source, value], …]}``: every distinct statement about each
+field, the best first. Merging is a set union cut to the best ``KEPT`` by a total order, and so
+commutative, associative and idempotent: neither order nor repetition of the pushes can change a
+row. ``project`` reads the columns from it. A contradiction is named, never overwritten, and since
+"not said" is no statement, a known field never becomes empty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from campaigns.platforms.events import CallEnded, CallEvent, DialogReady, Result, TurnSaid
+from campaigns.platforms.values import clean, clean_text
+
+Evidence = dict[str, list[list[Any]]]
+
+#: statements kept of one field, fields kept of the details, characters kept of one value
+KEPT, KEPT_DETAILS, KEPT_CHARS = 8, 200, 20_000
+KEPT_PROBLEMS = 200
+INTEGER_MAX = 2**31 - 1
+EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+#: column → longest text; the columns of ``Call`` have the same limits (a test compares them)
+TEXTS: dict[str, int] = {
+    "platform_task_id": 100,
+    "platform_contact_id": 100,
+    "platform_robot_id": 100,
+    "relation_id": 200,
+    "direction": 10,
+    "caller": 64,
+    "callee": 64,
+    "result": 20,
+    "platform_result": 100,
+    "platform_result_text": 300,
+    "hangup_by": 10,
+    "intention": 50,
+    "intention_min": 50,
+}
+#: half an id is another id: these are dropped, not cut, when they are too long
+IDS = frozenset({"platform_task_id", "platform_contact_id", "platform_robot_id", "relation_id"})
+TIMES = ("dialed_at", "ringing_at", "answered_at", "ended_at")
+INTEGERS = ("ring_seconds", "talk_seconds", "attempt")
+#: "unknown" is the weakest statement about these, whoever makes it
+VAGUE = frozenset({"result", "hangup_by"})
+_KEYS = ("platform_task_id", "platform_contact_id", "platform_robot_id", "relation_id")
+_RECORD = (
+    *("direction", "caller", "callee", *TIMES, "answered", *INTEGERS),
+    *("result", "platform_result", "platform_result_text", "hangup_by"),
+)
+_ANSWERED = frozenset({Result.ANSWERED, Result.TRANSFERRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The columns of a call as its evidence has them, and ``{field: [{"source", "value"}, …]}`` for
+    fields about which the sources disagree."""
+
+    columns: dict[str, Any]
+    conflicts: dict[str, list[dict[str, Any]]]
+
+
+# ---------------------------------------------------------------------------- event to evidence
+
+
+def read_event(event: CallEvent) -> tuple[Evidence, dict[str, str]]:
+    """What one event states, and its unusable fields. Nothing in it can be refused by a column,
+    even if the parser let it through."""
+    problems = {
+        clean_text(name)[:200]: clean_text(why)[:300] for name, why in event.problems.items()
+    }
+    rank = max(-1000, min(1000, int(event.rank)))
+    source = clean_text(event.source)[:100]
+    evidence: Evidence = {}
+
+    def state(field: str, value: Any) -> None:
+        try:
+            evidence[field] = [[rank, source, _make_storable(field, value)]]
+        except ValueError as error:
+            problems[field] = str(error)
+        except (TypeError, RecursionError):
+            problems[field] = "is nothing that can be kept"
+
+    names: tuple[str, ...] = _KEYS
+    if isinstance(event, CallEnded):
+        names += _RECORD
+        state("record", True)
+    elif isinstance(event, DialogReady):
+        names += ("intention", "intention_min")
+        state("dialog", describe_dialog(event.turns))
+    for name in names:
+        value = getattr(event, name)
+        if value is not None and value != "":
+            state(name, value)
+    details = dict(event.details)
+    if isinstance(event, DialogReady):
+        details |= {"dialog_began_at": event.began_at, "dialog_ended_at": event.ended_at}
+    for name, value in sorted(details.items())[:KEPT_DETAILS]:
+        if value is not None and value != "":
+            state(f"details.{clean_text(name)[:200]}", value)
+    return evidence, dict(sorted(problems.items())[:KEPT_PROBLEMS])
+
+
+def _make_storable(field: str, value: Any) -> Any:
+    """The value as JSON that comes back from the database unchanged. Raises ``ValueError`` with the
+    reason, without the value."""
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("has no time zone")
+        if not EARLIEST <= value < LATEST:
+            raise ValueError("is not a time of this century")
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if field in TIMES:
+        raise ValueError("is not a time")
+    if field in INTEGERS:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= INTEGER_MAX:
+            raise ValueError(f"is not between 0 and {INTEGER_MAX}")
+        return value
+    if field in TEXTS:
+        text = clean_text(str(value))
+        if len(text) > TEXTS[field] and field in IDS:
+            raise ValueError(f"is longer than {TEXTS[field]} characters")
+        return text[: TEXTS[field]]
+    value = _steady(clean(value))
+    if len(_spell(value)) > KEPT_CHARS:
+        raise ValueError("is too large to be kept here; the push has it")
+    return value
+
+
+def _steady(value: Any) -> Any:
+    """Numbers in the one spelling that jsonb gives back."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        if value == 0:
+            return 0
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {name: _steady(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_steady(inner) for inner in value]
+    return value
+
+
+def describe_dialog(turns: Iterable[TurnSaid]) -> dict[str, Any]:
+    """How rich a dialog is, and which one: the turns themselves are rows."""
+    rows = [_list_turn(turn) for turn in turns]
+    return {
+        "turns": len(rows),
+        "chars": sum(len(row["text"]) for row in rows),
+        "digest": hashlib.sha256(_spell(rows).encode()).hexdigest()[:32],
+    }
+
+
+def _list_turn(turn: TurnSaid) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name in TurnSaid.__dataclass_fields__:
+        value = getattr(turn, name)
+        row[name] = value.isoformat() if isinstance(value, datetime) else clean(value)
+    return row
+
+
+# ---------------------------------------------------------------------------------------- merge
+
+
+def merge(one: Mapping[str, list[list[Any]]], other: Mapping[str, list[list[Any]]]) -> Evidence:
+    """The union of two pieces of evidence."""
+    merged: Evidence = {}
+    for field in {*one, *other}:
+        known = {_spell(item): item for item in (*one.get(field, ()), *other.get(field, ()))}
+        if len(known) == 1:
+            merged[field] = list(known.values())
+        else:
+            merged[field] = sorted(
+                known.values(), key=lambda item: _weigh(field, item), reverse=True
+            )[:KEPT]
+    details = sorted(field for field in merged if field.startswith("details."))
+    for field in details[KEPT_DETAILS:]:
+        del merged[field]
+    return merged
+
+
+def merge_problems(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    """The union of two sets of unusable fields, one reason for each."""
+    names = sorted({*one, *other})[:KEPT_PROBLEMS]
+    return {name: max(one.get(name, ""), other.get(name, "")) for name in names}
+
+
+def _weigh(field: str, item: list[Any]) -> tuple[Any, ...]:
+    """The place of a statement in the total order of its field; the greatest is believed."""
+    rank, source, value = item
+    definite = not (field in VAGUE and value == "unknown")
+    if field == "dialog":
+        return (definite, rank, value["turns"], value["chars"], value["digest"], source)
+    text = _spell(value)
+    if isinstance(value, int | float):
+        return (definite, rank, 0, value, text, source)
+    return (definite, rank, 1, len(text), text, source)
+
+
+def _spell(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+# ------------------------------------------------------------------------------------ projection
+
+
+def project(evidence: Mapping[str, list[list[Any]]]) -> Projection:
+    """The columns of ``Call`` that this evidence gives."""
+    best = {field: items[0][2] for field, items in evidence.items() if items}
+    columns: dict[str, Any] = {name: str(best.get(name, "")) for name in TEXTS}
+    columns |= {name: _read_time(best.get(name)) for name in TIMES}
+    columns |= {name: best.get(name) for name in INTEGERS}
+    columns["has_record"] = "record" in best
+    columns["turns_count"] = best.get("dialog", {}).get("turns", 0)
+    columns["answered"] = best.get("answered")
+    if columns["answered"] is None and columns["result"] in _ANSWERED:
+        columns["answered"] = True
+    # Only a record without a result came: the other may still say more than "answered".
+    if not columns["result"]:
+        columns["result"] = str(Result.ANSWERED if columns["answered"] else Result.UNKNOWN)
+    columns["hangup_by"] = columns["hangup_by"] or "unknown"
+    answered_at, ended_at = columns["answered_at"], columns["ended_at"]
+    if columns["talk_seconds"] is None and answered_at and ended_at and ended_at >= answered_at:
+        columns["talk_seconds"] = int((ended_at - answered_at).total_seconds())
+    columns["details"] = {
+        field.removeprefix("details."): value
+        for field, value in sorted(best.items())
+        if field.startswith("details.")
+    }
+    return Projection(columns, find_conflicts(evidence))
+
+
+def find_conflicts(evidence: Mapping[str, list[list[Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Fields with distinct values, each with who said it, the one believed first."""
+    conflicts: dict[str, list[dict[str, Any]]] = {}
+    for field, items in sorted(evidence.items()):
+        said: dict[str, dict[str, Any]] = {}
+        for _, source, value in items:
+            if field in VAGUE and value == "unknown":
+                continue
+            shown = f"{value['turns']} turns" if field == "dialog" else value
+            said.setdefault(_spell(value), {"source": source, "value": shown})
+        if len(said) > 1:
+            conflicts[field] = list(said.values())
+    return conflicts
+
+
+def _read_time(text: Any) -> datetime | None:
+    return datetime.fromisoformat(text) if isinstance(text, str) else None

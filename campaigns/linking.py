@@ -1,0 +1,291 @@
+"""In: calls whose contact is not known yet, contacts whose calls changed. Out: both joined, and the
+contact's own summary of its calls.
+
+A push may overtake the reply that tells us the platform's ids. So each side links after its own
+commit: whoever commits second sees the other. Locks are taken in one order everywhere: calls by
+id, then contacts by id.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
+
+from campaigns import lifecycle
+from campaigns.models import Call, Contact, Robot, Task
+from campaigns.phones import PhoneRefused, normalise_phone
+
+PROVED = N_("A call came back: the platform had accepted this contact.")
+CALLED_ALL_THE_SAME = N_("A call came back although the contact had been withdrawn.")
+
+#: contacts that a call may belong to although we do not know the platform's id of them
+CANDIDATES = ("sending", "unknown", "accepted", "finished", "rejected", "withdrawn")
+#: calls heard of longer ago than this are no longer looked at by the sweep
+SWEEP_DAYS = 3
+SWEEP_LIMIT = 2_000
+
+
+def link_calls(
+    account_id: int,
+    *,
+    call_ids: Collection[int] | None = None,
+    contact_ids: Collection[int] | None = None,
+) -> int:
+    """Find task, contact and robot of calls, and bring the contacts up to date.
+
+    ``call_ids``: these calls. ``contact_ids``: the calls of these contacts, whose platform ids were
+    just committed. Neither: every call of the account that found no contact so far. Call it after
+    the commit of what it should see. Returns how many calls found their contact.
+    """
+    with transaction.atomic():
+        calls = Call.objects.filter(account_id=account_id)
+        touched = set(contact_ids or ())
+        if call_ids is not None:
+            calls = calls.filter(pk__in=call_ids)
+        elif contact_ids is not None:
+            known = Contact.objects.filter(account_id=account_id, pk__in=contact_ids)
+            ids = list(
+                known.exclude(platform_contact_id="").values_list("platform_contact_id", flat=True)
+            )
+            calls = calls.filter(
+                Q(platform_contact_id__in=ids, contact=None) | Q(contact_id__in=contact_ids)
+            )
+        else:
+            calls = find_linkable(calls)
+        rows = list(
+            calls.order_by("id")
+            .select_for_update(of=("self",))
+            .select_related("contact")
+            .only(
+                *("id", "contact", "task", "robot", "direction", "callee", "platform_task_id"),
+                *("platform_contact_id", "platform_robot_id", "contact__platform_contact_id"),
+            )
+        )
+        touched |= {row.contact_id for row in rows if row.contact_id}
+        found = join_rows(account_id, rows)
+        touched |= {row.contact_id for row in rows if row.contact_id}
+        summarise_contacts(touched)
+    return found
+
+
+def find_linkable(calls: Any) -> Any:
+    """Recent calls without a contact for which there is one now."""
+    contacts = Contact.objects.filter(
+        account=OuterRef("account"), platform_contact_id=OuterRef("platform_contact_id")
+    )
+    recent = timezone.now() - timedelta(days=SWEEP_DAYS)
+    return calls.filter(
+        Exists(contacts), contact=None, created_at__gt=recent
+    ).exclude(platform_contact_id="")
+
+
+def link_late(account_id: int, call_ids: Collection[int]) -> int:
+    """Link those of these calls whose contact learnt its platform id while they were written."""
+    late = find_linkable(Call.objects.filter(account_id=account_id, pk__in=call_ids))
+    ids = list(late.values_list("pk", flat=True))
+    return link_calls(account_id, call_ids=ids) if ids else 0
+
+
+def link_pending() -> int:
+    """The sweep: calls that no pass linked because its process died. Returns how many it found."""
+    linked = 0
+    waiting = find_linkable(Call.objects.all()).order_by("id").values_list("account_id", "id")
+    by_account: dict[int, list[int]] = defaultdict(list)
+    for account_id, call_id in waiting[:SWEEP_LIMIT]:
+        by_account[account_id].append(call_id)
+    for account_id, call_ids in by_account.items():
+        linked += link_calls(account_id, call_ids=call_ids)
+    return linked
+
+
+def join_rows(account_id: int, rows: Iterable[Call]) -> int:
+    """Set contact, task and robot of locked calls where they are found; returns how many contacts
+    were found. A contact is believed to be the call's by its platform id, or, while we do not know
+    that, by being the only one of the task with this number."""
+    rows = list(rows)
+    before = {row.pk: (row.contact_id, row.task_id, row.robot_id) for row in rows}
+    for row in rows:
+        # Linked by its number before we knew the contact's id, which turned out to be another.
+        if row.contact is not None and row.platform_contact_id and (
+            row.contact.platform_contact_id not in ("", row.platform_contact_id)
+        ):
+            row.contact = None
+    tasks = _find_ids(Task, account_id, "platform_task_id", rows)
+    robots = _find_ids(Robot, account_id, "platform_id", rows, of="platform_robot_id")
+    contacts = _find_contacts(account_id, rows)
+    for row in rows:
+        row.robot_id = row.robot_id or robots.get(row.platform_robot_id)
+        row.task_id = row.task_id or tasks.get(row.platform_task_id)
+        if row.contact_id is None and row.platform_contact_id in contacts:
+            row.contact_id, row.task_id = contacts[row.platform_contact_id]
+    _find_by_number(rows)
+    changed = [row for row in rows if before[row.pk] != (row.contact_id, row.task_id, row.robot_id)]
+    if changed:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE campaigns_call SET contact_id = v.contact, task_id = v.task,"
+                " robot_id = v.robot, updated_at = now()"
+                " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])"
+                " AS v(id, contact, task, robot) WHERE campaigns_call.id = v.id",
+                [
+                    [row.pk for row in changed],
+                    [row.contact_id for row in changed],
+                    [row.task_id for row in changed],
+                    [row.robot_id for row in changed],
+                ],
+            )
+    return sum(1 for row in changed if row.contact_id and before[row.pk][0] is None)
+
+
+def _find_ids(
+    model: Any, account_id: int, field: str, rows: list[Call], *, of: str = ""
+) -> dict[str, int]:
+    """{platform's id: our id}; ids that two of ours share name nothing."""
+    wanted = {getattr(row, of or field) for row in rows} - {""}
+    if not wanted:
+        return {}
+    found: dict[str, int | None] = {}
+    query = model.objects.filter(account_id=account_id, **{f"{field}__in": wanted})
+    for platform_id, pk in query.values_list(field, "pk"):
+        found[platform_id] = None if platform_id in found else pk
+    return {platform_id: pk for platform_id, pk in found.items() if pk is not None}
+
+
+def _find_contacts(account_id: int, rows: list[Call]) -> dict[str, tuple[int, int]]:
+    wanted = {row.platform_contact_id for row in rows if row.contact_id is None} - {""}
+    if not wanted:
+        return {}
+    found: dict[str, tuple[int, int] | None] = {}
+    query = Contact.objects.filter(account_id=account_id, platform_contact_id__in=wanted)
+    for platform_id, pk, task_id in query.values_list("platform_contact_id", "pk", "task_id"):
+        found[platform_id] = None if platform_id in found else (pk, task_id)
+    return {platform_id: pair for platform_id, pair in found.items() if pair is not None}
+
+
+def _find_by_number(rows: list[Call]) -> None:
+    """Calls of a task of ours whose contact has no platform id yet: by the number, if it is the
+    only one."""
+    wanted: dict[tuple[int, str], list[Call]] = defaultdict(list)
+    for row in rows:
+        if row.contact_id is None and row.task_id and row.direction != Call.Direction.INBOUND:
+            try:
+                wanted[row.task_id, normalise_phone(row.callee)].append(row)
+            except PhoneRefused:
+                continue
+    if not wanted:
+        return
+    query = Contact.objects.filter(
+        task_id__in={task_id for task_id, _ in wanted},
+        phone__in={phone for _, phone in wanted},
+        status__in=CANDIDATES,
+    )
+    found: dict[tuple[int, str], list[tuple[int, str]]] = defaultdict(list)
+    for task_id, phone, pk, platform_id in query.values_list(
+        "task_id", "phone", "pk", "platform_contact_id"
+    ):
+        found[task_id, phone].append((pk, platform_id))
+    for key, calls in wanted.items():
+        for row in calls:
+            fitting = [
+                pk
+                for pk, platform_id in found[key]
+                if not platform_id or not row.platform_contact_id
+            ]
+            if len(fitting) == 1:
+                row.contact_id = fitting[0]
+
+
+# ------------------------------------------------------------------------ the contact's own summary
+
+
+def summarise_contacts(contact_ids: Collection[int]) -> None:
+    """Read calls made, answered, result, intention and last call of contacts from their calls, and
+    move those that are done. The same calls give the same contact, whatever order they came in."""
+    if not contact_ids:
+        return
+    contacts = list(
+        Contact.objects.filter(pk__in=contact_ids)
+        .select_for_update(of=("self",))
+        .order_by("id")
+        .annotate(recalls=F("task__recall_count"))
+    )
+    calls: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for call in Call.objects.filter(contact_id__in=contact_ids).values(
+        *("contact_id", "answered", "attempt", "happened_at", "platform_call_id"),
+        *("result", "intention", "has_record"),
+    ):
+        calls[call["contact_id"]].append(call)
+    changed: list[Contact] = []
+    for contact in contacts:
+        fields = _summarise(calls[contact.pk])
+        if any(getattr(contact, name) != value for name, value in fields.items()):
+            for name, value in fields.items():
+                setattr(contact, name, value)
+            changed.append(contact)
+    if changed:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE campaigns_contact SET calls_made = v.calls, answered = v.answered,"
+                " result = v.result, intention = v.intention, last_call_at = v.at"
+                " FROM unnest(%s::bigint[], %s::int[], %s::bool[], %s::text[], %s::text[],"
+                " %s::timestamptz[]) AS v(id, calls, answered, result, intention, at)"
+                " WHERE campaigns_contact.id = v.id",
+                [
+                    [contact.pk for contact in changed],
+                    [contact.calls_made for contact in changed],
+                    [contact.answered for contact in changed],
+                    [contact.result for contact in changed],
+                    [contact.intention for contact in changed],
+                    [contact.last_call_at for contact in changed],
+                ],
+            )
+    _move_contacts(contacts, calls)
+
+
+def _summarise(calls: list[dict[str, Any]]) -> dict[str, Any]:
+    def weigh(call: dict[str, Any]) -> tuple[Any, ...]:
+        return (
+            *(bool(call["answered"]), call["has_record"], call["attempt"] or 0),
+            *(call["happened_at"], call["platform_call_id"]),
+        )
+
+    best = max(calls, key=weigh, default=None)
+    graded = max((call for call in calls if call["intention"]), key=weigh, default=None)
+    return {
+        "calls_made": min(len(calls), 32_767),
+        "answered": any(call["answered"] for call in calls),
+        "result": best["result"] if best else "",
+        "intention": graded["intention"] if graded else "",
+        "last_call_at": max((call["happened_at"] for call in calls), default=None),
+    }
+
+
+def _move_contacts(contacts: list[Any], calls: dict[int, list[dict[str, Any]]]) -> None:
+    """Finish who answered or had the last call that the task allows. What we had lost sight of, or
+    given up, is proved by a call; that is worth a line in its history."""
+    done: list[int] = []
+    for contact in contacts:
+        made = calls[contact.pk]
+        if not made:
+            continue
+        records = [call for call in made if call["has_record"]]
+        attempts = max([len(records), *(call["attempt"] or 0 for call in records)])
+        over = contact.answered or attempts > contact.recalls
+        if contact.status == Contact.Status.ACCEPTED and over:
+            done.append(contact.pk)
+        elif contact.status == Contact.Status.UNKNOWN:
+            status = Contact.Status.FINISHED if over else Contact.Status.ACCEPTED
+            lifecycle.move(contact, status, of=["unknown"], reason=PROVED)
+        elif contact.status == Contact.Status.WITHDRAWN and records:
+            lifecycle.move(contact, "finished", of=["withdrawn"], reason=CALLED_ALL_THE_SAME)
+    if done:
+        lifecycle.move_contacts(
+            Contact.objects.filter(pk__in=done), "finished", of=["accepted"], reason=""
+        )
