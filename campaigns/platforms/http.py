@@ -142,6 +142,27 @@ def _is_public(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
+def _within(seconds: float, resolve: Callable[[], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+    """What ``resolve`` returns or raises, but no later than this: a resolver knows no deadline."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(resolve())
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise NotSent("The name of the host was not resolved in time.")
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    found: list[tuple[Any, ...]] = outcome[0]
+    return found
+
+
 class _Observed:
     """Mixed into urllib3's connections: checks the address, tells the probe what was written."""
 
@@ -149,7 +170,9 @@ class _Observed:
         probe = _probe.get()
         host, port = self._dns_host, self.port  # type: ignore[attr-defined]
         try:
-            infos = check_address(host, port, allow_hosts=probe.allow_hosts)
+            infos = _within(
+                probe.remaining(), lambda: check_address(host, port, allow_hosts=probe.allow_hosts)
+            )
         except (socket.gaierror, UnicodeError) as error:
             raise NameResolutionError(host, self, error) from error  # type: ignore[arg-type]
         failure: OSError | None = None

@@ -1,4 +1,4 @@
-"""In: a platform's slug. Out: its declaration. The one list of platforms; nothing registers itself."""
+"""In: a platform's slug. Out: its declaration. The one list of them; nothing registers itself."""
 
 from __future__ import annotations
 

@@ -78,6 +78,16 @@ def test_an_unknown_name_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
         post("http://platform.invalid/")
 
 
+def test_a_resolver_that_hangs_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: done.wait(30) and [])
+    began = time.monotonic()
+    with pytest.raises(NotSent):
+        post("http://platform.invalid/", timeout=0.5)
+    assert time.monotonic() - began < 10
+    done.set()
+
+
 def test_a_connect_timeout_is_not_sent() -> None:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
 
-from campaigns.platforms.contract import TaskOrder
+from campaigns.platforms.contract import Push, Reading, TaskOrder
 from campaigns.platforms.errors import NotSent, PlatformError, Rejected, Throttled, Uncertain
-from campaigns.platforms.events import PlatformTaskState
+from campaigns.platforms.events import (
+    CallEnded,
+    DialogReady,
+    PlatformTaskState,
+    RecordingReady,
+    Role,
+)
 from campaigns.platforms.sandbox import SandboxServer, serve
+from campaigns.platforms.yeta import PLATFORM
 from campaigns.platforms.yeta.client import YetaClient
-from tests.platforms.sandbox_client import COLUMNS, LINE, ROBOT, make_rows, wait_until
+from tests.platforms.sandbox_client import (
+    COLUMNS,
+    LINE,
+    MODULES,
+    ROBOT,
+    Receiver,
+    make_rows,
+    wait_until,
+)
 from tests.platforms.sandbox_client import Client as Sandbox
-from tests.platforms.yeta.scripted import Tokens, make_client
+from tests.platforms.yeta.scripted import ZONE, Tokens, make_client
 
 CREDENTIALS = {"app_key": "sandbox-key", "app_secret": "sandbox-secret"}
 
@@ -111,6 +127,34 @@ def test_a_direct_call(server: SandboxServer, sandbox: Sandbox) -> None:
 
 def test_failed_pushes_are_listed_the_next_day(server: SandboxServer, sandbox: Sandbox) -> None:
     assert connect(server).list_failed_pushes() == ()
+
+
+def test_what_the_sandbox_pushes_is_understood(server: SandboxServer, sandbox: Sandbox) -> None:
+    """Its pushes against our parser: both were written from the text, by different hands."""
+    reading = Reading(time_zone=ZONE)
+    client = connect(server)
+    with Receiver() as receiver:
+        sandbox.set_app(urls=receiver.urls)
+        task_id = client.create_task(make_order())
+        ids = client.insert_contacts(task_id, columns=COLUMNS, rows=make_rows(50))
+        client.start_task(task_id)
+        sandbox.wait_for(task_id)
+        sandbox.wait_quiet()
+        events = [
+            event
+            for kind, body in receiver.got
+            if kind in MODULES
+            for event in PLATFORM.parse(Push(kind=kind, body=json.dumps(body).encode()), reading)
+        ]
+    records = [event for event in events if isinstance(event, CallEnded)]
+    assert {record.platform_contact_id for record in records} == set(ids.platform_contact_ids)
+    assert {record.rank for record in records} == {10, 20}
+    assert all(record.result is not None for record in records if record.rank == 20)
+    assert any(isinstance(event, RecordingReady) for event in events)
+    dialogs = [event for event in events if isinstance(event, DialogReady)]
+    assert all(dialog.turns for dialog in dialogs)
+    assert {turn.role for dialog in dialogs for turn in dialog.turns} == {Role.ROBOT, Role.CONTACT}
+    assert [event.problems for event in events if event.problems] == []
 
 
 def test_a_dead_token_is_replaced(server: SandboxServer, sandbox: Sandbox) -> None:
