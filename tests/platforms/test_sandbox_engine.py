@@ -18,7 +18,7 @@ from campaigns.platforms.sandbox_clock import Clock, Scheduler
 from campaigns.platforms.sandbox_faults import REQUEST_KINDS
 from campaigns.platforms.sandbox_http import pack_bomb
 from campaigns.platforms.sandbox_ledger import Ledger
-from campaigns.platforms.yeta.sandbox_tasks import MESSAGES
+from campaigns.platforms.yeta.sandbox_replies import MESSAGES
 from tests.platforms.sandbox_client import COLUMNS, LINE, Answer, Client, make_rows, wait_until
 
 BROKEN = (OSError, http.client.HTTPException)

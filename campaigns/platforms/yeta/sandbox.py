@@ -20,8 +20,15 @@ from campaigns.platforms.sandbox_push import Push
 from campaigns.platforms.yeta.sandbox_audio import render
 from campaigns.platforms.yeta.sandbox_dialer import Call, Dialer
 from campaigns.platforms.yeta.sandbox_inbound import Inbound
+from campaigns.platforms.yeta.sandbox_replies import (
+    Refused,
+    read,
+    read_body,
+    refuse,
+    spoil_payload,
+)
 from campaigns.platforms.yeta.sandbox_state import ACTIVE, App, Token
-from campaigns.platforms.yeta.sandbox_tasks import MESSAGES, Refused, TaskDesk, read, tell_task
+from campaigns.platforms.yeta.sandbox_tasks import TaskDesk, tell_task
 from campaigns.platforms.yeta.sandbox_world import SIDE, World
 
 ENDPOINTS = {
@@ -288,50 +295,6 @@ class YetaSandbox:
                     self._dialer.activate(task)
             for told in self._engine.store.load("push"):
                 self._engine.send(Push(**told))
-
-
-def read_body(request: Request) -> dict[str, Any]:
-    """The JSON object of a POST. Raises Refused(10005) for anything else."""
-    kind, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('" ')
-    if request.method != "POST" or kind.strip().lower() != "application/json":
-        raise Refused(10005)
-    if charset not in ("", "utf-8", "utf8") or request.body is None:
-        raise Refused(10005)
-    try:
-        body = json.loads(request.body.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise Refused(10005) from None
-    if not isinstance(body, dict):
-        raise Refused(10005)
-    return body
-
-
-def refuse(code: int) -> Reply:
-    return Reply.json({"code": code, "message": MESSAGES.get(code, "未知错误"), "result": {}})
-
-
-def spoil_payload(told: dict[str, Any], kind: str, *, earlier_id: int) -> None:
-    """Change a good reply as a fault kind wants it."""
-    result = told["result"]
-    ids = result.get("task_data_ids")
-    match kind:
-        case "code_false":
-            told["code"] = False
-        case "code_string":
-            told["code"] = "0"
-        case "code_float":
-            told["code"] = 0.0
-        case "no_result":
-            del told["result"]
-        case "total_short" if "total" in result:
-            result["total"] -= 1
-        case "ids_short" if ids:
-            ids.pop()
-        case "ids_doubled" if ids:
-            ids[-1] = ids[0]
-        case "ids_overlap" if ids:
-            ids[0] = earlier_id or ids[0] - 1
 
 
 @functools.lru_cache(maxsize=16)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from campaigns.platforms.yeta.sandbox_dialer import Dialer
+from campaigns.platforms.yeta.sandbox_replies import Body, Refused, read, read_list
 from campaigns.platforms.yeta.sandbox_state import (
     ACTIVE,
     DONE,
@@ -28,35 +29,8 @@ from campaigns.platforms.yeta.sandbox_state import (
 )
 from campaigns.platforms.yeta.sandbox_world import World
 
-Body = Mapping[str, Any]
 Result = dict[str, Any]
 
-MESSAGES: dict[int, str] = {
-    200101: "账号或密码错误",
-    10001: "无效的token请求",
-    10002: "该token无请求权限",
-    10003: "错误的app_id",
-    10004: "服务忙,请稍后再试",
-    10005: "输入参数不正确",
-    10020: "接口维护",
-    10021: "接口停用",
-    200200: "错误的数据关系",
-    200201: "错误的企业id",
-    200202: "错误的任务id",
-    200203: "错误的外呼号码",
-    200204: "错误的话术id",
-    200205: "错误的话术发音id",
-    200206: "错误的语速",
-    200209: "余额不足",
-    200210: "错误的文件格式",
-    200211: "文件上传超过限定大小10m",
-    200212: "错误的数据,与话术动态信息不匹配",
-    200213: "上传的外呼数据量超过限制",
-    200222: "非有效工作时间段",
-    3030002: "号码被占用",
-    3010102: "任务已经删除",
-    3010101: "任务已经完成",
-}
 ROWS_AT_ONCE = 50
 PAGE_MOST, PAGE_USUAL = 50, 20
 _MOBILE = re.compile(r"1[3-9][0-9]{9}")
@@ -67,34 +41,6 @@ _SORTS: dict[str, Callable[[Task], Any]] = {
     "STARTTIME": lambda task: task.started_ms,
     "ENDTIME": lambda task: task.finished_ms,
 }
-
-
-class Refused(Exception):
-    """The request gets this error code and nothing is done."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-def read(body: Body, name: str, kind: type, *, default: Any = None, needed: bool = False) -> Any:
-    """A field of exactly this type; absent and null are the same."""
-    value = body.get(name)
-    if value is None:
-        if needed:
-            raise Refused(10005)
-        return default
-    # A bool is an int to Python, but not to this platform.
-    if type(value) is not kind:
-        raise Refused(10005)
-    return value
-
-
-def read_list(body: Body, name: str, kind: type, *, needed: bool = False) -> list[Any]:
-    values = read(body, name, list, default=[], needed=needed)
-    if any(type(value) is not kind for value in values):
-        raise Refused(10005)
-    return list(values)
 
 
 class TaskDesk:
