@@ -35,8 +35,9 @@ NOT_IN_USE = N_("No country has phone numbers like this one.")
 MAX_TEXT = 100
 
 _MOBILE = re.compile(r"1[3-9][0-9]{9}")
-_LAND_LINE = re.compile(r"0(?:10|2[0-9])[1-9][0-9]{7}|0[3-9][0-9]{2}[1-9][0-9]{6,7}")
-_AREA = re.compile(r"0(?:10|2[0-9]|[3-9][0-9]{2})")
+# 400 and 800 are hotlines, no areas; no local number begins with 9
+_AREA = re.compile(r"0(?:10|2[0-9]|(?![48]00)[3-9][0-9]{2})")
+_LAND_LINE = re.compile(r"0(?:10|2[0-9])[1-8][0-9]{7}|0(?![48]00)[3-9][0-9]{2}[1-8][0-9]{6,7}")
 # 110, 119, 12345, 10086, 95588, 96110 …, 106… (gateways of short messages), 400 and 800 hotlines
 _SERVICE = re.compile(
     r"[0-9]{3,6}|9[56][0-9]{3,6}|1(?:00|01|06|1[0-9]|2[0-9])[0-9]*|[48]00[0-9]{7}"

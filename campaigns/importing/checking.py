@@ -75,7 +75,9 @@ def check_rows(
         written = values[0]
         if not written and not any(map(clean_cell, cells)):
             continue
-        if fault := _find_fault(values):
+        together = "".join(values)
+        suspect = len(together) > MAX_VALUE or "\0" in together or "\ufffd" in together
+        if suspect and (fault := _find_fault(values)):
             index, broken = fault
             rejections.add(Rejection(line, columns[index], broken, values[index]))
             continue

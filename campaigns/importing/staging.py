@@ -119,6 +119,8 @@ class Staging:
             "in_family": IN_FAMILY,
         }
         with connection.cursor() as cursor:
+            # two sorts of the whole file, which the usual 4 MB would send to the disk
+            cursor.execute("SET LOCAL work_mem = '64MB'")
             cursor.execute(_INSERT.format(table=self._table), values)
             counts = dict(cursor.fetchall())
             cursor.execute(f"DROP TABLE {self._table}")
