@@ -1,0 +1,5 @@
+"""In: nothing. Out: every screen, registered. ``admin/X.py`` shows ``models/X.py``."""
+
+from campaigns.admin import accounts, calls, contacts, home, people, recordings, tasks
+
+__all__ = ["accounts", "calls", "contacts", "home", "people", "recordings", "tasks"]

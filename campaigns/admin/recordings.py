@@ -1,0 +1,128 @@
+"""In: models/calls.py, Recording. Out: the list, and the sound itself, checked and in ranges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.defaultfilters import filesizeformat
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    RelatedDropdownFilter,
+)
+
+from campaigns import recordings
+from campaigns.admin.base import (
+    CallboardAdmin,
+    DaysFilter,
+    InfinitePaginator,
+    make_badge,
+    make_link,
+    show_duration,
+)
+from campaigns.models import Recording
+
+RECORDING_COLORS = {"remote": "info", "fetching": "info", "stored": "good", "unavailable": "bad"}
+
+
+def show_recording_status(recording: Recording) -> Any:
+    color = RECORDING_COLORS.get(recording.status, "")
+    return make_badge(recording.get_status_display(), color, title=_(recording.reason or " "))
+
+
+def describe_recording(recording: Recording) -> dict[str, Any]:
+    """What the player needs."""
+    return {
+        "recording": recording,
+        "status": show_recording_status(recording),
+        "reason": _(recording.reason) if recording.reason else "",
+        "audio": reverse("admin:campaigns_recording_audio", args=[recording.pk])
+        if recording.status == Recording.Status.STORED
+        else "",
+        "size": filesizeformat(
+            recording.bytes if recording.bytes is not None else recording.announced_bytes or 0
+        ),
+        "length": show_duration(recording.announced_seconds),
+    }
+
+
+@admin.register(Recording)
+class RecordingAdmin(CallboardAdmin):
+    read_only = True
+    fields = ()
+    paginator = InfinitePaginator
+    list_display = (
+        "created_at",
+        "show_status",
+        "show_length",
+        "show_size",
+        "show_call",
+        "show_task",
+        "show_reason",
+    )
+    list_display_links = None
+    list_select_related = ("call", "call__task")
+    list_filter = (
+        ("status", ChoicesDropdownFilter),
+        ("call__task", AutocompleteSelectFilter),
+        ("call__account", RelatedDropdownFilter),
+        ("created_at", DaysFilter),
+    )
+    sortable_by = ()
+    search_fields = ("call__platform_call_id__exact",)
+    search_help_text = gettext_lazy("The platform's id of a call")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("<int:object_id>/audio/", view(self.audio), name="campaigns_recording_audio"),
+            *super().get_urls(),
+        ]
+
+    def audio(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """The sound, for who may see recordings."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponse(status=405)
+        return recordings.serve_recording(request, self.find_row(request, str(object_id)))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """A recording has no page of its own: it is played on the page of its call."""
+        recording = self.find_row(request, object_id)
+        return redirect("admin:campaigns_call_change", recording.call_id)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("call__evidence", "call__details")
+
+    @admin.display(description=gettext_lazy("status"))
+    def show_status(self, recording: Recording) -> Any:
+        return show_recording_status(recording)
+
+    @admin.display(description=gettext_lazy("length"))
+    def show_length(self, recording: Recording) -> str:
+        return show_duration(recording.announced_seconds)
+
+    @admin.display(description=gettext_lazy("size"))
+    def show_size(self, recording: Recording) -> str:
+        size = recording.bytes if recording.bytes is not None else recording.announced_bytes
+        return "–" if size is None else str(filesizeformat(size))
+
+    @admin.display(description=gettext_lazy("call"))
+    def show_call(self, recording: Recording) -> Any:
+        return make_link(recording.call)
+
+    @admin.display(description=gettext_lazy("task"))
+    def show_task(self, recording: Recording) -> Any:
+        return make_link(recording.call.task)
+
+    @admin.display(description=gettext_lazy("reason"))
+    def show_reason(self, recording: Recording) -> str:
+        return _(recording.reason) if recording.reason else ""

@@ -1,0 +1,250 @@
+"""In: a task and who looks at it. Out: everything its page shows, the live part too.
+
+Progress is what is done: contacts of which nothing more will come. Every number links to its rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from campaigns.admin.base import IMPORT, LAUNCH, show_duration, tell_age
+from campaigns.models import Attempt, Call, Contact, StatusChange, Task
+from campaigns.platforms.contract import Can
+from campaigns.statistics import ACTIVE, TaskSummary, summarise_task
+
+#: state → colour class of the bar and the badges
+CONTACT_COLORS = {
+    "finished": "good",
+    "rejected": "bad",
+    "accepted": "info",
+    "sending": "busy",
+    "unknown": "warn",
+    "planned": "plan",
+    "ready": "",
+    "excluded": "mute",
+    "withdrawn": "mute",
+}
+TASK_COLORS = {
+    "loading": "info",
+    "loaded": "info",
+    "starting": "info",
+    "running": "good",
+    "paused": "warn",
+    "finished": "done",
+    "failed": "bad",
+    "deleted": "mute",
+}
+ATTEMPT_COLORS = {
+    "accepted": "good",
+    "confirmed_accepted": "good",
+    "human_accepted": "good",
+    "refused": "bad",
+    "not_sent": "warn",
+    "confirmed_absent": "warn",
+    "unknown": "warn",
+    "needs_human": "bad",
+}
+
+
+def name_platform_state(state: str) -> str:
+    """The platform's own state of a task, in the reader's language."""
+    words = {
+        "created": _("created"),
+        "started": _("started"),
+        "running": _("running"),
+        "paused": _("paused"),
+        "finished": _("finished"),
+        "waiting_retry": _("waiting for the next recall"),
+        "outside_hours": _("outside working hours"),
+        "expired": _("expired"),
+        "deleted": _("deleted"),
+        "unknown": _("unknown"),
+    }
+    return words.get(state, state)
+
+
+def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
+    """The live part of the page."""
+    summary = summarise_task(task)
+    return {
+        "task": task,
+        "summary": summary,
+        "status_color": TASK_COLORS.get(task.status, ""),
+        "is_active": task.status in ACTIVE or bool(task.request),
+        "bar": make_bar(task, summary.contacts),
+        "percent": None if summary.share is None else int(summary.share * 100),
+        "platform_state": name_platform_state(task.platform_state),
+        "asked": tell_age(task.platform_checked_at),
+        "requested": tell_age(task.requested_at) if task.requested_at else "",
+        "waits_until": task.not_before
+        if task.not_before and task.not_before > timezone.now()
+        else None,
+        "numbers": make_numbers(task, summary),
+        "results": make_results(task, summary),
+        "intentions": make_intentions(task, summary),
+        "buttons": list_buttons(request.user, task, summary),
+        "undecided": list(
+            Attempt.objects.filter(task=task, status__in=["unknown", "needs_human"])[:20]
+        ),
+        "attempts": list_attempts(task),
+        "now": timezone.now(),
+    }
+
+
+def make_bar(task: Task, contacts: dict[str, int]) -> list[dict[str, Any]]:
+    """The parts of the bar, in the order of a contact's life, the done ones first."""
+    total = sum(contacts.values())
+    address = reverse("admin:campaigns_contact_changelist")
+    parts = []
+    for state, color in CONTACT_COLORS.items():
+        number = contacts[state]
+        if number:
+            parts.append(
+                {
+                    "state": state,
+                    "label": Contact.Status(state).label,
+                    "number": number,
+                    "width": round(100 * number / total, 3),
+                    "color": color,
+                    "url": f"{address}?task__id__exact={task.pk}&status__exact={state}",
+                }
+            )
+    return parts
+
+
+def make_numbers(task: Task, summary: TaskSummary) -> list[dict[str, Any]]:
+    """The tiles: from contacts to people reached. A rate without a denominator is a dash."""
+    contacts = f"{reverse('admin:campaigns_contact_changelist')}?task__id__exact={task.pk}"
+    calls = f"{reverse('admin:campaigns_call_changelist')}?task__id__exact={task.pk}"
+    recordings = reverse("admin:campaigns_recording_changelist")
+    called = summary.called
+    rate = called.answer_rate
+    average = called.talk_average
+    return [
+        {"label": _("Contacts"), "value": summary.total, "url": contacts},
+        {
+            "label": _("Done"),
+            "value": summary.done,
+            "note": _("of %(n)d to call") % {"n": summary.to_call},
+            "url": f"{contacts}&status__exact=finished",
+        },
+        {"label": _("Calls"), "value": called.calls, "url": calls},
+        {
+            "label": _("Answered"),
+            "value": called.answered,
+            "note": _("%(rate).1f %% of existing numbers") % {"rate": rate * 100}
+            if rate is not None
+            else _("no rate yet"),
+            "url": f"{calls}&answered__exact=1",
+        },
+        {
+            "label": _("Talk time"),
+            "value": show_duration(called.talk_seconds),
+            "note": _("%(time)s on average") % {"time": show_duration(int(average))}
+            if average is not None
+            else "",
+            "url": f"{calls}&answered__exact=1",
+        },
+        {"label": _("Dialogs"), "value": summary.dialogs, "url": f"{calls}&dialog=yes"},
+        {
+            "label": _("Recordings"),
+            "value": summary.recordings,
+            "url": f"{recordings}?call__task__id__exact={task.pk}",
+        },
+    ]
+
+
+def make_results(task: Task, summary: TaskSummary) -> list[dict[str, Any]]:
+    calls = f"{reverse('admin:campaigns_call_changelist')}?task__id__exact={task.pk}"
+    names = dict(Call.Result.choices)
+    most = max(summary.called.results.values(), default=1)
+    return [
+        {
+            "label": names.get(result, result),
+            "number": number,
+            "width": round(100 * number / most, 1),
+            "url": f"{calls}&result__exact={result}",
+        }
+        for result, number in summary.called.results.items()
+    ]
+
+
+def make_intentions(task: Task, summary: TaskSummary) -> list[dict[str, Any]]:
+    calls = f"{reverse('admin:campaigns_call_changelist')}?task__id__exact={task.pk}"
+    most = max(summary.intentions.values(), default=1)
+    return [
+        {
+            "label": intention,
+            "number": number,
+            "width": round(100 * number / most, 1),
+            "url": f"{calls}&intention={intention}",
+        }
+        for intention, number in summary.intentions.items()
+    ]
+
+
+def list_buttons(user: AbstractBaseUser | Any, task: Task, summary: TaskSummary) -> list[str]:
+    """What this user can do with the task now."""
+    buttons = []
+    draft, may_launch = task.status == Task.Status.DRAFT, user.has_perm(LAUNCH)
+    campaign = task.kind == Task.Kind.CAMPAIGN
+    if draft and campaign and user.has_perm(IMPORT):
+        buttons.append("import")
+    if draft and campaign and may_launch:
+        buttons.append("launch")
+    if campaign and may_launch and task.request != Task.Request.DELETE:
+        can_pause = task.account.can(Can.PAUSE_TASK)
+        if task.status in ("loading", "loaded", "starting", "running"):
+            buttons += ["pause"] if can_pause and task.request != Task.Request.PAUSE else []
+        if task.status == "paused" and task.request != Task.Request.RESUME:
+            buttons.append("resume")
+        if task.status != "deleted":
+            buttons.append("delete")
+    if campaign and task.platform_task_id:
+        buttons.append("ask")
+    if campaign and user.has_perm("campaigns.add_task"):
+        buttons.append("clone")
+    return buttons
+
+
+def list_attempts(task: Task) -> list[dict[str, Any]]:
+    """The newest requests that add calls, the open ones first."""
+    attempts = Attempt.objects.filter(task=task).select_related("batch").order_by("-id")[:12]
+    return [
+        {
+            "attempt": attempt,
+            "color": ATTEMPT_COLORS.get(attempt.status, "info"),
+            "age": tell_age(attempt.started_at),
+            "size": attempt.batch.size if attempt.batch else None,
+        }
+        for attempt in attempts
+    ]
+
+
+def describe_rest(task: Task) -> dict[str, Any]:
+    """What stands below the live part: imports, exchanges, history."""
+    history = StatusChange.objects.filter(subject="task", subject_id=task.pk)
+    names = dict(Task.Status.choices)
+    return {
+        "imports": list(task.imports.select_related("created_by")[:10]),
+        "exchanges": list(task.exchanges.all()[:8]),
+        "history": [
+            {
+                "at": change.at,
+                "by": change.by,
+                "old": names.get(change.old, change.old),
+                "new": names.get(change.new, change.new),
+                "color": TASK_COLORS.get(change.new, ""),
+                "moved": change.old != change.new,
+                "sentence": change.sentence,
+            }
+            for change in history.select_related("by")[:30]
+        ],
+        "lines": list(task.lines.all()),
+    }

@@ -1,0 +1,229 @@
+"""In: a task, a user, a moment. Out: every number a screen shows, from the rows themselves.
+
+A rate is given only with something to divide by: calls whose end is not known yet and numbers that
+do not exist are not in its denominator, and a voicemail is nobody who answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.db.models import Count, Exists, Min, OuterRef, Q, Sum
+from django.utils import timezone
+
+from campaigns.models import Account, Attempt, Call, Contact, Recording, Task
+
+#: results that say nothing about whether people pick up
+NOT_REACHABLE_AT_ALL = (Call.Result.INVALID_NUMBER,)
+#: picked up, but by no person
+NO_PERSON = (Call.Result.VOICEMAIL,)
+ACTIVE = ("loading", "loaded", "starting", "running", "paused")
+#: an accepted contact of a running task is called silent after this long without any news
+SILENT_AFTER = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSummary:
+    """Calls counted once each. ``answered`` is picked up by whatever; ``reached`` by a person."""
+
+    calls: int = 0
+    answered: int = 0
+    reached: int = 0
+    invalid: int = 0
+    unknown: int = 0
+    talk_seconds: int = 0
+    results: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def answer_rate(self) -> float | None:
+        """People who answered, of the calls that ended and went to a number that exists."""
+        base = self.calls - self.invalid - self.unknown
+        return self.reached / base if base > 0 else None
+
+    @property
+    def talk_average(self) -> float | None:
+        return self.talk_seconds / self.answered if self.answered else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSummary:
+    """Where a task's contacts are, and what came back. ``contacts`` has every state."""
+
+    contacts: dict[str, int]
+    called: CallSummary
+    intentions: dict[str, int]
+    recordings: int
+    dialogs: int
+    taken_at: datetime
+
+    @property
+    def total(self) -> int:
+        return sum(self.contacts.values())
+
+    @property
+    def to_call(self) -> int:
+        """Contacts that are to be called or were: all but the excluded and the withdrawn."""
+        return self.total - self.contacts["excluded"] - self.contacts["withdrawn"]
+
+    @property
+    def done(self) -> int:
+        """Contacts of which nothing more will come."""
+        return self.contacts["finished"] + self.contacts["rejected"]
+
+    @property
+    def share(self) -> float | None:
+        return self.done / self.to_call if self.to_call else None
+
+    @property
+    def calls(self) -> int:
+        return self.called.calls
+
+    @property
+    def answered(self) -> int:
+        return self.called.answered
+
+
+def count_contacts(task: Task) -> dict[str, int]:
+    """{state: contacts}, every state present."""
+    counts = dict.fromkeys((state.value for state in Contact.Status), 0)
+    rows = Contact.objects.filter(task=task).order_by().values_list("status")
+    return counts | dict(rows.annotate(n=Count("*")))
+
+
+def summarise_calls(calls: Any) -> CallSummary:
+    """Of a queryset of calls. One query."""
+    rows = (
+        calls.order_by()
+        .values_list("result", "answered")
+        .annotate(n=Count("*"), talk=Sum("talk_seconds"))
+    )
+    total = answered = reached = invalid = unknown = talk = 0
+    results: dict[str, int] = {}
+    for result, picked_up, number, seconds in rows:
+        total += number
+        talk += seconds or 0
+        results[result] = results.get(result, 0) + number
+        if picked_up:
+            answered += number
+            reached += 0 if result in NO_PERSON else number
+        if result in NOT_REACHABLE_AT_ALL:
+            invalid += number
+        elif picked_up is None:
+            unknown += number
+    ordered = dict(sorted(results.items(), key=lambda item: -item[1]))
+    return CallSummary(
+        calls=total,
+        answered=answered,
+        reached=reached,
+        invalid=invalid,
+        unknown=unknown,
+        talk_seconds=talk,
+        results=ordered,
+    )
+
+
+def summarise_task(task: Task) -> TaskSummary:
+    calls = Call.objects.filter(task=task)
+    intentions = calls.exclude(intention="").order_by().values_list("intention")
+    return TaskSummary(
+        contacts=count_contacts(task),
+        called=summarise_calls(calls),
+        intentions=dict(sorted(dict(intentions.annotate(n=Count("*"))).items())),
+        recordings=Recording.objects.filter(call__task=task).count(),
+        dialogs=calls.filter(turns_count__gt=0).count(),
+        taken_at=timezone.now(),
+    )
+
+
+def summarise_progress(tasks: list[Task]) -> dict[int, dict[str, int]]:
+    """{task id: {state: contacts}} of a few tasks, in one query."""
+    counts: dict[int, dict[str, int]] = {
+        task.pk: dict.fromkeys((state.value for state in Contact.Status), 0) for task in tasks
+    }
+    rows = Contact.objects.filter(task__in=counts).order_by().values_list("task_id", "status")
+    for task_id, status, number in rows.annotate(n=Count("*")):
+        counts[task_id][status] = number
+    return counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeSummary:
+    """What the first screen shows. Each count is None for a user who may not see its rows."""
+
+    running: list[Task]
+    progress: dict[int, dict[str, int]]
+    attention: list[Task]
+    undecided: int
+    quarantined: int
+    waiting: int
+    oldest_waiting: datetime | None
+    recordings_lost: int
+    broken_accounts: list[Account]
+    silent: int
+    today: CallSummary
+    yesterday: CallSummary
+    tasks_exist: bool
+    accounts_exist: bool
+    taken_at: datetime
+
+
+def summarise_home(user: Any) -> HomeSummary:
+    """The state of the house, for this user's rights."""
+    now = timezone.now()
+    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    sees_tasks = user.has_perm("campaigns.view_task")
+    sees_calls = user.has_perm("campaigns.view_call")
+    tasks = Task.objects.select_related("account", "robot") if sees_tasks else Task.objects.none()
+    running = list(tasks.filter(status__in=ACTIVE)[:20])
+    # The inbox is a package above this one: asked for by name, not imported.
+    receipts = apps.get_model("callbacks", "Receipt").objects
+    waiting = receipts.filter(status="received").aggregate(n=Count("*"), oldest=Min("received_at"))
+    calls = Call.objects.all() if sees_calls else Call.objects.none()
+    accounts = Account.objects.filter(is_active=True)
+    return HomeSummary(
+        running=running,
+        progress=summarise_progress(running),
+        attention=list(
+            tasks.filter(Q(needs_attention=True) | Q(status="failed")).exclude(status="deleted")[
+                :20
+            ]
+        ),
+        undecided=count_undecided() if sees_tasks else 0,
+        quarantined=receipts.filter(status="quarantined").count(),
+        waiting=waiting["n"],
+        oldest_waiting=waiting["oldest"],
+        recordings_lost=(
+            Recording.objects.filter(status="unavailable").count()
+            if user.has_perm("campaigns.view_recording")
+            else 0
+        ),
+        broken_accounts=(
+            list(accounts.exclude(connection_error=""))
+            if user.has_perm("campaigns.view_account")
+            else []
+        ),
+        silent=find_silent_contacts(now).count() if sees_tasks else 0,
+        today=summarise_calls(calls.filter(happened_at__gte=midnight)),
+        yesterday=summarise_calls(
+            calls.filter(happened_at__gte=midnight - timedelta(days=1), happened_at__lt=midnight)
+        ),
+        tasks_exist=Task.objects.exists(),
+        accounts_exist=Account.objects.exists(),
+        taken_at=now,
+    )
+
+
+def count_undecided() -> int:
+    """Requests of which nobody knows yet whether the platform carried them out."""
+    return Attempt.objects.filter(status__in=["unknown", "needs_human"]).count()
+
+
+def find_silent_contacts(now: datetime) -> Any:
+    """Contacts the platform took long ago, in a task that runs, and never said a word about."""
+    tasks = Task.objects.filter(
+        pk=OuterRef("task_id"), status="running", launched_at__lt=now - SILENT_AFTER
+    )
+    return Contact.objects.filter(Exists(tasks), status="accepted", calls_made=0)
