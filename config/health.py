@@ -8,11 +8,11 @@ when not. ``/metrics`` is for those with ``METRICS_TOKEN`` or from a host in ``M
 from __future__ import annotations
 
 import ipaddress
-import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count
@@ -47,7 +47,7 @@ def answer_readyz(request: HttpRequest) -> HttpResponse:
 
 
 def run_check(check: Callable[[], str]) -> str:
-    """"" or what is wrong. No text of an exception: this page is open to everybody."""
+    """ "" or what is wrong. No text of an exception: this page is open to everybody."""
     try:
         return check()
     except DatabaseError:
@@ -126,9 +126,7 @@ class Counts:
 
     def collect(self) -> Iterator[Any]:
         yield make_gauge("callboard_tasks", "Tasks by status.", "status", count_by(Task))
-        yield make_gauge(
-            "callboard_attempts", "Attempts by status.", "status", count_by(Attempt)
-        )
+        yield make_gauge("callboard_attempts", "Attempts by status.", "status", count_by(Attempt))
         yield make_gauge(
             "callboard_receipts", "Pushes in the inbox by status.", "status", count_by(Receipt)
         )
@@ -187,29 +185,25 @@ class Metrics(View):
 
 
 def may_read_metrics(request: HttpRequest) -> bool:
-    """By bearer token, or by the address of the connection. Without a METRICS_TOKEN loopback may.
-
-    Behind a proxy every address is the proxy's: there, set METRICS_TOKEN and METRICS_ALLOW to "".
-    """
-    token = os.environ.get("METRICS_TOKEN", "")
+    """By bearer token, or by the address of the connection, unless a proxy stands between."""
+    token = settings.METRICS_TOKEN
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
     if token and secrets.compare_digest(given.encode(), token.encode()):
         return True
-    allowed = os.environ.get("METRICS_ALLOW", "" if token else "127.0.0.0/8,::1")
     if "X-Forwarded-For" in request.headers:
         return False
-    return is_in(request.META.get("REMOTE_ADDR", ""), allowed)
+    return is_in(request.META.get("REMOTE_ADDR", ""), settings.METRICS_ALLOW)
 
 
-def is_in(address: str, networks: str) -> bool:
+def is_in(address: str, networks: Iterable[str]) -> bool:
     try:
         host = ipaddress.ip_address(address)
     except ValueError:
         return False
     mapped = getattr(host, "ipv4_mapped", None)
-    for text in filter(None, (piece.strip() for piece in networks.split(","))):
+    for text in networks:
         try:
-            network = ipaddress.ip_network(text, strict=False)
+            network = ipaddress.ip_network(text.strip(), strict=False)
         except ValueError:
             continue
         if (mapped or host) in network:

@@ -21,6 +21,8 @@ environ.Env.read_env(BASE_DIR / ".env")
 
 # ------------------------------------------------------------------------------- where things are
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+# What `make run` in another terminal runs with, so that a command fits to it.
+environ.Env.read_env(DATA_DIR / "running.env")
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
 SANDBOX_PORT = env.int("SANDBOX_PORT", default=8900)
@@ -178,6 +180,13 @@ PUSH_MAX_BYTES = 5_000_000
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=250_000_000)
 #: largest recording, in bytes
 RECORDING_MAX_BYTES = env.int("RECORDING_MAX_BYTES", default=100_000_000)
+
+# ----------------------------------------------------------------------------------------- metrics
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+#: networks that read /metrics without the token; behind a proxy every address is the proxy's
+METRICS_ALLOW: list[str] = env.list(
+    "METRICS_ALLOW", default=[] if METRICS_TOKEN else ["127.0.0.0/8", "::1"]
+)
 
 # -------------------------------------------------------------------------------- headers, logging
 CONTENT_SECURITY_POLICY = {

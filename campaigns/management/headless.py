@@ -1,4 +1,4 @@
-"""In: a command line. Out: readable text, or one JSON object with ``--json``; a refusal is a sentence.
+"""In: a command line. Out: readable text, or one JSON object with ``--json``, or a refusal.
 
 The base of the headless commands. They call the functions that the buttons of the admin call.
 """

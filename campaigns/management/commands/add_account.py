@@ -1,4 +1,4 @@
-"""In: a platform, a name, settings and credentials. Out: an account, its callback addresses once."""
+"""In: a platform, a name, settings, credentials. Out: an account, its callback addresses once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Command(HeadlessCommand):
         credentials = read_pairs(options["credential"], what="--credential")
         check_names(chosen, platform.settings, what="--set", also=OWN_SETTINGS)
         check_names(credentials, platform.credentials, what="--credential")
-        missing = [f.name for f in platform.credentials if f.required and not credentials.get(f.name)]
+        required = [field.name for field in platform.credentials if field.required]
+        missing = [name for name in required if not credentials.get(name)]
         if missing:
             raise CommandError(
                 _("%(platform)s needs: %(missing)s. Give each with --credential NAME=VALUE.")

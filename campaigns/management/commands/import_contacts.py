@@ -1,4 +1,4 @@
-"""In: a task and a CSV file. Out: contacts in the task, and what of the file was not taken, and why."""
+"""In: a task and a CSV file. Out: contacts in the task, and what was not taken, and why."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ async def run_worker(options: dict[str, Any]) -> None:
         async with worker_app.open_async():
             await worker_app.run_worker_async(
                 name="callboard",
-                queues=options["queues"] or None,
+                queues=options["queues"] or None,  # type: ignore[arg-type]
                 concurrency=options["concurrency"],
                 wait=not options["once"],
                 fetch_job_polling_interval=1.0,

@@ -1,0 +1,45 @@
+# Callboard. `make run` and `make test` do all set-up themselves.
+# Variables: PORT HOST DATA_DIR DATABASE_URL ADMIN_PASSWORD DEMO SANDBOX_PORT (see .env.example).
+
+SHELL := /bin/sh
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench format messages venv venv-dev
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+run: venv ## set everything up and run Callboard with a sandbox platform; Ctrl-C stops it
+	@exec $(PY) -m config.up --follow-parent
+
+test: venv-dev ## run all tests against a real PostgreSQL (DATABASE_URL, or the private one)
+	@$(PY) -m pytest -n $(or $(TEST_PROCESSES),2) $(ARGS)
+
+check: venv-dev ## format, lint, types, import contracts, deploy check, migrations, translations
+	@$(PY) -m config.checks
+
+bench: venv-dev ## measure each promise of speed beside its baseline
+	@$(PY) -m pytest -s -p no:xdist tests/benchmarks $(ARGS)
+
+format: venv-dev ## write the code the way `make check` wants it
+	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
+
+messages: venv-dev ## bring the translation catalogue up to date and compile it
+	@$(PY) manage.py check_translations --update --compile
+
+venv:
+	@$(call bootstrap,)
+
+venv-dev:
+	@$(call bootstrap,--dev)
+
+# The machine's Python: $(PYTHON) if given, else the first of these that is new enough.
+define bootstrap
+for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python3.14 python); do \
+  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+    exec "$$python" -I config/bootstrap.py $(1); \
+  fi; \
+done; \
+echo "Python 3.11 or newer was not found: install it (\`apt install python3 python3-venv\`), or name it with \`make PYTHON=/path/to/python3.12 …\`." >&2; exit 1
+endef

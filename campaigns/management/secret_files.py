@@ -1,0 +1,38 @@
+"""In: a secret of this installation. Out: it, kept in a file that only its owner can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from campaigns.models import Account, CallbackToken
+from campaigns.models.accounts import hash_token
+
+
+def token_file() -> Path:
+    return Path(settings.DATA_DIR) / "secrets" / "demo_callback_token"
+
+
+def read_token(account: Account) -> str:
+    """The token, "" when there is none or it opens nothing any more."""
+    try:
+        text = token_file().read_text().strip()
+    except OSError:
+        return ""
+    live = account.callback_tokens.filter(hash=hash_token(text), revoked_at=None)
+    return text if live.exists() else ""
+
+
+def keep_token(account: Account) -> str:
+    """A new token, in a file that only its owner reads."""
+    text = CallbackToken.make(account)[1]
+    write_private(token_file(), text)
+    return text
+
+
+def write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(text + "\n")
