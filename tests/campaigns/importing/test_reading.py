@@ -9,7 +9,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaigns.importing import ImportRefused
@@ -57,9 +57,11 @@ def test_a_table_reads_back_as_it_was_written(
     table: list[tuple[int, str, str]], encoding: str, dialect: dict[str, Any], is_ended: bool
 ) -> None:
     rows = [(f"199{row[0]:08d}", clean_cell(row[1]), clean_cell(row[2])) for row in table]
-    # csv.writer may leave a carriage return bare, which is a line end to everybody else
-    is_bare = dialect["quoting"] != csv.QUOTE_ALL
-    assume(not (is_bare and any("\r" in cell for row in rows for cell in row)))
+    if any(
+        set(cell) & set("\r\n") - set(dialect["lineterminator"]) for row in rows for cell in row
+    ):
+        # csv.writer would leave them bare, and they are line ends to everybody else
+        dialect["quoting"] = csv.QUOTE_ALL
     target = io.StringIO()
     writer = csv.writer(target, **dialect)
     writer.writerow(COLUMNS)
