@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import threading
 import time
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from campaigns.platforms.errors import Forbidden, NotSent, PlatformError, Throttled, Uncertain
 from campaigns.platforms.http import MAX_REPLY_BYTES, ExchangeRecord, Transport, check_address
@@ -116,21 +124,6 @@ def test_a_stalled_tls_handshake_is_not_sent() -> None:
         post(server.url.replace("http:", "https:"), timeout=0.5)
 
 
-def test_a_dripping_tls_handshake_ends_at_the_deadline() -> None:
-    """Each byte comes within the socket's own time-out, so only the timer can end it."""
-    stopping = threading.Event()
-
-    def act(connection: socket.socket, request: bytes) -> None:
-        drip(connection, b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc" + b"\0" * 300, stopping)
-
-    with FaultyServer(act, read=False) as server:
-        began = time.monotonic()
-        with pytest.raises(NotSent):
-            post(server.url.replace("http:", "https:"), timeout=0.6)
-        assert time.monotonic() - began < 10  # the drip would take 30 s
-        stopping.set()
-
-
 def test_a_lost_lease_is_not_sent() -> None:
     def fence() -> None:
         raise NotSent("the lease is over")
@@ -209,6 +202,63 @@ def test_a_redirect_is_not_followed() -> None:
     assert (first.receipts, second.connections) == (1, 0)
 
 
+# --------------------------------------------------------------------------------------------- TLS
+
+
+@pytest.fixture
+def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's context whose certificate this process trusts for "localhost"."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    chain = tmp_path / "chain.pem"
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    chain.write_bytes(secret + certificate.public_bytes(Encoding.PEM))
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(chain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    return context
+
+
+def speak_tls(
+    context: ssl.SSLContext, act: Callable[[socket.socket], None]
+) -> Callable[[socket.socket, bytes], None]:
+    def serve(connection: socket.socket, _: bytes) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            secure.recv(65536)
+            act(secure)
+
+    return serve
+
+
+def test_a_reply_over_tls(certified: ssl.SSLContext) -> None:
+    act = speak_tls(certified, lambda secure: secure.sendall(make_reply(OK)))
+    with FaultyServer(act, read=False) as server:
+        assert post(f"https://localhost:{server.port}/") == OK
+        with pytest.raises(NotSent):  # the certificate is not one for this name
+            post(f"https://127.0.0.1:{server.port}/")
+
+
+def test_a_drip_over_tls_ends_at_the_deadline(certified: ssl.SSLContext) -> None:
+    """TLS takes the socket away from whoever made it; the timer must still reach it."""
+    stopping = threading.Event()
+    act = speak_tls(certified, lambda secure: drip(secure, make_reply(OK * 10), stopping))
+    with FaultyServer(act, read=False) as server:
+        began = time.monotonic()
+        with pytest.raises(Uncertain):
+            post(f"https://localhost:{server.port}/", timeout=0.6)
+        assert time.monotonic() - began < 5  # the drip would take 40 s
+        stopping.set()
+
+
 # --------------------------------------------------------------------------- answers that are whole
 
 
@@ -284,6 +334,11 @@ def test_private_addresses_are_forbidden(host: str) -> None:
     with FaultyServer(send(make_reply(OK))) as server, pytest.raises(Forbidden):
         post(f"http://{host}:{server.port}/", allow_hosts=frozenset({"sandbox:1"}))
     assert server.connections == 0
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "::ffff:8.8.8.8", "2606:4700:4700::1111"])
+def test_public_addresses_are_not(host: str) -> None:
+    assert check_address(host, 443, allow_hosts=())
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/", "//127.0.0.1/", ""])

@@ -83,6 +83,13 @@ def test_an_incomplete_list_never_passes_for_a_whole_one(reply: Any) -> None:
     assert len(server.asked) <= 100
 
 
+def test_repeated_pages_are_noticed_at_once() -> None:
+    rows = [make_task(number) for number in range(50)]
+    with Scripted({"total_rows": 120, "rows": rows}) as server, pytest.raises(Uncertain):
+        make_client(server.base_url).query_tasks()
+    assert len(server.asked) == 2
+
+
 def test_pages_that_shift_while_they_are_read() -> None:
     """A task made meanwhile pushes one over to the next page: it comes twice, none is missing."""
     first = {"total_rows": 60, "rows": [make_task(number) for number in range(50)]}
