@@ -109,7 +109,6 @@ def install(name: str) -> None:
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     if done.returncode:
         refuse(explain(done.stderr, doing=f"install the packages of {name}"))
-    sys.stderr.write(done.stderr)
 
 
 def explain(output: str, *, doing: str) -> str:

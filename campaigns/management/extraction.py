@@ -1,0 +1,174 @@
+"""In: our source files (and unfold's). Out: every text that a person may see, and where it stands.
+
+Pure Python, for a bare machine has no GNU gettext. Found are the calls of Django's translation
+functions in Python and templates; what the platforms, which know no Django, say in plain English;
+and unfold's own texts, which it ships no translations of.
+"""
+
+from __future__ import annotations
+
+import ast
+import gettext
+import importlib.util
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.utils.translation.template import templatize
+
+#: function → the places of (context, singular, plural) among its arguments
+FUNCTIONS: dict[str, tuple[int | None, int, int | None]] = {
+    "_": (None, 0, None),
+    "N_": (None, 0, None),
+    "gettext": (None, 0, None),
+    "gettext_lazy": (None, 0, None),
+    "gettext_noop": (None, 0, None),
+    "ngettext": (None, 0, 1),
+    "ngettext_lazy": (None, 0, 1),
+    "pgettext": (0, 1, None),
+    "pgettext_lazy": (0, 1, None),
+    "npgettext": (0, 1, 2),
+    "npgettext_lazy": (0, 1, 2),
+}
+#: keywords and names in campaigns/platforms whose texts are translated when they are shown
+SPOKEN = {"advice", "label", "help", "kinds", "KINDS"}
+OUR_FOLDERS = ("campaigns", "callbacks", "config", "templates")
+#: Django's own translations, which ours need not repeat
+DJANGO_LOCALES = ("conf", "contrib/admin", "contrib/auth", "contrib/contenttypes")
+_LITERAL = r"u?(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")"
+_CALL = re.compile(rf"\b(\w+)\(\s*({_LITERAL}(?:\s*,\s*{_LITERAL})*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One text to translate."""
+
+    singular: str
+    plural: str = ""
+    context: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.context, self.singular
+
+
+Found = dict[Message, list[str]]
+
+
+def extract_all(base_dir: Path, *, locale: str) -> Found:
+    """{message: places}; places are relative to the tree, unfold's begin with ``unfold/``."""
+    found: Found = {}
+    for folder in OUR_FOLDERS:
+        gather(found, base_dir / folder, place=folder)
+    known = read_django_texts(locale)
+    theirs: Found = {}
+    for part in ("", "contrib/filters"):
+        root = find_package("unfold") / part
+        gather(theirs, root / "templates", place=f"unfold/{part}".rstrip("/"))
+        for path in sorted(root.glob("*.py")):
+            note(theirs, extract_python(path.read_text()), place=f"unfold/{part}/{path.name}")
+    for message, places in theirs.items():
+        if message.singular not in known:
+            found.setdefault(message, []).extend(places)
+    return found
+
+
+def gather(found: Found, folder: Path, *, place: str) -> None:
+    for path in sorted(folder.rglob("*")):
+        told = f"{place}/{path.relative_to(folder)}"
+        if path.suffix == ".py" and "migrations" not in path.parts:
+            text = path.read_text()
+            note(found, extract_python(text), place=told)
+            if "platforms" in path.parts:
+                note(found, extract_spoken(text), place=told)
+        elif path.suffix in (".html", ".txt"):
+            note(found, extract_template(path.read_text()), place=told)
+
+
+def note(found: Found, messages: Iterable[Message], *, place: str) -> None:
+    for message in messages:
+        places = found.setdefault(message, [])
+        if place not in places:
+            places.append(place)
+
+
+def extract_python(text: str) -> Iterator[Message]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call):
+            name = str(getattr(node.func, "id", "") or getattr(node.func, "attr", ""))
+            message = make_message(name, [read_constant(arg) for arg in node.args])
+            if message is not None:
+                yield message
+
+
+def extract_template(text: str) -> Iterator[Message]:
+    for name, literals in _CALL.findall(templatize(text)):
+        message = make_message(name, list(ast.literal_eval(f"({literals},)")))
+        if message is not None:
+            yield message
+
+
+def extract_spoken(text: str) -> Iterator[Message]:
+    """The plain texts of ``advice = …``, ``label=…``, ``help=…`` and of tables of kinds."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.keyword(arg=name, value=value) if name in SPOKEN:
+                pass
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in SPOKEN:
+                pass
+            case ast.AnnAssign(target=ast.Name(id=name), value=value) if name in SPOKEN:
+                pass
+            case _:
+                value = None
+        values = value.values if isinstance(value, ast.Dict) else [value]
+        for one in values:
+            told = read_constant(one)
+            if told and " " in told:
+                yield Message(told)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
+            "AccountField",
+            "ErrorCode",
+        ):
+            # Positional: AccountField(name, label, …), ErrorCode(code, text, consequence, advice).
+            place = 1 if getattr(node.func, "id", "") == "AccountField" else 3
+            told = read_constant(node.args[place]) if len(node.args) > place else None
+            if told:
+                yield Message(told)
+
+
+def read_constant(node: ast.expr | None) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return None
+
+
+def make_message(name: str, arguments: list[str | None]) -> Message | None:
+    places = FUNCTIONS.get(name)
+    if places is None:
+        return None
+    texts = [
+        "" if place is None else (arguments[place] if place < len(arguments) else None)
+        for place in places
+    ]
+    context, singular, plural = texts
+    if not singular or context is None or plural is None:
+        return None
+    return Message(singular, plural, context)
+
+
+def read_django_texts(locale: str) -> set[str]:
+    texts: set[str] = set()
+    for part in DJANGO_LOCALES:
+        path = find_package("django") / part / "locale" / locale / "LC_MESSAGES" / "django.mo"
+        if path.is_file():
+            with path.open("rb") as file:
+                catalogue = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+            texts |= {key if isinstance(key, str) else key[0] for key in catalogue}
+    return texts
+
+
+def find_package(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent
