@@ -41,7 +41,7 @@ class FaultyServer:
 
     def _handle(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            request = _read_request(connection) if self.read else b""
+            request = read_request(connection) if self.read else b""
             if request:
                 self.receipts += 1
                 self.requests.append(request)
@@ -64,7 +64,7 @@ class FaultyServer:
         self.thread.join(5)
 
 
-def _read_request(connection: socket.socket) -> bytes:
+def read_request(connection: socket.socket) -> bytes:
     data = b""
     while b"\r\n\r\n" not in data:
         piece = connection.recv(65536)

@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from campaigns.platforms.errors import Forbidden, NotSent, PlatformError, Throttled, Uncertain
 from campaigns.platforms.http import MAX_REPLY_BYTES, ExchangeRecord, Transport, check_address
-from tests.platforms.faulty import FaultyServer, make_reply
+from tests.platforms.faulty import FaultyServer, make_reply, read_request
 
 OK = b'{"code":0,"message":"ok","result":{}}'
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
@@ -233,7 +233,7 @@ def speak_tls(
 ) -> Callable[[socket.socket, bytes], None]:
     def serve(connection: socket.socket, _: bytes) -> None:
         with context.wrap_socket(connection, server_side=True) as secure:
-            secure.recv(65536)
+            read_request(secure)
             act(secure)
 
     return serve
