@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,7 +30,6 @@ from campaigns.admin.base import (
     CallboardAdmin,
     DaysFilter,
     InfinitePaginator,
-    hide_phones,
     issue_form_token,
     make_badge,
     make_link,
@@ -282,6 +282,7 @@ class AccountAdmin(CallboardAdmin):
     def _describe(self, request: HttpRequest, account: Account) -> dict[str, Any]:
         return {
             "account": account,
+            "account_key": str(account.pk),
             "sandbox_badge": make_sandbox_badge() if account.is_sandbox else "",
             "connection": describe_connection(account),
             "callbacks": describe_callbacks(account),
@@ -472,7 +473,7 @@ class MirrorAdmin(CallboardAdmin):
                     (_("Listed"), self.show_gone(row)),
                     (_("Last seen"), tell_age(row.seen_at)),
                 ],
-                "raw": hide_phones(row.raw) if not isinstance(row, Line) else row.raw,
+                "raw_text": json.dumps(row.raw, ensure_ascii=False, indent=1, sort_keys=True),
                 "tasks": tasks.filter(**{self.tasks_by: row})[:10],
             }
         return super().change_view(request, object_id, form_url, extra | (extra_context or {}))

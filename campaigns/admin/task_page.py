@@ -247,4 +247,5 @@ def describe_rest(task: Task) -> dict[str, Any]:
             for change in history.select_related("by")[:30]
         ],
         "lines": list(task.lines.all()),
+        "task_key": str(task.pk),
     }
