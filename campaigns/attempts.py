@@ -120,10 +120,10 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
 
 
 def close_attempt(attempt: Attempt, outcome: Outcome) -> bool:
-    """Write the outcome down; False when somebody (the reaper) was faster.
+    """Write the outcome down; False when it has been settled otherwise.
 
-    An attempt that the reaper took for unknown while its sender was stopped, and of which the
-    sender then knows that nothing was sent, is confirmed absent: no guess is left.
+    The reaper may have taken the attempt for unknown while its sender was stopped. A sender that
+    comes back with a whole answer knows better: it was carried out, or nothing was done.
     """
     now = timezone.now()
     if lifecycle.move(
@@ -135,9 +135,13 @@ def close_attempt(attempt: Attempt, outcome: Outcome) -> bool:
         ended_at=now,
     ):
         return True
-    if outcome.status == "not_sent":
+    if outcome.accepted:
         return lifecycle.move(
-            attempt, "confirmed_absent", of=["unknown"], reason=LOST_RIGHT, ended_at=now
+            attempt, "confirmed_accepted", of=["unknown", "needs_human"], ended_at=now
+        )
+    if outcome.status in ("not_sent", "refused"):
+        return lifecycle.move(
+            attempt, "confirmed_absent", of=["unknown"], reason=outcome.reason, ended_at=now
         )
     return False
 

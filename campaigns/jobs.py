@@ -11,14 +11,13 @@ import logging
 import time
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.db import transaction
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Status
 
-from campaigns import attempts, batching, catalog, dispatch, ingest, reconcile, recordings
+from campaigns import attempts, batching, catalog, dispatch, linking, reconcile, recordings
 from campaigns.models import Account, Batch, Task
 
 logger = logging.getLogger(__name__)
@@ -150,14 +149,14 @@ def keep_going(timestamp: int) -> None:
         enqueue(settle_task, once=f"settle-{task_id}", task_id=task_id)
     for recording_id in recordings.list_due_recordings():
         enqueue(fetch_recording, once=f"recording-{recording_id}", recording_id=recording_id)
-    ingest.link_waiting_calls()
+    linking.link_pending()
 
 
 @app.periodic(cron="* * * * *")
 @app.task(name="campaigns.jobs.reap_jobs", queueing_lock="reap_jobs", pass_context=True)
-def reap_jobs(context: JobContext, timestamp: int) -> None:
+async def reap_jobs(context: JobContext, timestamp: int) -> None:
     """Close the jobs of workers that died. What they were about is found by ``keep_going``."""
     manager = context.app.job_manager
-    for job in async_to_sync(manager.get_stalled_jobs)(seconds_since_heartbeat=60):
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=60):
         logger.warning("Job %s (%s) belonged to a worker that is gone.", job.id, job.task_name)
-        async_to_sync(manager.finish_job)(job, Status.FAILED, delete_job=True)
+        await manager.finish_job(job, Status.FAILED, delete_job=True)

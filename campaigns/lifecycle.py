@@ -19,8 +19,9 @@ from campaigns.models import Attempt, Batch, Contact, ContactImport, Recording, 
 #: {model: {state: the states that may follow it}}
 MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
     Task: {
-        "draft": frozenset({"loading", "running", "deleted"}),
-        "loading": frozenset({"loaded", "paused", "failed", "deleted"}),
+        "draft": frozenset({"loading", "deleted"}),
+        # a direct call runs as soon as its batch is handed over
+        "loading": frozenset({"loaded", "running", "paused", "failed", "deleted"}),
         "loaded": frozenset({"starting", "loading", "paused", "failed", "deleted"}),
         "starting": frozenset({"running", "loaded", "paused", "failed", "deleted", "finished"}),
         "running": frozenset({"paused", "finished", "failed", "deleted"}),

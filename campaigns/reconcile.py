@@ -18,7 +18,8 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
 from campaigns.connections import open_client
-from campaigns.ingest import apply_task_state, link_calls
+from campaigns.ingest import apply_task_state
+from campaigns.linking import link_calls
 from campaigns.models import Attempt, Batch, Contact, Task
 from campaigns.platforms.contract import Can
 from campaigns.platforms.errors import PlatformError

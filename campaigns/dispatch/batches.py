@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from campaigns import attempts, lifecycle
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
-from campaigns.ingest import link_calls
+from campaigns.linking import link_calls
 from campaigns.models import Attempt, Batch, Contact, Task
 from campaigns.platforms.errors import Consequence
 
@@ -89,9 +89,9 @@ def _settle_batch(
     task = attempt.task
     rows = Contact.objects.filter(batch=batch)
     if outcome.accepted:
-        lifecycle.move(batch, "accepted", of=["sending"])
+        lifecycle.move(batch, "accepted", of=["sending", "unknown"])
         store_platform_ids(contacts, outcome.value.platform_contact_ids)
-        lifecycle.move_contacts(rows, "accepted", of=["sending"])
+        lifecycle.move_contacts(rows, "accepted", of=["sending", "unknown"], reason="")
         clear_setbacks(task)
         return Next("advance")
     if outcome.status == "unknown":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
@@ -49,36 +50,47 @@ def advance_task(task_id: int) -> Next:
 def _advance_loading(task: Task) -> Next:
     if task.kind == Task.Kind.CAMPAIGN and not task.platform_task_id:
         return _create(task)
-    if task.batches.filter(status=Batch.Status.UNKNOWN).exists():
+    held = read_states(task)
+    if "unknown" in held:
         # Nothing more leaves: the platform's count tells about the unknown ones while it rests.
         lifecycle.note_task(task, UNKNOWN_OUTCOME, needs_attention=True)
         return NOTHING
-    if task.contacts.filter(status=Contact.Status.READY).exists():
+    if "ready" in held:
         return Next("plan")
-    if task.batches.filter(status=Batch.Status.PLANNED).exists():
+    if "planned" in held:
         return Next("send")
-    if task.batches.filter(status=Batch.Status.SENDING).exists():
+    if "sending" in held:
         return NOTHING  # whoever sends it says what comes next
     if task.kind == Task.Kind.DIRECT:
         return _finish_direct(task)
     return _check_count(task)
 
 
+def read_states(task: Task) -> set[str]:
+    """The states in which the task has contacts that are not handed over yet.
+
+    One statement, so one moment: contacts that move between two looks would be seen in neither
+    state, and the task would go on without them.
+    """
+    states = ("ready", "planned", "sending", "unknown")
+    seen = {
+        f"has_{state}": Exists(Contact.objects.filter(task=OuterRef("pk"), status=state))
+        for state in states
+    }
+    row = Task.objects.filter(pk=task.pk).annotate(**seen).values(*seen).get()
+    return {state for state in states if row[f"has_{state}"]}
+
+
 def _create(task: Task) -> Next:
     """Create the task at the platform, under a name with a mark by which it can be asked for."""
-    if task.attempts.filter(command="create", status__in=UNDECIDED).exists():
-        return NOTHING
     with transaction.atomic(durable=True):
         locked = Task.objects.select_for_update().get(pk=task.pk)
-        if locked.platform_task_id or locked.status != Task.Status.LOADING:
-            return Next("advance")
+        undecided = task.attempts.filter(command="create", status__in=UNDECIDED)
+        if locked.platform_task_id or locked.status != Task.Status.LOADING or undecided.exists():
+            return NOTHING
         task.platform_name = f"{task.name} [CB-{task.pk}-{secrets.token_hex(3)}]"
         Task.objects.filter(pk=task.pk).update(platform_name=task.platform_name)
-        try:
-            with transaction.atomic():
-                attempt = attempts.open_attempt(task, "create")
-        except IntegrityError:
-            return NOTHING
+        attempt = attempts.open_attempt(task, "create")
     order = make_order(task)
     outcome = attempts.carry_out(attempt, lambda client: client.create_task(order))
     with transaction.atomic():

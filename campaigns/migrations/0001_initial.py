@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('platform', models.CharField(choices=campaigns.models.accounts.list_platforms, max_length=32, verbose_name='platform')),
                 ('name', models.CharField(max_length=100, unique=True, verbose_name='name')),
-                ('base_url', models.URLField(help_text="The address that the platform's calls begin with.", max_length=300, verbose_name='base URL')),
+                ('base_url', models.CharField(help_text="The address that the platform's calls begin with.", max_length=300, validators=[django.core.validators.URLValidator(schemes=['http', 'https'])], verbose_name='base URL')),
                 ('time_zone', models.CharField(default='Asia/Shanghai', help_text='Times that the platform gives without a zone are read in it.', max_length=64, validators=[campaigns.models.accounts.validate_time_zone], verbose_name='time zone')),
                 ('settings', models.JSONField(blank=True, default=campaigns.models.accounts.default_settings, verbose_name='settings')),
                 ('credentials', campaigns.models.fields.EncryptedSecrets(blank=True, default=dict, editable=False, verbose_name='credentials')),

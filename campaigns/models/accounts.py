@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -41,9 +42,10 @@ class Account(models.Model):
 
     platform = models.CharField(_("platform"), max_length=32, choices=list_platforms)
     name = models.CharField(_("name"), max_length=100, unique=True)
-    base_url = models.URLField(
+    base_url = models.CharField(
         _("base URL"),
         max_length=300,
+        validators=[URLValidator(schemes=["http", "https"])],
         help_text=_("The address that the platform's calls begin with."),
     )
     time_zone = models.CharField(

@@ -1,0 +1,81 @@
+"""In: ready contacts. Out: batches of the platform's size, in the file's order, nobody twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from campaigns import batching, lifecycle
+from campaigns.models import Batch, Contact
+from tests.factories import make_contact, make_task
+
+pytestmark = pytest.mark.django_db
+
+
+def test_contacts_go_into_batches_of_fifty_in_their_order() -> None:
+    task = make_task()
+    made = [make_contact(task=task) for _ in range(120)]
+    ids = batching.plan_batches(task)
+    assert list(Batch.objects.filter(pk__in=ids).values_list("number", "size")) == [
+        (1, 50),
+        (2, 50),
+        (3, 20),
+    ]
+    for number, begin in ((1, 0), (2, 50), (3, 100)):
+        batch = Batch.objects.get(task=task, number=number)
+        expected = [contact.pk for contact in made[begin : begin + 50]]
+        assert list(batch.contacts.order_by("id").values_list("id", flat=True)) == expected
+    assert set(task.contacts.values_list("status", flat=True)) == {"planned"}
+
+
+def test_a_second_plan_adds_nothing() -> None:
+    task = make_task()
+    make_contact(task=task)
+    assert len(batching.plan_batches(task)) == 1
+    assert batching.plan_batches(task) == []
+
+
+def test_later_contacts_get_the_next_numbers() -> None:
+    task = make_task()
+    make_contact(task=task)
+    batching.plan_batches(task)
+    make_contact(task=task)
+    batching.plan_batches(task)
+    assert list(task.batches.values_list("number", "size")) == [(1, 1), (2, 1)]
+
+
+def test_a_number_under_way_in_the_same_family_is_kept_out_with_a_reason() -> None:
+    first = make_task()
+    other = make_task(account=first.account, robot=first.robot, family=first)
+    make_contact(task=first, phone="19900000001", status="accepted")
+    again = make_contact(task=other, phone="19900000001", family_id=first.pk)
+    free = make_contact(task=other, phone="19900000002", family_id=first.pk)
+    batching.plan_batches(other)
+    again.refresh_from_db()
+    free.refresh_from_db()
+    assert (again.status, again.reason) == ("excluded", batching.ALREADY_UNDER_WAY)
+    assert free.status == "planned"
+
+
+def test_the_same_number_twice_in_a_task_is_planned_once() -> None:
+    task = make_task()
+    kept = make_contact(task=task, phone="19900000001")
+    twin = make_contact(task=task, phone="19900000001")
+    batching.plan_batches(task)
+    assert Contact.objects.get(pk=kept.pk).status == "planned"
+    assert Contact.objects.get(pk=twin.pk).status == "excluded"
+
+
+def test_a_refused_batch_is_split_until_the_bad_row_stands_alone() -> None:
+    task = make_task()
+    for _ in range(5):
+        make_contact(task=task)
+    (batch_id,) = batching.plan_batches(task)
+    batch = Batch.objects.get(pk=batch_id)
+    lifecycle.move(batch, "sending", of=["planned"])
+    lifecycle.move_contacts(batch.contacts.all(), "sending", of=["planned"])
+    lifecycle.move(batch, "refused", of=["sending"])
+    lifecycle.move_contacts(batch.contacts.all(), "ready", of=["sending"])
+    halves = batching.split_batch(batch)
+    assert list(Batch.objects.filter(pk__in=halves).values_list("size", flat=True)) == [3, 2]
+    assert task.contacts.filter(status="planned").count() == 5
+    assert batch.contacts.count() == 0

@@ -1,0 +1,327 @@
+"""In: launched tasks, a sandbox that answers well or badly. Out: each request sent at most once,
+each contact in the state that the outcome says.
+
+Real HTTP over loopback and a real worker; the sandbox's ledger tells what arrived there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from campaigns import attempts, dispatch, lifecycle, reconcile
+from campaigns.models import Account, Attempt, Contact, Task
+from tests.factories import make_contact, make_task
+from tests.platforms.sandbox_client import Client
+from tests.workers import run_jobs, work_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def status_of(task: Task) -> str:
+    task.refresh_from_db()
+    return task.status
+
+
+def contacts_by_state(task: Task) -> dict[str, int]:
+    states = list(task.contacts.values_list("status", flat=True))
+    return {state: states.count(state) for state in set(states)}
+
+
+def received(platform: Client, endpoint: str) -> int:
+    """How many requests for this endpoint the platform received."""
+    counted: dict[str, int] = platform.look("ledger")["requests"]
+    return counted.get(endpoint, 0)
+
+
+def test_a_launched_task_is_created_loaded_counted_and_started(
+    make_campaign: Any, platform: Client
+) -> None:
+    task = make_campaign(contacts=120)
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) in ("running", "finished"))
+    assert received(platform, "task/create") == 1
+    assert received(platform, "task/insert") == 3
+    assert received(platform, "task/start") == 1
+    assert task.platform_contacts == 120
+    assert set(contacts_by_state(task)) <= {"accepted", "finished"}
+    ids = set(task.contacts.values_list("platform_contact_id", flat=True))
+    assert len(ids) == 120 and "" not in ids
+
+
+def test_only_one_of_two_launches_goes_through(make_campaign: Any) -> None:
+    task = make_campaign()
+    twin = Task.objects.get(pk=task.pk)
+    dispatch.launch_task(task, by=None)
+    with pytest.raises(dispatch.LaunchRefused):
+        dispatch.launch_task(twin, by=None)
+
+
+def test_a_draft_without_contacts_is_not_launched(make_campaign: Any) -> None:
+    with pytest.raises(dispatch.LaunchRefused, match="No contact is ready"):
+        dispatch.launch_task(make_campaign(contacts=0), by=None)
+
+
+@pytest.mark.parametrize("kind", ["close_after", "cut", "error_after", "html_after", "code_false"])
+def test_an_insert_of_unknown_outcome_is_never_sent_again_and_settled_by_the_count(
+    make_campaign: Any, platform: Client, kind: str
+) -> None:
+    task = make_campaign(contacts=3)
+    platform.control("faults", {"endpoint": "task/insert", "kind": kind, "count": 1})
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) in ("running", "finished"))
+    assert received(platform, "task/insert") == 1
+    attempt = Attempt.objects.get(task=task, command="insert")
+    assert attempt.status == "confirmed_accepted"
+
+
+def test_an_insert_that_never_arrived_is_sent_again_only_after_several_answers(
+    make_campaign: Any, platform: Client
+) -> None:
+    task = make_campaign(contacts=3)
+    platform.control("faults", {"endpoint": "task/insert", "kind": "close_before", "count": 1})
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) in ("running", "finished"))
+    first, second = Attempt.objects.filter(task=task, command="insert").order_by("id")
+    assert (first.status, second.status) == ("confirmed_absent", "accepted")
+    assert len(first.evidence) >= reconcile.NEGATIVE_ANSWERS
+    told = platform.look("tasks")
+    assert [row["count_tel"] for row in told if row["task_id"] == task.platform_task_id] == [3]
+
+
+@pytest.mark.parametrize("command", ["create", "start"])
+@pytest.mark.parametrize("kind", ["close_after", "error_before"])
+def test_create_and_start_of_unknown_outcome_are_settled_by_asking(
+    make_campaign: Any, platform: Client, command: str, kind: str
+) -> None:
+    task = make_campaign(contacts=2)
+    platform.control("faults", {"endpoint": f"task/{command}", "kind": kind, "count": 1})
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) in ("running", "finished"))
+    done_there = kind == "close_after"
+    assert received(platform, f"task/{command}") == (1 if done_there else 2)
+    assert len(platform.look("tasks")) == 1
+
+
+def test_a_task_whose_count_is_wrong_is_not_started(make_campaign: Any, platform: Client) -> None:
+    task = make_campaign(contacts=4)
+    platform.control("faults", {"endpoint": "task/insert", "kind": "act_half", "count": 1})
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: Task.objects.get(pk=task.pk).needs_attention)
+    assert status_of(task) == "loading"
+    assert received(platform, "task/start") == 0
+
+
+def test_one_bad_row_does_not_stop_the_others(make_campaign: Any, platform: Client) -> None:
+    task = make_campaign(contacts=6)
+    bad = make_contact(task=task, phone="12345", values={"姓名": "李四"})
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) in ("running", "finished"))
+    bad.refresh_from_db()
+    assert bad.status == "rejected"
+    assert bad.reason.startswith("200203")
+    assert task.platform_contacts == 6
+
+
+def test_a_busy_platform_is_asked_again_later(make_campaign: Any, platform: Client) -> None:
+    task = make_campaign(contacts=2)
+    platform.control(
+        "faults", {"endpoint": "task/insert", "kind": "code", "code": 10004, "count": 2}
+    )
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: Task.objects.get(pk=task.pk).setbacks)
+    assert status_of(task) == "loading"
+    assert task.not_before is not None
+    work_until(lambda: status_of(task) in ("running", "finished"))
+    assert (task.setbacks, task.not_before) == (0, None)
+    assert received(platform, "task/insert") == 3
+
+
+def test_no_balance_pauses_every_task_of_the_account(
+    make_campaign: Any, platform: Client, account: Account
+) -> None:
+    one, other = make_campaign(contacts=1), make_task(account=account, status="starting")
+    make_contact(task=other)
+    platform.control(
+        "faults", {"endpoint": "task/insert", "kind": "code", "code": 200209, "count": 1}
+    )
+    dispatch.launch_task(one, by=None)
+    work_until(lambda: status_of(one) == "paused")
+    assert one.needs_attention and one.reason
+    assert status_of(other) == "paused"
+    assert contacts_by_state(one) == {"ready": 1}
+
+
+def test_a_switched_off_account_sends_nothing(
+    make_campaign: Any, platform: Client, account: Account
+) -> None:
+    task = make_campaign(contacts=1)
+    dispatch.launch_task(task, by=None)
+    Account.objects.filter(pk=account.pk).update(is_active=False)
+    run_jobs()
+    assert platform.look("ledger")["requests"] == {}
+    assert contacts_by_state(task) == {"ready": 1}
+
+
+def test_after_the_pause_click_no_batch_leaves(make_campaign: Any, platform: Client) -> None:
+    task = make_campaign(contacts=60)
+    dispatch.launch_task(task, by=None)
+    lifecycle.move(task, "loading", of=["paused"]) if task.status == "paused" else None
+    Task.objects.filter(pk=task.pk).update(platform_task_id="1")
+    from campaigns import batching
+
+    batching.plan_batches(task)
+    claimed = dispatch.claim_batch(task.pk)
+    assert claimed is not None
+    dispatch.pause_task(task, by=None)
+    dispatch.send_batch(claimed)
+    assert received(platform, "task/insert") == 0
+    claimed.refresh_from_db()
+    assert claimed.status == "not_sent"
+    assert dispatch.claim_batch(task.pk) is None
+
+
+def test_pause_resume_and_delete_are_confirmed_by_asking(
+    make_campaign: Any, platform: Client
+) -> None:
+    task = make_campaign(contacts=40, recall_count=1, recall_wait_seconds=3600)
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) == "running")
+    dispatch.pause_task(task, by=None)
+    work_until(lambda: status_of(task) == "paused")
+    assert task.platform_state == "paused" and task.request == ""
+    dispatch.resume_task(task, by=None)
+    work_until(lambda: status_of(task) == "running" and task.request == "")
+    dispatch.delete_task(task, by=None)
+    work_until(lambda: status_of(task) == "deleted")
+    assert set(contacts_by_state(task)) <= {"withdrawn", "finished"}
+
+
+def test_a_pause_is_repeated_until_the_platform_confirms(
+    make_campaign: Any, platform: Client
+) -> None:
+    task = make_campaign(contacts=40, recall_count=1, recall_wait_seconds=3600)
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) == "running")
+    platform.control("faults", {"endpoint": "task/pause", "kind": "error_before", "count": 3})
+    dispatch.pause_task(task, by=None)
+    work_until(lambda: status_of(task) == "paused")
+    assert received(platform, "task/pause") == 4
+
+
+def test_a_paused_draft_on_its_way_goes_on_where_it_stood(
+    make_campaign: Any, platform: Client
+) -> None:
+    task = make_campaign(contacts=3)
+    dispatch.launch_task(task, by=None)
+    dispatch.pause_task(task, by=None)
+    work_until(lambda: status_of(task) == "paused")
+    assert received(platform, "task/insert") == 0
+    dispatch.resume_task(task, by=None)
+    work_until(lambda: status_of(task) in ("running", "finished"))
+    assert received(platform, "task/create") == 1
+    assert received(platform, "task/insert") == 1
+
+
+def test_an_attempt_whose_worker_died_becomes_unknown_never_planned(
+    make_campaign: Any, settings: Any
+) -> None:
+    task = make_campaign(contacts=1)
+    lifecycle.move(task, "loading", of=["draft"])
+    Task.objects.filter(pk=task.pk).update(platform_task_id="1")
+    from campaigns import batching
+
+    batching.plan_batches(task)
+    settings.LEASE_SECONDS = -100
+    attempt = dispatch.claim_batch(task.pk)
+    assert attempt is not None
+    assert attempts.reap_attempts() == 1
+    attempt.refresh_from_db()
+    assert attempt.status == "unknown"
+    assert contacts_by_state(task) == {"unknown": 1}
+
+
+def test_a_sender_past_its_lease_sends_nothing(
+    make_campaign: Any, platform: Client, settings: Any
+) -> None:
+    task = make_campaign(contacts=1)
+    lifecycle.move(task, "loading", of=["draft"])
+    Task.objects.filter(pk=task.pk).update(platform_task_id="1")
+    from campaigns import batching
+
+    batching.plan_batches(task)
+    attempt = dispatch.claim_batch(task.pk)
+    assert attempt is not None
+    settings.LEASE_SECONDS = 0
+    dispatch.send_batch(attempt)
+    assert received(platform, "task/insert") == 0
+    attempt.refresh_from_db()
+    assert attempt.status == "not_sent"
+    assert Contact.objects.get(task=task).status == "ready"
+
+
+class TestDirectCall:
+    def call(self, account: Account, task: Task, **fields: Any) -> Task:
+        values: dict[str, Any] = {
+            "account": account,
+            "robot": task.robot,
+            "line": task.lines.get(),
+            "columns": task.robot.columns,
+            "rows": [["19900000001", "张先生"], ["19900000002", "王女士"]],
+            "by": None,
+        }
+        return dispatch.call_directly(**values | fields)
+
+    def test_it_is_sent_once_and_its_calls_come_back(
+        self, make_campaign: Any, account: Account, platform: Client
+    ) -> None:
+        direct = self.call(account, make_campaign(contacts=0))
+        work_until(lambda: status_of(direct) in ("running", "finished"))
+        assert received(platform, "task/callout") == 1
+        assert set(contacts_by_state(direct)) == {"accepted"}
+
+    def test_an_unknown_one_waits_for_a_person_and_is_never_sent_again(
+        self, make_campaign: Any, account: Account, platform: Client
+    ) -> None:
+        platform.control("faults", {"endpoint": "task/callout", "kind": "close_after", "count": 1})
+        direct = self.call(account, make_campaign(contacts=0))
+        work_until(lambda: direct.attempts.filter(status="needs_human").exists())
+        for _ in range(3):
+            run_jobs()
+        assert received(platform, "task/callout") == 1
+        assert contacts_by_state(direct) == {"unknown": 2}
+        direct.refresh_from_db()
+        assert direct.needs_attention
+
+    @pytest.mark.parametrize(
+        ("rows", "sentence"),
+        [
+            ([], "Between 1 and 50"),
+            ([[f"199{n:08d}", ""] for n in range(51)], "Between 1 and 50"),
+            ([["19900000001", "a"], ["19900000001", "b"]], "Row 2 repeats"),
+            ([["110", "a"]], "Row 1"),
+            ([["19900000001"]], "another number of values"),
+        ],
+    )
+    def test_wrong_rows_are_refused_with_a_sentence(
+        self, make_campaign: Any, account: Account, rows: list[list[str]], sentence: str
+    ) -> None:
+        with pytest.raises(dispatch.LaunchRefused, match=sentence):
+            self.call(account, make_campaign(contacts=0), rows=rows)
+        assert not Task.objects.filter(kind="direct").exists()
+
+
+def test_the_task_ends_when_the_last_contact_is_final_not_because_of_silence(
+    make_campaign: Any, platform: Client
+) -> None:
+    task = make_campaign(contacts=3)
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) == "running")
+    work_until(lambda: platform.row_of(task.platform_task_id)["status"] == 4)
+    reconcile.poll_task(task.pk)
+    assert status_of(task) == "running"
+    assert task.needs_attention and task.reason == reconcile.SILENT
+    lifecycle.move_contacts(task.contacts.all(), "finished", of=["accepted"])
+    reconcile.poll_task(task.pk)
+    assert status_of(task) == "finished"
