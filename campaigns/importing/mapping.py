@@ -94,7 +94,7 @@ def find_layout(
     _score, delimiter, line, cells, is_broken = best
     if is_broken:
         raise ImportRefused(BROKEN_HEADER, line=line)
-    header = tuple(cell.strip().strip("\ufeff") for cell in cells)
+    header = tuple(cell.replace("\0", "").strip().strip("\ufeff") for cell in cells)
     if len(header) > MAX_COLUMNS:
         raise ImportRefused(TOO_MANY, line=line, count=len(header))
     places = _find_places(header, names, line=line, columns=columns)
@@ -145,5 +145,11 @@ def _find_places(
 
 def _list(names: Sequence[str]) -> str:
     """Names as a person reads them, not too many and none too long."""
-    shown = [f"“{name[:40]}…”" if len(name) > 40 else f"“{name}”" for name in names[:20]]
+    shown = [f"“{_shorten(name)}”" for name in names[:20]]
     return ", ".join(shown) + (", …" if len(names) > 20 else "")
+
+
+def _shorten(name: str) -> str:
+    """Without what no sentence, and no database, can hold."""
+    text = "".join(character if character.isprintable() else " " for character in name[:41])
+    return f"{text[:40]}…" if len(name) > 40 else text

@@ -211,6 +211,14 @@ def test_headers_that_cannot_be_used() -> None:
     assert "synchronise" in refuse(HEADER, task=make_task(robot=make_robot(columns=[])))
 
 
+def test_headers_with_characters_that_no_database_holds() -> None:
+    assert "“ab”" in refuse("客户手机号码,a\0b\n19900000001,x\n")
+    assert "lacks" in refuse(HEADER, mapping={"姓名": "a\0\ud800"})
+    result = load("客户手机号码,姓\0名\n19900000001,x\n", file_name="C:\\lists\\a\0\ud800.csv")
+    assert (result.loaded, result.file_name) == (1, "a?.csv")
+    assert result.mapping["姓名"] == "姓名"
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
