@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import http.client
-import json
 import os
 import secrets
 import socket
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import environ
 
-from config import local_postgres
+from config import local_postgres, warm
 from config.postgres_cluster import explained
 from config.supervisor import OWN_NAME, Log, Program, Stopping, Supervisor
 
@@ -30,8 +29,6 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 #: below this the database would soon stop with a full disk
 ROOM_NEEDED = 50 * 2**20
 READY_SECONDS = 120.0
-#: length of the sandbox's calls, 1 being natural: a demo should not take a quarter of an hour
-CALL_SCALE = "0.3"
 
 
 class Refusal(Exception):
@@ -214,13 +211,9 @@ def tell_commands(plan: Plan, chosen: Mapping[str, str]) -> Path:
 def make_programs(plan: Plan, chosen: Mapping[str, str]) -> dict[str, Program]:
     python = sys.executable
     manage = [python, str(BASE_DIR / "manage.py")]
-    result = str(plan.data_dir / "prepared.json")
-    demo = ["--demo", plan.sandbox_url] if plan.demo else []
-    state = str(plan.data_dir / "sandbox")
-    sandbox = ["sandbox", "--port", str(plan.sandbox_port), "--state-dir", state]
     commands = {
-        "sandbox": [*manage, *sandbox, "--call-scale", CALL_SCALE],
-        "prepare": [*manage, "prepare", "--result", result, *demo],
+        "sandbox": [python, "-m", "config.sandbox"],
+        "prepare": [*manage, "prepare", *(["--demo", plan.sandbox_url] if plan.demo else [])],
         "worker": [*manage, "worker"],
         "web": [python, "-m", "config.web"],
     }
@@ -229,6 +222,15 @@ def make_programs(plan: Plan, chosen: Mapping[str, str]) -> dict[str, Program]:
         name: Program(name, command, chosen, patience=patience.get(name, 10.0))
         for name, command in commands.items()
     }
+
+
+def mark_plan(plan: Plan) -> str:
+    """What ``prepare`` depends on. A sandbox that lost its memory must be told again."""
+    told = {"demo": str(plan.demo), "public": plan.public_url}
+    if plan.demo:
+        told["sandbox"] = plan.sandbox_url
+        told["remembers"] = str((plan.data_dir / "sandbox").is_dir())
+    return warm.fingerprint(told)
 
 
 def is_ready(plan: Plan) -> bool:
@@ -243,42 +245,44 @@ def is_ready(plan: Plan) -> bool:
         connection.close()
 
 
-def print_welcome(plan: Plan, log: Log, *, seconds: float) -> None:
-    path = plan.data_dir / "prepared.json"
-    told = json.loads(path.read_text())
-    path.unlink()
-    password = told["password"]
-    if password is None:
-        password = "(the one in ADMIN_PASSWORD, or as you changed it)"
+def print_welcome(plan: Plan, log: Log, *, login: warm.Login, seconds: float) -> None:
+    password = login.password or "(the one in ADMIN_PASSWORD, or as you changed it)"
     log.print("")
     log.print(f"  Callboard is ready after {seconds:.1f} s:  {plan.local_url}/admin/")
-    log.print(f"  login: {told['login']}   password: {password}")
+    log.print(f"  login: {login.name}   password: {password}")
     if plan.demo:
         log.print(f"  sandbox platform (calls nobody): {plan.sandbox_url}/")
     log.print("  Ctrl-C stops everything.")
     log.print("")
 
 
-def run(plan: Plan, env: Mapping[str, str], *, log: Log, follow_parent: bool) -> int:
+def run(plan: Plan, env: Mapping[str, str], *, url: str, log: Log, follow_parent: bool) -> int:
     """Start all, keep all, stop all. 1 when it did not come to be ready, else 0."""
     began = time.monotonic()
     chosen = make_environment(plan, env)
     programs = make_programs(plan, chosen)
+    given = env.get("ADMIN_PASSWORD", "")
     supervisor = Supervisor(log=log, follow_parent=follow_parent)
     told = tell_commands(plan, chosen)
     try:
         if plan.own_database:
             supervisor.add(Database(plan.data_dir))
+        login = warm.find_prepared(
+            plan.data_dir, url=url, mark=mark_plan(plan), given_password=given
+        )
         if plan.demo:
             supervisor.add(programs["sandbox"])
-        if supervisor.run_once(programs["prepare"]):
-            return 1
+        if login is None:
+            if supervisor.run_once(programs["prepare"]):
+                return 1
+            warm.note_prepared(plan.data_dir, url=url, mark=mark_plan(plan))
+            login = warm.find_login(plan.data_dir, url=url, given_password=given)
         supervisor.add(programs["worker"])
         supervisor.add(programs["web"])
         if not supervisor.run(lambda: is_ready(plan), seconds=READY_SECONDS):
             log.say(OWN_NAME, f"not ready after {READY_SECONDS:.0f} s; the lines above say why")
             return 1
-        print_welcome(plan, log, seconds=time.monotonic() - began)
+        print_welcome(plan, log, login=login, seconds=time.monotonic() - began)
         supervisor.run()
     except Stopping:
         pass
@@ -302,10 +306,12 @@ def main() -> int:
         check_port(plan.host, plan.port, name="PORT")
         if plan.demo:
             check_port("127.0.0.1", plan.sandbox_port, name="SANDBOX_PORT")
+        url = os.environ.get("DATABASE_URL", "").strip()
         if plan.own_database:
             # Here, not under the supervisor, so that what is wrong is told once and not retried.
-            local_postgres.ensure_running(plan.data_dir)
-        return run(plan, os.environ, log=log, follow_parent="--follow-parent" in sys.argv)
+            url = local_postgres.ensure_running(plan.data_dir).url
+        follow = "--follow-parent" in sys.argv
+        return run(plan, os.environ, url=url, log=log, follow_parent=follow)
     except (Refusal, local_postgres.LocalPostgresError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

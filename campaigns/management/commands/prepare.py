@@ -5,7 +5,6 @@ Run by ``make run`` before anything else is started. It may run any number of ti
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from argparse import ArgumentParser
@@ -36,7 +35,6 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--demo", metavar="SANDBOX_URL", help="also make the demo")
-        parser.add_argument("--result", help="file for the log-in, as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -46,11 +44,7 @@ class Command(BaseCommand):
                 _("The database cannot be reached: check DATABASE_URL (%(error)s).")
                 % {"error": type(error.__cause__ or error).__name__}
             ) from None
-        user, password = prepare_admin()
-        if options["result"]:
-            write_private(
-                Path(options["result"]), json.dumps({"login": ADMIN, "password": password})
-            )
+        user = prepare_admin()
         if options["demo"]:
             try:
                 told = seed_demo(options["demo"], public_url=settings.PUBLIC_URL, by=user)
@@ -74,12 +68,9 @@ class Command(BaseCommand):
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATING])
 
 
-def prepare_admin() -> tuple[Any, str | None]:
-    """The administrator and the password, None when it is not ours to know.
-
-    A generated password is kept in the data folder, so that every start can print it, until it is
-    changed in the admin. ADMIN_PASSWORD always wins.
-    """
+def prepare_admin() -> Any:
+    """The administrator. A generated password is kept in the data folder, so that every start can
+    print it until it is changed in the admin; ADMIN_PASSWORD always wins."""
     users = get_user_model().objects
     kept = Path(settings.DATA_DIR) / "secrets" / "admin_password"
     given = os.environ.get("ADMIN_PASSWORD", "")
@@ -90,14 +81,10 @@ def prepare_admin() -> tuple[Any, str | None]:
         user.groups.add(*Group.objects.filter(name="admin"))
         if not given:
             write_private(kept, password)
-        return user, None if given else password
-    if given:
-        if not user.check_password(given):
-            user.set_password(given)
-            user.save(update_fields=["password"])
-        return user, None
-    password = read_text(kept)
-    return user, password if password and user.check_password(password) else None
+    elif given and not user.check_password(given):
+        user.set_password(given)
+        user.save(update_fields=["password"])
+    return user
 
 
 def read_text(path: Path) -> str:
