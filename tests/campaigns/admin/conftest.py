@@ -1,0 +1,37 @@
+"""In: nothing. Out: a populated database and clients of each role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from tests.campaigns.admin.world import World, make_user, make_world
+
+
+@pytest.fixture
+def world(db: None, tmp_path: Path, settings: object) -> World:
+    settings.MEDIA_ROOT = tmp_path
+    # whitenoise warns of a folder that only collectstatic makes
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+    settings.PLATFORM_ALLOW_HOSTS = ["127.0.0.1"]
+    return make_world()
+
+
+@pytest.fixture
+def root(world: World) -> Client:
+    client = Client()
+    client.force_login(make_user())
+    return client
+
+
+@pytest.fixture
+def log_in(world: World) -> Callable[[str], Client]:
+    def make_client(role: str) -> Client:
+        client = Client()
+        client.force_login(make_user(role))
+        return client
+
+    return make_client
