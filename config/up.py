@@ -275,8 +275,9 @@ def run(plan: Plan, env: Mapping[str, str], *, url: str, log: Log, follow_parent
         if login is None:
             if supervisor.run_once(programs["prepare"]):
                 return 1
-            warm.note_prepared(plan.data_dir, url=url, mark=mark_plan(plan))
-            login = warm.find_login(plan.data_dir, url=url, given_password=given)
+            login = warm.note_prepared(
+                plan.data_dir, url=url, mark=mark_plan(plan), given_password=given
+            )
         supervisor.add(programs["worker"])
         supervisor.add(programs["web"])
         if not supervisor.run(lambda: is_ready(plan), seconds=READY_SECONDS):

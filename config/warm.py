@@ -40,11 +40,16 @@ def fingerprint(told: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def note_prepared(data_dir: Path, *, url: str, mark: str) -> None:
-    count = _look(url)[0]
+def note_prepared(data_dir: Path, *, url: str, mark: str, given_password: str) -> Login:
+    """After ``prepare``: note how things are, and return the log-in."""
+    count, encoded = _look(url)
+    kept = "" if given_password else read_kept_password(data_dir)
+    is_ours = bool(kept) and is_password(kept, encoded)
     path = data_dir / NOTE
     path.touch(mode=0o600)
-    path.write_text(json.dumps({"mark": mark, "migrations": count}))
+    note = {"mark": mark, "migrations": count, "is_ours": is_ours, "user": _mark_text(encoded)}
+    path.write_text(json.dumps(note))
+    return Login(LOGIN, kept if is_ours else None)
 
 
 def find_prepared(data_dir: Path, *, url: str, mark: str, given_password: str) -> Login | None:
@@ -54,14 +59,16 @@ def find_prepared(data_dir: Path, *, url: str, mark: str, given_password: str) -
         if note["mark"] != mark:
             return None
         count, encoded = _look(url)
+        if count != note["migrations"] or not encoded:
+            return None
+        # Checking a password takes a second of a processor, so only what changed is checked.
+        is_same = note["user"] == _mark_text(encoded)
+        is_ours = bool(note["is_ours"]) and is_same
     except (OSError, ValueError, KeyError, TypeError, psycopg.Error):
-        return None
-    if count != note["migrations"] or not encoded:
         return None
     if given_password:
         return Login(LOGIN, None) if is_password(given_password, encoded) else None
-    kept = read_kept_password(data_dir)
-    return Login(LOGIN, kept if kept and is_password(kept, encoded) else None)
+    return Login(LOGIN, read_kept_password(data_dir) or None if is_ours else None)
 
 
 def read_kept_password(data_dir: Path) -> str:
@@ -71,11 +78,8 @@ def read_kept_password(data_dir: Path) -> str:
         return ""
 
 
-def find_login(data_dir: Path, *, url: str, given_password: str) -> Login:
-    """After ``prepare``: the password if we generated it and it still holds."""
-    kept = "" if given_password else read_kept_password(data_dir)
-    encoded = _look(url)[1] if kept else ""
-    return Login(LOGIN, kept if encoded and is_password(kept, encoded) else None)
+def _mark_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _look(url: str) -> tuple[int, str]:
