@@ -8,6 +8,7 @@ share) and a place where every exchange is kept, redacted.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -20,6 +21,8 @@ from campaigns.models import Account, AccountToken, Exchange, Task
 from campaigns.platforms.contract import Client, Connection
 from campaigns.platforms.errors import NotSent
 from campaigns.platforms.http import ExchangeRecord, Transport
+
+logger = logging.getLogger(__name__)
 
 #: a token is not used in the last tenth of its life, nor in the last minute
 SAFETY_SHARE, SAFETY_SECONDS = 0.1, 60.0
@@ -79,7 +82,17 @@ def open_client(
 
 
 def keep_exchange(record: ExchangeRecord, *, account: Account, task: Task | None) -> None:
-    """Write one exchange down. NUL, which PostgreSQL refuses, is shown as its picture."""
+    """Write one exchange down. NUL, which PostgreSQL refuses, is shown as its picture.
+
+    A record that cannot be written must not change what the exchange is taken for.
+    """
+    try:
+        _write_exchange(record, account=account, task=task)
+    except DatabaseError:
+        logger.exception("The record of an exchange (%s) could not be kept.", record.purpose)
+
+
+def _write_exchange(record: ExchangeRecord, *, account: Account, task: Task | None) -> None:
     Exchange.objects.create(
         account=account,
         task=task,

@@ -17,7 +17,16 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Status
 
-from campaigns import attempts, batching, catalog, dispatch, linking, reconcile, recordings
+from campaigns import (
+    attempts,
+    batching,
+    catalog,
+    dispatch,
+    importing,
+    linking,
+    reconcile,
+    recordings,
+)
 from campaigns.models import Account, Batch, Task
 
 logger = logging.getLogger(__name__)
@@ -150,6 +159,7 @@ def keep_going(timestamp: int) -> None:
     for recording_id in recordings.list_due_recordings():
         enqueue(fetch_recording, once=f"recording-{recording_id}", recording_id=recording_id)
     linking.link_pending()
+    importing.settle_imports()
 
 
 @app.periodic(cron="* * * * *")

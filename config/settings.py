@@ -143,6 +143,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 
 # --------------------------------------------------------------------------------------- languages
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
@@ -154,7 +155,8 @@ USE_TZ = True
 
 # ------------------------------------------------------------------------------------------- files
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
+#: only for `collectstatic`; the server serves the files from where they are
+STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
 WHITENOISE_USE_FINDERS = True
 MEDIA_ROOT = DATA_DIR / "media"
 STORAGES = {

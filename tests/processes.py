@@ -1,0 +1,83 @@
+"""In: the test database. Out: the program's own processes on it: a web server and workers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def make_environment(**more: str) -> dict[str, str]:
+    """The environment of a child that works on this test's database."""
+    known = connection.get_connection_params()
+    host = quote(str(known.get("host", "")), safe="")
+    port = f"&port={known['port']}" if known.get("port") else ""
+    user, password = quote(str(known.get("user", ""))), quote(str(known.get("password", "")))
+    url = f"postgres://{user}:{password}@/{known['dbname']}?host={host}{port}"
+    return {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "WARNING", **more}
+
+
+@contextlib.contextmanager
+def run_process(command: list[str], *, environment: dict[str, str]) -> Iterator[subprocess.Popen]:
+    """Start it, and end it with everything it started."""
+    child = subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, env=environment, start_new_session=True
+    )
+    try:
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def run_worker(**environment: str) -> contextlib.AbstractContextManager[subprocess.Popen]:
+    return run_process(["manage.py", "worker"], environment=make_environment(**environment))
+
+
+@contextlib.contextmanager
+def run_web(port: int, **environment: str) -> Iterator[str]:
+    """The HTTP server of production on this port; gives its address when it answers."""
+    command = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--blocking-threads", "4", "--no-access-log"]
+    address = f"http://127.0.0.1:{port}"
+    with run_process(
+        [*command, "config.wsgi:application"],
+        environment=make_environment(PORT=str(port), PUBLIC_URL=address, **environment),
+    ) as child:
+        wait_for_answer(f"{address}/healthz", child)
+        yield address
+
+
+def wait_for_answer(url: str, child: subprocess.Popen, *, seconds: float = 30) -> None:
+    ends = time.monotonic() + seconds
+    while True:
+        assert child.poll() is None, "The server ended by itself."
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as reply:
+            if reply.status == 200:
+                return
+        assert time.monotonic() < ends, "The server did not answer in time."
+        time.sleep(0.05)
