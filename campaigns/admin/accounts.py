@@ -35,6 +35,7 @@ from campaigns.admin.base import (
     make_link,
     make_sandbox_badge,
     refuse_twice,
+    show_moment,
     spend_form_token,
     tell_age,
 )
@@ -531,7 +532,7 @@ class LineAdmin(MirrorAdmin):
         "show_state",
         "concurrency",
         "show_hours",
-        "expires_at",
+        "show_expiry",
         "show_account",
         "show_gone",
     )
@@ -547,6 +548,10 @@ class LineAdmin(MirrorAdmin):
     def show_state(self, line: Line) -> Any:
         color = {"idle": "good", "busy": "info"}.get(line.state, "")
         return make_badge(line.get_state_display(), color, title=line.platform_state)
+
+    @admin.display(description=gettext_lazy("expires"), ordering="expires_at")
+    def show_expiry(self, line: Line) -> str:
+        return show_moment(line.expires_at)
 
     @admin.display(description=gettext_lazy("working hours"))
     def show_hours(self, line: Line) -> str:
@@ -601,7 +606,15 @@ class ExchangeAdmin(CallboardAdmin):
     read_only = True
     fields = ()
     paginator = InfinitePaginator
-    list_display = ("started_at", "purpose", "show_outcome", "show_time", "account", "task", "url")
+    list_display = (
+        "show_started",
+        "purpose",
+        "show_outcome",
+        "show_time",
+        "account",
+        "task",
+        "url",
+    )
     list_select_related = ("account", "task")
     list_filter = (
         ("account", RelatedDropdownFilter),
@@ -618,6 +631,10 @@ class ExchangeAdmin(CallboardAdmin):
     @admin.display(description=gettext_lazy("outcome"))
     def show_outcome(self, exchange: Exchange) -> Any:
         return show_outcome(exchange)
+
+    @admin.display(description=gettext_lazy("sent"))
+    def show_started(self, exchange: Exchange) -> str:
+        return show_moment(exchange.started_at)
 
     @admin.display(description=gettext_lazy("took"))
     def show_time(self, exchange: Exchange) -> str:

@@ -89,6 +89,13 @@ class CallboardAdmin(ModelAdmin):
             return HttpResponse(status=405)
         return super().change_view(request, object_id, form_url, extra_context)
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """One button saves; where to go next is on the page it leads to."""
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponse:
@@ -164,12 +171,17 @@ def make_link(row: Any, text: Any = None, *, fragment: str = "") -> SafeString:
     return format_html('<a class="cb-link" href="{}">{}</a>', url, text or str(row))
 
 
-def make_sandbox_badge() -> SafeString:
+def make_sandbox_badge(*, short: bool = False) -> SafeString:
     return format_html(
         '<span class="cb-sandbox" title="{}">{}</span>',
-        _("A pretend platform on this machine."),
-        _("SANDBOX – calls nobody"),
+        _("A pretend platform on this machine: it calls nobody."),
+        _("SANDBOX") if short else _("SANDBOX – calls nobody"),
     )
+
+
+def show_moment(moment: datetime | None) -> str:
+    """A time of the reader's zone, to the second, in columns that line up."""
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}" if moment else "–"
 
 
 def tell_age(moment: datetime | None) -> str:

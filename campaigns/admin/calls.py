@@ -28,6 +28,7 @@ from campaigns.admin.base import (
     make_link,
     make_sandbox_badge,
     show_duration,
+    show_moment,
 )
 from campaigns.admin.contacts import RevealingAdmin, show_phone, show_result
 from campaigns.admin.recordings import describe_recording
@@ -111,7 +112,7 @@ class CallAdmin(RevealingAdmin):
 
     @admin.display(description=gettext_lazy("time"))
     def show_time(self, call: Call) -> Any:
-        return call.happened_at
+        return show_moment(call.happened_at)
 
     @admin.display(description=gettext_lazy("number"))
     def show_number(self, call: Call) -> Any:
@@ -146,7 +147,7 @@ class CallAdmin(RevealingAdmin):
     @admin.display(description=gettext_lazy("task"))
     def show_task(self, call: Call) -> Any:
         if call.account.is_sandbox:
-            return format_html("{} {}", make_link(call.task), make_sandbox_badge())
+            return format_html("{} {}", make_link(call.task), make_sandbox_badge(short=True))
         return make_link(call.task)
 
     def describe(self, request: HttpRequest, row: Call) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from campaigns.admin.base import (
     is_revealed,
     make_badge,
     make_link,
+    show_moment,
     start_revealing,
 )
 from campaigns.admin.task_page import CONTACT_COLORS
@@ -180,7 +181,7 @@ class ContactAdmin(RevealingAdmin):
         "calls_made",
         "show_result",
         "intention",
-        "last_call_at",
+        "show_last_call",
         "show_reason",
     )
     list_select_related = ("task",)
@@ -227,6 +228,10 @@ class ContactAdmin(RevealingAdmin):
     @admin.display(description=gettext_lazy("result"))
     def show_result(self, contact: Contact) -> Any:
         return show_result(contact.result)
+
+    @admin.display(description=gettext_lazy("last call"))
+    def show_last_call(self, contact: Contact) -> str:
+        return show_moment(contact.last_call_at)
 
     @admin.display(description=gettext_lazy("reason"))
     def show_reason(self, contact: Contact) -> str:

@@ -26,6 +26,7 @@ from campaigns.admin.base import (
     make_badge,
     make_link,
     show_duration,
+    show_moment,
 )
 from campaigns.models import Recording
 
@@ -59,7 +60,7 @@ class RecordingAdmin(CallboardAdmin):
     fields = ()
     paginator = InfinitePaginator
     list_display = (
-        "created_at",
+        "show_time",
         "show_status",
         "show_length",
         "show_size",
@@ -101,6 +102,10 @@ class RecordingAdmin(CallboardAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("call__evidence", "call__details")
+
+    @admin.display(description=gettext_lazy("announced"))
+    def show_time(self, recording: Recording) -> str:
+        return show_moment(recording.created_at)
 
     @admin.display(description=gettext_lazy("status"))
     def show_status(self, recording: Recording) -> Any:

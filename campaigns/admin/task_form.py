@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import (
@@ -129,6 +130,8 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
                 "end_at": task.end_at,
                 "turbo": task.turbo,
             }
+        for field in self.fields.values():
+            field.label = capfirst(str(field.label))
         zone = {"zone": account.time_zone}
         self.fields["windows_text"].help_text = (
             _("In the time of %(zone)s. Empty: whenever the lines work.") % zone

@@ -25,6 +25,7 @@ from campaigns.admin.base import (
     CallboardAdmin,
     make_badge,
     make_sandbox_badge,
+    show_moment,
     tell_age,
 )
 from campaigns.admin.task_form import TaskForm, make_form
@@ -47,7 +48,7 @@ FIELDSETS = (
     (None, {"fields": ("name", "robot", "lines", "voice")}),
     (
         gettext_lazy("When"),
-        {"fields": ("windows_text", ("begin_at", "end_at"))},
+        {"fields": ("windows_text", "begin_at", "end_at")},
     ),
     (
         gettext_lazy("How often"),
@@ -75,7 +76,7 @@ class TaskAdmin(CallboardAdmin):
         "show_progress",
         "robot",
         "show_account",
-        "created_at",
+        "show_created",
     )
     list_select_related = ("account", "robot")
     list_filter = (
@@ -162,6 +163,10 @@ class TaskAdmin(CallboardAdmin):
             done,
             to_call,
         )
+
+    @admin.display(description=gettext_lazy("created"), ordering="created_at")
+    def show_created(self, task: Task) -> str:
+        return show_moment(task.created_at)
 
     @admin.display(description=gettext_lazy("account"), ordering="account__name")
     def show_account(self, task: Task) -> Any:

@@ -14,8 +14,6 @@ from tests.campaigns.admin.world import World, make_user, make_world
 @pytest.fixture
 def world(db: None, tmp_path: Path, settings: object) -> World:
     settings.MEDIA_ROOT = tmp_path
-    # whitenoise warns of a folder that only collectstatic makes
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     settings.PLATFORM_ALLOW_HOSTS = ["127.0.0.1"]
     return make_world()
 
