@@ -20,6 +20,7 @@ from typing import Any
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
@@ -49,7 +50,7 @@ TRIED_TOO_OFTEN = N_("Given up after several tries.")
 AGAIN = N_("To be processed again.")
 
 _CLAIM = """
-UPDATE callbacks_receipt SET tries = tries + 1, claimed_until = now() + %(lease)s
+UPDATE callbacks_receipt SET tries = tries + 1, claimed_until = statement_timestamp() + %(lease)s
 WHERE id IN (
     SELECT id FROM (
         SELECT id, sum(octet_length(body)) OVER (ORDER BY id) AS total,
@@ -57,7 +58,7 @@ WHERE id IN (
         FROM (
             SELECT id, body FROM callbacks_receipt
             WHERE status = 'received' AND tries {tries}
-              AND (claimed_until IS NULL OR claimed_until < now())
+              AND (claimed_until IS NULL OR claimed_until < statement_timestamp())
             ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
         ) AS free
     ) AS counted WHERE total <= %(bytes)s OR place = 1
@@ -95,7 +96,7 @@ def process_inbox(*, seconds: float = JOB_SECONDS) -> bool:
 
 def has_work() -> bool:
     """Whether a receipt waits that nobody has claimed."""
-    free = Q(claimed_until=None) | Q(claimed_until__lt=timezone.now())
+    free = Q(claimed_until=None) | Q(claimed_until__lt=Now())
     return Receipt.objects.filter(free, status="received").exists()
 
 
@@ -118,7 +119,8 @@ def claim(*, fresh: bool) -> list[Receipt]:
 
 
 def process_batch(receipts: Sequence[Receipt]) -> None:
-    """Understand and apply claimed receipts: together, and one by one where that fails."""
+    """Understand and apply claimed receipts together. Where that fails, each goes alone from here:
+    that is another try, and claimed as one."""
     by_account: dict[int, list[Outcome]] = defaultdict(list)
     for receipt in receipts:
         by_account[receipt.account_id].append(understand(receipt))
@@ -127,26 +129,26 @@ def process_batch(receipts: Sequence[Receipt]) -> None:
             apply_outcomes(outcomes)
         except Exception as error:
             check_database(error)
-            for outcome in outcomes:
-                apply_alone(outcome)
+            if len(outcomes) == 1:
+                note_failure(outcomes[0].receipt, error)
+            else:
+                ids = [outcome.receipt.pk for outcome in outcomes]
+                until = outcomes[0].receipt.claimed_until
+                mine = Receipt.objects.filter(pk__in=ids, claimed_until=until)
+                mine.update(claimed_until=None)
 
 
-def apply_alone(outcome: Outcome) -> None:
-    """Apply one receipt; a failure is written on it, and ends in quarantine when it repeats."""
-    try:
-        apply_outcomes([outcome])
-    except Exception as error:
-        check_database(error)
-        receipt = outcome.receipt
-        # The type and nothing more: the text of an error may hold what was sent.
-        what = type(error).__name__
-        logger.error("Receipt %s failed at try %s: %s.", receipt.pk, receipt.tries, what)
-        if receipt.tries >= MAX_TRIES:
-            move_all([give_up(receipt, "failed", what)])
-        else:
-            wait = timedelta(seconds=receipt.tries**2)
-            mine = Receipt.objects.filter(pk=receipt.pk, claimed_until=receipt.claimed_until)
-            mine.update(claimed_until=timezone.now() + wait, detail=what)
+def note_failure(receipt: Receipt, error: Exception) -> None:
+    """Write a failure on the receipt; it is tried again after a while, and given up at last."""
+    # The type and nothing more: the text of an error may hold what was sent.
+    what = type(error).__name__
+    logger.error("Receipt %s failed at try %s: %s.", receipt.pk, receipt.tries, what)
+    if receipt.tries >= MAX_TRIES:
+        move_all([give_up(receipt, "failed", what)])
+        return
+    wait = timedelta(seconds=receipt.tries**2)
+    mine = Receipt.objects.filter(pk=receipt.pk, claimed_until=receipt.claimed_until)
+    mine.update(claimed_until=timezone.now() + wait, detail=what)
 
 
 def check_database(error: Exception) -> None:
@@ -270,7 +272,7 @@ def write_findings(outcomes: Sequence[Outcome]) -> None:
 def give_up_hopeless() -> int:
     """Quarantine receipts whose every try ended with the death of the worker."""
     hopeless = Receipt.objects.filter(
-        status=Receipt.Status.RECEIVED, tries__gte=MAX_TRIES, claimed_until__lt=timezone.now()
+        status=Receipt.Status.RECEIVED, tries__gte=MAX_TRIES, claimed_until__lt=Now()
     )
     return move_all([give_up(receipt, "kills_worker") for receipt in hopeless.defer("body")[:100]])
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
-from callbacks import processing
+import pytest
+from django.db import DataError, connection
+from django.utils import timezone
+
+from callbacks import inbox, processing
 from callbacks.models import Receipt
 from campaigns.models import Call, Contact, Recording, StatusChange, Turn
+from campaigns.platforms.registry import PLATFORMS
 from tests.callbacks.pushes import TAKEN, make_dialog, make_door, make_record, make_voice, push
 from tests.factories import make_contact, make_task
 
@@ -47,3 +56,247 @@ def test_the_four_pushes_of_a_call_become_one_call() -> None:
     }
     assert StatusChange.objects.filter(subject="receipt", new="processed").count() == 4
     assert Contact.objects.count() == 1
+
+
+def count_states() -> dict[str, int]:
+    states = ("received", "processed", "ignored", "quarantined")
+    return {state: Receipt.objects.filter(status=state).count() for state in states}
+
+
+BAD_BODIES = {
+    b"": "empty",
+    b"   \n": "empty",
+    b"null": "not_object",
+    b"[]": "not_object",
+    b"{}": "unknown_shape",
+    make_record()[:-5]: "not_json",
+    make_record() * 2: "not_json",
+    b'{"call_uuid":"a" "time_dial":1}': "not_json",
+    b"/* */ {}": "not_json",
+    b"[" * 100_000: "too_deep",
+    b'{"a":' * 100_000: "too_deep",
+    b"\x1f\x8bbroken": "not_json",
+    make_record(call_uuid=None): "no_call_id",
+    make_voice(url="../../etc/passwd"): "bad_address",
+}
+
+
+def test_what_cannot_be_understood_is_quarantined_with_a_reason() -> None:
+    _, token = make_door()
+    for body in BAD_BODIES:
+        assert push(token, "receiveCallRecord", body).status_code == 200
+    assert push(token, "receiveVoice", make_voice(url="..\\x")).status_code == 200
+    assert push(token, "whatIsThis", b'{"a":1}').status_code == 200
+    assert push(token, "semantic", b'{"call_uuid":"1"}').status_code == 200
+    processing.process_inbox()
+    for row in Receipt.objects.filter(kind="receiveCallRecord"):
+        assert (row.status, row.reason) == ("quarantined", BAD_BODIES[bytes(row.body)]), row.body
+    assert Receipt.objects.get(kind="receiveVoice").reason == "bad_address"
+    assert Receipt.objects.get(kind="whatIsThis").status == "quarantined"
+    assert Receipt.objects.get(kind="semantic").status == "ignored"
+    assert count_states()["received"] == 0
+    assert not Call.objects.exists()
+
+
+ODD_FIELDS: list[dict[str, Any]] = [
+    {"task_tries": 2**70},
+    {"duration_call": "1e400"},
+    {"time_answer": 253_402_300_799_000},
+    {"time_dial": "9" * 5000},
+    {"caller": "\x00\ud800"},
+    {"task_row_value": ["\x00", {"a": float("inf")}]},
+    {"robot_id": 2**63, "task_id": True},
+    {"business_id": {"a": ["b"] * 1000}},
+    {"direction": "outbound"},
+    {"duration_ring": -1, "duration_call": 1.5},
+    {"unheard_of": "x" * 100_000, "z" * 5000: 1},
+]
+
+
+@pytest.mark.parametrize("fields", ODD_FIELDS)
+def test_a_bad_field_is_emptied_and_the_rest_is_used(fields: dict[str, Any]) -> None:
+    _, token = make_door()
+    body = json.dumps(json.loads(make_record(outbound=True)) | fields).encode()
+    push(token, "receiveCallRecord", body)
+    processing.process_inbox()
+    row = Receipt.objects.get()
+    assert (row.status, row.platform_call_id) == ("processed", "call-1")
+    assert Call.objects.get().has_record
+
+
+def test_what_was_quarantined_can_be_processed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, token = make_door()
+    push(token, "receiveCallRecord", make_record())
+    with monkeypatch.context() as patch:
+        broken = replace(PLATFORMS["yeta"], parse=fail_to_parse)
+        patch.setitem(PLATFORMS, "yeta", broken)
+        processing.process_inbox()
+    assert Receipt.objects.get().reason == "parser_failed"
+    assert processing.reprocess(Receipt.objects.all()) == 1
+    assert processing.reprocess(Receipt.objects.all()) == 0
+    processing.process_inbox()
+    row = Receipt.objects.get()
+    assert (row.status, row.reason, row.tries) == ("processed", "", 1)
+    moves = StatusChange.objects.filter(subject="receipt").order_by("id")
+    assert [(move.old, move.new) for move in moves] == [
+        ("received", "quarantined"),
+        ("quarantined", "received"),
+        ("received", "processed"),
+    ]
+
+
+def fail_to_parse(*_: Any) -> Any:
+    raise KeyError("call_uuid 19900000001")
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, call: str, error: type[BaseException]) -> list[int]:
+    """Writing the events of this call fails; returns the sizes of the batches that held it."""
+    tries: list[int] = []
+    real = processing.apply_events
+
+    def apply(account: Any, events: Any, **rest: Any) -> Any:
+        applied = real(account, events, **rest)
+        if any(event.platform_call_id == call for event in events):
+            tries.append(len(events))
+            raise error("19900000001")
+        return applied
+
+    monkeypatch.setattr(processing, "apply_events", apply)
+    return tries
+
+
+def pass_time() -> None:
+    """The leases and waits of all claimed receipts are over."""
+    Receipt.objects.filter(status="received").exclude(claimed_until=None).update(
+        claimed_until=timezone.now() - timedelta(seconds=1)
+    )
+
+
+def fill(count: int) -> None:
+    _, token = make_door()
+    for number in range(count):
+        push(token, "receiveCallRecord", make_record(f"call-{number}", task_data_id=None))
+
+
+@pytest.mark.parametrize("error", [ValueError, DataError, MemoryError, RecursionError])
+def test_one_poison_receipt_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(30)
+    tries = poison(monkeypatch, "call-13", error)
+    processing.process_inbox()
+    assert count_states() == {"received": 1, "processed": 29, "ignored": 0, "quarantined": 0}
+    for _ in range(10):
+        pass_time()
+        processing.process_inbox()
+    row = Receipt.objects.get(status="quarantined")
+    assert (row.reason, row.tries, row.detail) == ("failed", processing.MAX_TRIES, error.__name__)
+    assert tries == [30, 1, 1, 1, 1]
+    assert Call.objects.count() == 29
+    assert "19900000001" not in caplog.text
+
+
+class Killed(BaseException):
+    """As good as a kill: nothing catches it, what was not committed is gone."""
+
+
+def test_a_receipt_that_kills_its_worker_is_tried_five_times_and_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill(30)
+    tries = poison(monkeypatch, "call-13", Killed)
+    deaths = 0
+    for _ in range(40):
+        try:
+            processing.process_inbox()
+        except Killed:
+            deaths += 1
+        pass_time()
+    assert deaths == len(tries) == processing.MAX_TRIES
+    assert tries == [30, 1, 1, 1, 1]
+    row = Receipt.objects.get(status="quarantined")
+    assert (row.reason, row.tries) == ("kills_worker", processing.MAX_TRIES)
+    assert count_states() == {"received": 0, "processed": 29, "ignored": 0, "quarantined": 1}
+    assert not processing.has_work()
+
+
+def test_a_claim_holds_until_its_lease_is_over() -> None:
+    fill(3)
+    mine = processing.claim(fresh=True)
+    assert len(mine) == 3
+    assert processing.claim(fresh=True) == processing.claim(fresh=False) == []
+    assert not processing.has_work()
+    pass_time()
+    assert processing.has_work()
+    processing.process_inbox()
+    assert count_states()["processed"] == 3
+    # Who comes back late changes nothing any more.
+    before = list(Receipt.objects.order_by("id").values())
+    processing.process_batch(mine)
+    assert list(Receipt.objects.order_by("id").values()) == before
+    assert StatusChange.objects.filter(subject="receipt").count() == 3
+
+
+def test_large_bodies_are_claimed_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processing, "BATCH_BYTES", 800)
+    fill(6)
+    sizes = []
+    while batch := processing.claim(fresh=True):
+        sizes.append(sum(len(row.body) for row in batch))
+    assert len(sizes) == 3
+    assert max(sizes) <= 800
+    monkeypatch.setattr(processing, "BATCH_BYTES", 10)
+    Receipt.objects.update(tries=0, claimed_until=None)
+    assert len(processing.claim(fresh=True)) == 1
+
+
+def test_a_forged_account_in_the_body_changes_nothing_of_it() -> None:
+    mine, token = make_door()
+    theirs, _ = make_door()
+    contact = make_contact(
+        task=make_task(account=theirs), platform_contact_id="262381", status="accepted"
+    )
+    body = make_record(outbound=True, business_id=str(theirs.pk), account_id=theirs.pk)
+    push(token, "receiveCallRecord", body)
+    processing.process_inbox()
+    assert Call.objects.get().account == mine
+    contact.refresh_from_db()
+    assert (contact.status, contact.calls_made) == ("accepted", 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_workers_share_the_inbox() -> None:
+    fill(120)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            while batch := processing.claim(fresh=True):
+                processing.process_batch(batch)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processing, "BATCH_SIZE", 7)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert count_states()["processed"] == Call.objects.count() == 120
+    assert set(Receipt.objects.values_list("tries", flat=True)) == {1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_push_is_worked_off_by_the_job_that_the_door_queued() -> None:
+    from procrastinate.contrib.django import app
+
+    _, token = make_door()
+    push(token, "receiveCallRecord", make_record())
+    inbox.settle()
+    worker = app.with_connector(app.connector.get_worker_connector())
+    worker.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
+    assert Receipt.objects.get().status == "processed"
