@@ -124,7 +124,7 @@ class ReceiptAdmin(CallboardAdmin):
     sortable_by = ()
     search_fields = ("platform_call_id__exact",)
     search_help_text = gettext_lazy("The platform's id of a call")
-    actions = ("process_again",)
+    actions: Any = ("process_again",)
     readonly_fields = fields = (
         "show_status",
         "show_reason",
@@ -226,7 +226,7 @@ class ReceiptAdmin(CallboardAdmin):
             )
             if revealed:
                 audit_reveal(request, [row])
-            vars(row).update(
+            row.__dict__.update(
                 revealed=revealed,
                 may_reveal=request.user.has_perm(UNMASK),
                 may_reprocess=self.has_reprocess_permission(request),

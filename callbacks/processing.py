@@ -173,19 +173,19 @@ def understand(receipt: Receipt) -> Outcome:
     except Unrecognised as error:
         return Outcome(
             receipt,
-            Receipt.Status.QUARANTINED,
+            "quarantined",
             reason=clean_text(error.reason)[:50],
             detail=clean_text(error.detail)[:2000],
             sentence=NOT_UNDERSTOOD,
         )
     except Ignored as error:
         reason = clean_text(error.reason)[:50]
-        return Outcome(receipt, Receipt.Status.IGNORED, reason=reason, sentence=IGNORED)
+        return Outcome(receipt, "ignored", reason=reason, sentence=IGNORED)
     except Exception as error:
         logger.error("The parser failed on receipt %s: %s.", receipt.pk, type(error).__name__)
         return Outcome(
             receipt,
-            Receipt.Status.QUARANTINED,
+            "quarantined",
             reason="parser_failed",
             detail=type(error).__name__,
             sentence=PARSER_FAILED,
@@ -196,7 +196,7 @@ def understand(receipt: Receipt) -> Outcome:
     calls = [event.platform_call_id for event in events if not isinstance(event, TaskChanged)]
     return Outcome(
         receipt,
-        Receipt.Status.PROCESSED,
+        "processed",
         events=events,
         problems=dict(sorted(problems.items())[:200]),
         platform_call_id=clean_text(calls[0])[:200] if calls else "",
@@ -233,7 +233,7 @@ def move_all(outcomes: Iterable[Outcome]) -> int:
             lifecycle.move_rows(
                 Receipt.objects.filter(pk__in=ids),
                 status,
-                of=[Receipt.Status.RECEIVED],
+                of=["received"],
                 processed_at=timezone.now(),
                 claimed_until=None,
             )
@@ -280,7 +280,7 @@ def give_up_hopeless() -> int:
 def give_up(receipt: Receipt, reason: str, detail: str = "") -> Outcome:
     return Outcome(
         receipt,
-        Receipt.Status.QUARANTINED,
+        "quarantined",
         reason=reason,
         detail=detail,
         sentence=TRIED_TOO_OFTEN,
@@ -290,7 +290,7 @@ def give_up(receipt: Receipt, reason: str, detail: str = "") -> Outcome:
 def reprocess(receipts: QuerySet[Receipt], *, by: Any = None) -> int:
     """Send receipts through again, with all their tries; returns how many. Those that wait already
     are left alone."""
-    ended = [Receipt.Status.QUARANTINED, Receipt.Status.IGNORED, Receipt.Status.PROCESSED]
+    ended = ["quarantined", "ignored", "processed"]
     with transaction.atomic():
         old = dict(
             Receipt.objects.filter(pk__in=receipts.order_by().values("pk"), status__in=ended)
@@ -300,7 +300,7 @@ def reprocess(receipts: QuerySet[Receipt], *, by: Any = None) -> int:
         )
         lifecycle.move_rows(
             Receipt.objects.filter(pk__in=old),
-            Receipt.Status.RECEIVED,
+            "received",
             of=ended,
             tries=0,
             claimed_until=None,

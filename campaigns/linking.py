@@ -281,8 +281,8 @@ def _move_contacts(contacts: list[Any], calls: dict[int, list[dict[str, Any]]]) 
         if contact.status == Contact.Status.ACCEPTED and over:
             done.append(contact.pk)
         elif contact.status == Contact.Status.UNKNOWN:
-            status = Contact.Status.FINISHED if over else Contact.Status.ACCEPTED
-            lifecycle.move(contact, status, of=["unknown"], reason=PROVED)
+            new = "finished" if over else "accepted"
+            lifecycle.move(contact, new, of=["unknown"], reason=PROVED)
         elif contact.status == Contact.Status.WITHDRAWN and records:
             lifecycle.move(contact, "finished", of=["withdrawn"], reason=CALLED_ALL_THE_SAME)
     if done:
