@@ -14,7 +14,7 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
     DropdownFilter,
@@ -235,7 +235,7 @@ class ReceiptAdmin(CallboardAdmin):
 
     # ------------------------------------------------------------------------------------- values
 
-    @admin.display(description=gettext_lazy("number"), ordering="id")
+    @admin.display(description=pgettext_lazy("of a receipt", "number"), ordering="id")
     def show_number(self, row: Receipt) -> str:
         return f"#{row.pk}"
 

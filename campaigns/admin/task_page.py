@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from campaigns.admin.base import IMPORT, LAUNCH, show_duration, tell_age
 from campaigns.models import Attempt, Call, Contact, StatusChange, Task
@@ -55,7 +56,7 @@ ATTEMPT_COLORS = {
 def name_platform_state(state: str) -> str:
     """The platform's own state of a task, in the reader's language."""
     words = {
-        "created": _("created"),
+        "created": pgettext("at the platform", "created"),
         "started": _("started"),
         "running": _("running"),
         "paused": _("paused"),

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.importing.errors import Rejection
@@ -18,7 +18,7 @@ KEPT = 1_000
 KEPT_VALUE = 200
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_HEADER = (N_("line"), N_("column"), N_("reason"), N_("value"))
+_HEADER = (N_("column"), N_("reason"), N_("value"))
 _MORE = N_("%(count)s more rows were rejected; the first 1,000 are listed.")
 
 
@@ -59,7 +59,7 @@ def make_report(contact_import: ContactImport) -> dict[str, Any]:
 
 def csv_of_rejected(contact_import: ContactImport) -> Iterator[str]:
     """The rejected rows as lines of a CSV that opens right in Excel and runs nothing there."""
-    yield "\ufeff" + _write_line(map(gettext, _HEADER))
+    yield "\ufeff" + _write_line([pgettext("of a file", "line"), *map(gettext, _HEADER)])
     rows = contact_import.rejected_rows
     for row in rows:
         yield _write_line([row["line"], row["column"], gettext(row["reason"]), row["value"]])

@@ -135,6 +135,22 @@ def extract_spoken(text: str) -> Iterator[Message]:
             told = read_constant(node.args[place]) if len(node.args) > place else None
             if told:
                 yield Message(told)
+        yield from map(Message, read_table(node))
+
+
+def read_table(node: ast.AST) -> Iterator[str]:
+    """The advice in ``{code: ErrorCode(code, …, advice) for code, …, advice in (rows)}``."""
+    match node:
+        case ast.DictComp(
+            value=ast.Call(func=ast.Name(id="ErrorCode"), args=[_, _, _, ast.Name(id=name), *_]),
+            generators=[ast.comprehension(target=ast.Tuple(elts=names), iter=ast.Tuple(elts=rows))],
+        ):
+            place = [getattr(one, "id", "") for one in names].index(name)
+            for row in rows:
+                cells = row.elts if isinstance(row, ast.Tuple) else []
+                told = read_constant(cells[place]) if place < len(cells) else None
+                if told:
+                    yield told
 
 
 def read_constant(node: ast.expr | None) -> str | None:

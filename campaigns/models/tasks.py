@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.models.accounts import Account, Line, Robot, Voice
@@ -206,7 +206,7 @@ class Batch(models.Model):
         ACCEPTED = "accepted", _("accepted")
         REFUSED = "refused", _("refused")
         NOT_SENT = "not_sent", _("not sent")
-        UNKNOWN = "unknown", _("unknown")
+        UNKNOWN = "unknown", pgettext_lazy("outcome", "unknown")
         WITHDRAWN = "withdrawn", _("withdrawn")
 
     task = models.ForeignKey(Task, models.CASCADE, related_name="batches", verbose_name=_("task"))
@@ -243,7 +243,7 @@ class Attempt(models.Model):
         ACCEPTED = "accepted", _("accepted")
         REFUSED = "refused", _("refused")
         NOT_SENT = "not_sent", _("not sent")
-        UNKNOWN = "unknown", _("unknown")
+        UNKNOWN = "unknown", pgettext_lazy("outcome", "unknown")
         CONFIRMED_ACCEPTED = "confirmed_accepted", _("confirmed: accepted")
         CONFIRMED_ABSENT = "confirmed_absent", _("confirmed: never arrived")
         NEEDS_HUMAN = "needs_human", _("needs a decision")
@@ -314,7 +314,7 @@ class Contact(models.Model):
         EXCLUDED = "excluded", _("excluded")
         PLANNED = "planned", _("planned")
         SENDING = "sending", _("sending")
-        UNKNOWN = "unknown", _("unknown")
+        UNKNOWN = "unknown", pgettext_lazy("outcome", "unknown")
         ACCEPTED = "accepted", _("accepted")
         REJECTED = "rejected", _("rejected")
         FINISHED = "finished", _("finished")
