@@ -89,14 +89,14 @@ def check_inbox() -> str:
 def read_heartbeat_age() -> float | None:
     """Seconds since the youngest heartbeat, None without a worker."""
     return read_number(
-        "SELECT extract(epoch FROM now() - max(last_heartbeat)) FROM procrastinate_workers"
+        "SELECT extract(epoch FROM clock_timestamp() - max(last_heartbeat)) FROM procrastinate_workers"
     )
 
 
 def read_inbox_age() -> float:
     """Seconds that the oldest push that is not yet understood has waited. By the partial index."""
     age = read_number(
-        f"SELECT extract(epoch FROM now() - received_at) FROM {Receipt._meta.db_table}"  # noqa: S608
+        f"SELECT extract(epoch FROM clock_timestamp() - received_at) FROM {Receipt._meta.db_table}"  # noqa: S608
         " WHERE status = 'received' ORDER BY id LIMIT 1"
     )
     return max(0.0, age or 0.0)

@@ -29,9 +29,7 @@ class Command(HeadlessCommand):
         parser.add_argument("platform", help=", ".join(sorted(PLATFORMS)))
         parser.add_argument("--name", required=True)
         parser.add_argument("--base-url", help="default: the one the platform documents")
-        parser.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings"
-        )
+        parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
         parser.add_argument("--credential", action="append", default=[], metavar="KEY=VALUE|@FILE")
 
     def answer(self, options: dict[str, Any]) -> Mapping[str, Any]:
@@ -41,7 +39,7 @@ class Command(HeadlessCommand):
                 _("There is no platform “%(slug)s”. Known: %(known)s.")
                 % {"slug": options["platform"], "known": ", ".join(sorted(PLATFORMS))}
             )
-        chosen = read_pairs(options["settings"], what="--set")
+        chosen = read_pairs(options["set"], what="--set")
         own = {name: chosen.pop(name) for name in OWN_SETTINGS if name in chosen}
         credentials = read_pairs(options["credential"], what="--credential")
         check_names(chosen, platform.settings, what="--set", also=OWN_SETTINGS)

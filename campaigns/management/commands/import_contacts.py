@@ -11,9 +11,8 @@ from django.core.files import File
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
-from campaigns.importing import ImportRefused, import_file
+from campaigns.importing import ImportRefused, import_file, make_report
 from campaigns.management.headless import HeadlessCommand, find_task
-from campaigns.models import ContactImport
 
 
 class Command(HeadlessCommand):
@@ -49,7 +48,7 @@ class Command(HeadlessCommand):
                 _("The file %(file)s cannot be read: %(reason)s.")
                 % {"file": path, "reason": error.strerror or type(error).__name__}
             ) from None
-        return summarise_import(done)
+        return make_report(done)
 
     def describe(self, answer: Mapping[str, Any]) -> str:
         lines = [
@@ -73,15 +72,3 @@ def read_mapping(texts: list[str]) -> dict[str, str] | None:
             )
         mapping[column.strip()] = header.strip()
     return mapping or None
-
-
-def summarise_import(done: ContactImport) -> dict[str, Any]:
-    return {
-        "loaded": done.loaded,
-        "excluded": done.excluded,
-        "rejected": done.rejected,
-        "rejected_rows": [
-            {"line": row.get("line"), "column": row.get("column"), "reason": _(row.get("reason"))}
-            for row in done.rejected_rows
-        ],
-    }
