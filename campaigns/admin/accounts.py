@@ -583,7 +583,7 @@ class OutcomeFilter(RadioFilter):
     parameter_name = "came"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("answered", _("answered")), ("failed", _("failed"))]
+        return [("answered", _("replied")), ("failed", _("failed"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() == "answered":
@@ -606,6 +606,7 @@ class ExchangeAdmin(CallboardAdmin):
     read_only = True
     fields = ()
     paginator = InfinitePaginator
+    show_full_result_count = False
     list_display = (
         "show_started",
         "purpose",

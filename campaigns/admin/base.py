@@ -62,7 +62,6 @@ class CallboardAdmin(ModelAdmin):
     list_filter_submit = True
     list_per_page = 50
     list_max_show_all = 200
-    show_full_result_count = False
     actions = None
     compressed_fields = True
     #: whole rows are shown by a template of ours, nothing is edited

@@ -63,6 +63,7 @@ class IntentionFilter(TextFilter):
 class CallAdmin(RevealingAdmin):
     fields = ()
     paginator = InfinitePaginator
+    show_full_result_count = False
     list_display = (
         "show_time",
         "show_number",

@@ -30,6 +30,7 @@ from campaigns.admin.base import (
     is_revealed,
     make_badge,
     make_link,
+    show_duration,
     show_moment,
     start_revealing,
 )
@@ -174,6 +175,7 @@ def show_phone(row: Any, phone: str) -> str:
 class ContactAdmin(RevealingAdmin):
     fields = ()
     paginator = InfinitePaginator
+    show_full_result_count = False
     list_display = (
         "show_phone",
         "show_status",
@@ -249,7 +251,11 @@ class ContactAdmin(RevealingAdmin):
             "result": show_result(row.result),
             "values": [(column, values.get(column, "")) for column in columns],
             "calls": [
-                {"call": call, "result": show_result(call.result, title=call.platform_result_text)}
+                {
+                    "call": call,
+                    "result": show_result(call.result, title=call.platform_result_text),
+                    "talk": show_duration(call.talk_seconds),
+                }
                 for call in row.calls.order_by("-happened_at")[:20]
             ],
             "moments": tell_history(row),

@@ -80,6 +80,7 @@ class LogEntryAdmin(CallboardAdmin):
 
     read_only = True
     paginator = InfinitePaginator
+    show_full_result_count = False
     list_display = ("timestamp", "actor", "action", "content_type", "object_repr")
     list_select_related = ("actor", "content_type")
     list_filter = ("action",)

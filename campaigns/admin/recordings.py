@@ -59,6 +59,7 @@ class RecordingAdmin(CallboardAdmin):
     read_only = True
     fields = ()
     paginator = InfinitePaginator
+    show_full_result_count = False
     list_display = (
         "show_time",
         "show_status",

@@ -130,6 +130,12 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
                 "end_at": task.end_at,
                 "turbo": task.turbo,
             }
+        else:
+            # where there is nothing to choose, nobody has to
+            if usable.count() == 1:
+                self.initial["robot"] = usable.get().pk
+            if lines.filter(gone_at=None).count() == 1:
+                self.initial["lines"] = [lines.get(gone_at=None).pk]
         for field in self.fields.values():
             field.label = capfirst(str(field.label))
         zone = {"zone": account.time_zone}

@@ -95,7 +95,9 @@ def test_phones_are_masked(root: Client, world: World) -> None:
 def test_queries_do_not_grow_with_rows(root: Client, world: World, name: str) -> None:
     url = list_pages(world)[name]
     root.get(url)
-    with CaptureQueriesContext(connection, ) as few:
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
         root.get(url)
     from campaigns.models import Account
 

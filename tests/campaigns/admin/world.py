@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.core.files.base import ContentFile
 from django.utils import timezone
@@ -29,6 +30,7 @@ from campaigns.models import (
     Turn,
     Voice,
 )
+from campaigns.roles import grant_roles
 from tests.factories import (
     make_account,
     make_contact,
@@ -64,6 +66,8 @@ def make_user(role: str = "", **fields: Any) -> User:
         fields.pop("username", name), password=PASSWORD, is_staff=True, is_superuser=not role
     )
     if role:
+        if not Group.objects.filter(name=role).exists():
+            grant_roles(apps)  # a transactional test emptied the tables
         user.groups.add(Group.objects.get(name=role))
     return user
 
