@@ -245,4 +245,3 @@ def _note_use(hashes: set[str]) -> None:
         if len(_noted) > KNOWN_TOKENS:
             _noted.clear()
         _noted.update(dict.fromkeys(due, now))
-

@@ -224,9 +224,7 @@ def move_all(outcomes: Iterable[Outcome]) -> int:
     with transaction.atomic():
         rows = Receipt.objects.filter(pk__in=by_id, status=Receipt.Status.RECEIVED)
         locked = rows.select_for_update().order_by("id").values_list("pk", "claimed_until")
-        mine = [
-            by_id[pk] for pk, until in locked if until == by_id[pk].receipt.claimed_until
-        ]
+        mine = [by_id[pk] for pk, until in locked if until == by_id[pk].receipt.claimed_until]
         write_findings(mine)
         for status in {outcome.status for outcome in mine}:
             ids = [outcome.receipt.pk for outcome in mine if outcome.status == status]

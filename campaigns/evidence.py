@@ -177,13 +177,13 @@ def merge(one: Mapping[str, list[list[Any]]], other: Mapping[str, list[list[Any]
     """The union of two pieces of evidence."""
     merged: Evidence = {}
     for field in {*one, *other}:
-        known = {_spell(item): item for item in (*one.get(field, ()), *other.get(field, ()))}
-        if len(known) == 1:
-            merged[field] = list(known.values())
-        else:
-            merged[field] = sorted(
-                known.values(), key=lambda item: _weigh(field, item), reverse=True
-            )[:KEPT]
+        items = [*one.get(field, ()), *other.get(field, ())]
+        if len(items) > 1:
+            known = {_identify(item): item for item in items}
+            items = list(known.values())
+        if len(items) > 1:
+            items.sort(key=lambda item: _weigh(field, item), reverse=True)
+        merged[field] = items[:KEPT]
     details = sorted(field for field in merged if field.startswith("details."))
     for field in details[KEPT_DETAILS:]:
         del merged[field]
@@ -202,10 +202,18 @@ def _weigh(field: str, item: list[Any]) -> tuple[Any, ...]:
     definite = not (field in VAGUE and value == "unknown")
     if field == "dialog":
         return (definite, rank, value["turns"], value["chars"], value["digest"], source)
-    text = _spell(value)
     if isinstance(value, int | float):
-        return (definite, rank, 0, value, text, source)
-    return (definite, rank, 1, len(text), text, source)
+        return (definite, rank, 0, value, str(value), source)
+    text = value if isinstance(value, str) else _spell(value)
+    return (definite, rank, 1, len(text), text, source, value.__class__.__name__)
+
+
+def _identify(item: list[Any]) -> tuple[Any, ...]:
+    """Equal for equal statements only: True is not 1."""
+    rank, source, value = item
+    if isinstance(value, str | int | float):
+        return (rank, source, value.__class__, value)
+    return (rank, source, None, _spell(value))
 
 
 def _spell(value: Any) -> str:
@@ -245,6 +253,8 @@ def find_conflicts(evidence: Mapping[str, list[list[Any]]]) -> dict[str, list[di
     """Fields with distinct values, each with who said it, the one believed first."""
     conflicts: dict[str, list[dict[str, Any]]] = {}
     for field, items in sorted(evidence.items()):
+        if len(items) < 2:
+            continue
         said: dict[str, dict[str, Any]] = {}
         for _, source, value in items:
             if field in VAGUE and value == "unknown":

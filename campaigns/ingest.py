@@ -108,7 +108,7 @@ def apply_events(
 
 def _hear(told: _Told, event: CallEvent) -> None:
     evidence, problems = read_event(event)
-    told.evidence = merge(told.evidence, evidence)
+    told.evidence = merge(told.evidence, evidence) if told.evidence else evidence
     told.problems = merge_problems(told.problems, problems)
     if isinstance(event, DialogReady):
         told.dialogs[describe_dialog(event.turns)["digest"]] = event.turns

@@ -81,9 +81,9 @@ def find_linkable(calls: Any) -> Any:
         account=OuterRef("account"), platform_contact_id=OuterRef("platform_contact_id")
     )
     recent = timezone.now() - timedelta(days=SWEEP_DAYS)
-    return calls.filter(
-        Exists(contacts), contact=None, created_at__gt=recent
-    ).exclude(platform_contact_id="")
+    return calls.filter(Exists(contacts), contact=None, created_at__gt=recent).exclude(
+        platform_contact_id=""
+    )
 
 
 def link_late(account_id: int, call_ids: Collection[int]) -> int:
@@ -113,8 +113,10 @@ def join_rows(account_id: int, rows: Iterable[Call]) -> int:
     before = {row.pk: (row.contact_id, row.task_id, row.robot_id) for row in rows}
     for row in rows:
         # Linked by its number before we knew the contact's id, which turned out to be another.
-        if row.contact is not None and row.platform_contact_id and (
-            row.contact.platform_contact_id not in ("", row.platform_contact_id)
+        if (
+            row.contact is not None
+            and row.platform_contact_id
+            and (row.contact.platform_contact_id not in ("", row.platform_contact_id))
         ):
             row.contact = None
     tasks = _find_ids(Task, account_id, "platform_task_id", rows)

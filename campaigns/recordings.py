@@ -158,9 +158,7 @@ def give_back(
 ) -> float | None:
     """Note a try that brought nothing; returns the wait before the next one, if there is one."""
     if counted and recording.tries > len(WAITS):
-        lifecycle.move(
-            recording, "unavailable", of=["fetching"], reason=reason, next_try_at=None
-        )
+        lifecycle.move(recording, "unavailable", of=["fetching"], reason=reason, next_try_at=None)
         return None
     seconds = wait if wait is not None else float(WAITS[min(recording.tries, len(WAITS)) - 1])
     moved = lifecycle.move_rows(

@@ -11,10 +11,15 @@ import pytest
 def _empty_queue(request: pytest.FixtureRequest) -> Iterator[None]:
     """Procrastinate's tables are not models of ours: transactional tests would leave jobs behind."""
     yield
-    if "transactional_db" not in request.fixturenames and "live_server" not in request.fixturenames:
+    mark = request.node.get_closest_marker("django_db")
+    named = {"transactional_db", "live_server"} & set(request.fixturenames)
+    if not named and not (mark and mark.kwargs.get("transaction")):
         return
     from django.db import connection
 
+    from callbacks import inbox
+
+    inbox.settle()  # the door wakes the worker a moment after its answer
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_periodic_defers CASCADE")
 

@@ -88,6 +88,8 @@ def _settle_batch(
 ) -> Next:
     task = attempt.task
     rows = Contact.objects.filter(batch=batch)
+    # By id, as ``linking`` takes them: pushes of these contacts may be written at the same time.
+    list(rows.select_for_update().order_by("id").values_list("id"))
     if outcome.accepted:
         lifecycle.move(batch, "accepted", of=["sending", "unknown"])
         store_platform_ids(contacts, outcome.value.platform_contact_ids)

@@ -1,4 +1,4 @@
-"""In: nothing. Out: a door whose threads leave no connection behind for the next test."""
+"""In: nothing. Out: a door that knows no token of another test."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _quiet_door() -> Iterator[None]:
-    """Threads of the door close their connection after each question, and are done at the end."""
-    from django.db import connections
-
+def _new_door() -> Iterator[None]:
     from callbacks import inbox
 
-    before = connections.settings["default"]["CONN_MAX_AGE"]
-    connections.settings["default"]["CONN_MAX_AGE"] = 0
     inbox.forget()
     yield
     inbox.settle()
-    connections.settings["default"]["CONN_MAX_AGE"] = before

@@ -297,6 +297,6 @@ def test_a_push_is_worked_off_by_the_job_that_the_door_queued() -> None:
     _, token = make_door()
     push(token, "receiveCallRecord", make_record())
     inbox.settle()
-    worker = app.with_connector(app.connector.get_worker_connector())
+    worker = make_worker_app()
     worker.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
     assert Receipt.objects.get().status == "processed"

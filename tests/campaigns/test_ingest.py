@@ -274,8 +274,7 @@ def test_a_new_recording_has_a_job_in_the_same_transaction() -> None:
 def test_of_two_dialogs_the_richer_one_is_shown_whichever_came_first() -> None:
     def make(*texts: str) -> DialogReady:
         turns = tuple(
-            TurnSaid(position=place, role=Role.ROBOT, text=text)
-            for place, text in enumerate(texts)
+            TurnSaid(position=place, role=Role.ROBOT, text=text) for place, text in enumerate(texts)
         )
         return DialogReady(source="d", platform_call_id="c", turns=turns)
 
@@ -417,9 +416,7 @@ def test_a_lost_reply_is_made_up_for_by_the_number_if_it_is_the_only_one() -> No
     task = make_campaign()
     lost = make_called(task, platform_contact_id="", status="unknown")
     make_called(task, phone="19900000002", platform_contact_id="", status="unknown")
-    ready = make_called(
-        make_task(account=task.account), platform_contact_id="", status="ready"
-    )
+    ready = make_called(make_task(account=task.account), platform_contact_id="", status="ready")
     apply(task.account, make_events(callee="+86 199-0000-0001")["outbound"])
     assert Call.objects.get().contact == lost
     lost.refresh_from_db()

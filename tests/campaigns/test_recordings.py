@@ -189,9 +189,7 @@ def test_the_recording_of_a_killed_worker_is_taken_up(files: Files) -> None:
     assert (recording.status, recording.tries) == ("stored", 2)
 
 
-def test_who_comes_back_after_his_lease_leaves_nothing_behind(
-    files: Files, tmp_path: Path
-) -> None:
+def test_who_comes_back_after_his_lease_leaves_nothing_behind(files: Files, tmp_path: Path) -> None:
     recording = make_recording(files)
     late = recordings.claim(recording.pk)
     assert late is not None
