@@ -18,6 +18,7 @@ from campaigns.models import Call, Contact, Recording, StatusChange, Turn
 from campaigns.platforms.registry import PLATFORMS
 from tests.callbacks.pushes import TAKEN, make_dialog, make_door, make_record, make_voice, push
 from tests.factories import make_contact, make_task
+from tests.workers import run_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -292,11 +293,8 @@ def test_many_workers_share_the_inbox() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_push_is_worked_off_by_the_job_that_the_door_queued() -> None:
-    from procrastinate.contrib.django import app
-
     _, token = make_door()
     push(token, "receiveCallRecord", make_record())
     inbox.settle()
-    worker = make_worker_app()
-    worker.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
+    run_jobs()
     assert Receipt.objects.get().status == "processed"
