@@ -21,11 +21,10 @@ from weakref import WeakSet
 
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
-from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
-from procrastinate.exceptions import AlreadyEnqueued
 
 from campaigns.models import CallbackToken
+from campaigns.queue import enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -233,8 +232,7 @@ def call_worker() -> None:
     is committed by now."""
     if ProcrastinateJob.objects.filter(queueing_lock=PROCESS_LOCK, status="todo").exists():
         return
-    with contextlib.suppress(AlreadyEnqueued), transaction.atomic():
-        app.configure_task(PROCESS_JOB, queueing_lock=PROCESS_LOCK).defer()
+    enqueue(PROCESS_JOB, once=PROCESS_LOCK)
 
 
 def _note_use(hashes: set[str]) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
-from procrastinate.contrib.django import app
 
 from campaigns.evidence import (
     EARLIEST,
@@ -39,6 +38,7 @@ from campaigns.platforms.events import (
     TurnSaid,
 )
 from campaigns.platforms.values import BIGINT_MAX, clean, clean_text
+from campaigns.queue import enqueue_all
 
 __all__ = [
     "Applied",
@@ -245,8 +245,7 @@ def _write_recordings(calls: dict[str, Call], told: dict[str, _Told]) -> list[in
             ],
         )
         new = [pk for pk, inserted in cursor.fetchall() if inserted]
-    if new:
-        app.configure_task(FETCH_JOB).batch_defer(*[{"recording_id": pk} for pk in new])
+    enqueue_all(FETCH_JOB, [{"recording_id": pk} for pk in new])
     return new
 
 

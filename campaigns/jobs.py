@@ -6,15 +6,12 @@ claims its own rows; a job that dies loses nothing: the periodic jobs look at th
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from typing import Any
 
 from django.db import transaction
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Status
 
 from campaigns import (
@@ -28,6 +25,7 @@ from campaigns import (
     recordings,
 )
 from campaigns.models import Account, Batch, Task
+from campaigns.queue import enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -37,27 +35,24 @@ SENDERS = 4
 SENDER_SECONDS = 15.0
 
 
-def enqueue(job: Any, *, once: str = "", seconds: float = 0, **arguments: Any) -> None:
-    """Enqueue a job; with ``once`` not if one with that key waits already.
-
-    The key counts waiting jobs only, and a dead worker's jobs are never put back into the queue
-    (``reap_jobs``), so it cannot strand anything.
-    """
-    configured = job.configure(
-        queueing_lock=once or None, schedule_in={"seconds": seconds} if seconds else None
-    )
-    with contextlib.suppress(AlreadyEnqueued), transaction.atomic():
-        configured.defer(**arguments)
-
-
 def enqueue_advance(task_id: int, *, seconds: float = 0) -> None:
     moment = "later" if seconds else "now"
-    enqueue(advance_task, once=f"advance-{moment}-{task_id}", seconds=seconds, task_id=task_id)
+    enqueue(
+        "campaigns.jobs.advance_task",
+        once=f"advance-{moment}-{task_id}",
+        seconds=seconds,
+        task_id=task_id,
+    )
 
 
 def enqueue_senders(task_id: int) -> None:
     for place in range(SENDERS):
-        enqueue(send_batches, once=f"send-{task_id}-{place}", task_id=task_id, place=place)
+        enqueue(
+            "campaigns.jobs.send_batches",
+            once=f"send-{task_id}-{place}",
+            task_id=task_id,
+            place=place,
+        )
 
 
 def follow(task_id: int, following: dispatch.Next) -> None:
@@ -95,7 +90,9 @@ def send_batches(task_id: int, place: int = 0) -> None:
         follow(task_id, following)
         if following.what != "split":
             return
-    enqueue(send_batches, once=f"send-{task_id}-{place}", task_id=task_id, place=place)
+    enqueue(
+        "campaigns.jobs.send_batches", once=f"send-{task_id}-{place}", task_id=task_id, place=place
+    )
 
 
 @app.task(name="campaigns.jobs.carry_out_request")
@@ -106,7 +103,7 @@ def carry_out_request(task_id: int) -> None:
         enqueue_advance(task_id)
     elif following.what == "advance":
         enqueue(
-            carry_out_request,
+            "campaigns.jobs.carry_out_request",
             once=f"request-later-{task_id}",
             seconds=following.seconds,
             task_id=task_id,
@@ -131,7 +128,7 @@ def fetch_recording(recording_id: int) -> None:
     """Copy one recording into our storage."""
     wait = recordings.fetch_recording(recording_id)
     if wait is not None:
-        fetch_recording.configure(schedule_in={"seconds": wait}).defer(recording_id=recording_id)
+        enqueue("campaigns.jobs.fetch_recording", seconds=wait, recording_id=recording_id)
 
 
 @app.task(name="campaigns.jobs.sync_account")
@@ -151,13 +148,17 @@ def keep_going(timestamp: int) -> None:
     for task_id in dispatch.list_idle_tasks():
         enqueue_advance(task_id)
     for task_id in dispatch.list_requested_tasks():
-        enqueue(carry_out_request, once=f"request-now-{task_id}", task_id=task_id)
+        enqueue("campaigns.jobs.carry_out_request", once=f"request-now-{task_id}", task_id=task_id)
     for task_id in reconcile.list_watched_tasks():
-        enqueue(poll_task, once=f"poll-{task_id}", task_id=task_id)
+        enqueue("campaigns.jobs.poll_task", once=f"poll-{task_id}", task_id=task_id)
     for task_id in reconcile.list_unsettled_tasks():
-        enqueue(settle_task, once=f"settle-{task_id}", task_id=task_id)
+        enqueue("campaigns.jobs.settle_task", once=f"settle-{task_id}", task_id=task_id)
     for recording_id in recordings.list_due_recordings():
-        enqueue(fetch_recording, once=f"recording-{recording_id}", recording_id=recording_id)
+        enqueue(
+            "campaigns.jobs.fetch_recording",
+            once=f"recording-{recording_id}",
+            recording_id=recording_id,
+        )
     linking.link_pending()
     importing.settle_imports()
 

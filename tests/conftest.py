@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _empty_queue(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The tables of the queue are no models of ours: a transactional test would leave jobs there."""
+    """The tables of the queue are no models of ours: transactional tests leave jobs there."""
     yield
     mark = request.node.get_closest_marker("django_db")
     named = {"transactional_db", "live_server"} & set(request.fixturenames)

@@ -15,8 +15,10 @@ from campaigns.models import Attempt, Batch, Task
 
 def run_jobs() -> None:
     """Work until no job is due. Scheduled jobs of the future stay."""
-    worker = app.with_connector(app.connector.get_worker_connector())
-    worker.run_worker(wait=False, install_signal_handlers=False, listen_notify=False, concurrency=4)
+    with app.replace_connector(app.connector.get_worker_connector()) as worker:
+        worker.run_worker(
+            wait=False, install_signal_handlers=False, listen_notify=False, concurrency=4
+        )
 
 
 def work_until(told: Callable[[], Any], *, seconds: float = 20) -> Any:

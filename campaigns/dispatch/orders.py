@@ -13,12 +13,12 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
-from procrastinate.contrib.django import app
 
 from campaigns import lifecycle
 from campaigns.models import Account, Contact, Line, Robot, Task, Voice
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
+from campaigns.queue import enqueue
 
 WITHDRAWN_BEFORE = N_("Deleted before the platform knew of it.")
 
@@ -200,7 +200,7 @@ def call_directly(
 
 def wake(job: str, task: Task) -> None:
     """Enqueue a job by its name, in the caller's transaction."""
-    app.configure_task(f"campaigns.jobs.{job}").defer(task_id=task.pk)
+    enqueue(f"campaigns.jobs.{job}", task_id=task.pk)
 
 
 def list_idle_tasks() -> list[int]:

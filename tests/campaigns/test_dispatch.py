@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connections, transaction
+from procrastinate.contrib.django import app
 
-from campaigns import attempts, dispatch, lifecycle, reconcile
+from campaigns import attempts, batching, dispatch, jobs, lifecycle, reconcile
 from campaigns.models import Account, Attempt, Contact, Task
 from tests.factories import make_contact, make_task
 from tests.platforms.sandbox_client import Client
@@ -169,8 +171,6 @@ def test_after_the_pause_click_no_batch_leaves(make_campaign: Any, platform: Cli
     dispatch.launch_task(task, by=None)
     lifecycle.move(task, "loading", of=["paused"]) if task.status == "paused" else None
     Task.objects.filter(pk=task.pk).update(platform_task_id="1")
-    from campaigns import batching
-
     batching.plan_batches(task)
     claimed = dispatch.claim_batch(task.pk)
     assert claimed is not None
@@ -230,8 +230,6 @@ def test_an_attempt_whose_worker_died_becomes_unknown_never_planned(
     task = make_campaign(contacts=1)
     lifecycle.move(task, "loading", of=["draft"])
     Task.objects.filter(pk=task.pk).update(platform_task_id="1")
-    from campaigns import batching
-
     batching.plan_batches(task)
     settings.LEASE_SECONDS = -100
     attempt = dispatch.claim_batch(task.pk)
@@ -248,8 +246,6 @@ def test_a_sender_past_its_lease_sends_nothing(
     task = make_campaign(contacts=1)
     lifecycle.move(task, "loading", of=["draft"])
     Task.objects.filter(pk=task.pk).update(platform_task_id="1")
-    from campaigns import batching
-
     batching.plan_batches(task)
     attempt = dispatch.claim_batch(task.pk)
     assert attempt is not None
@@ -325,3 +321,24 @@ def test_the_task_ends_when_the_last_contact_is_final_not_because_of_silence(
     lifecycle.move_contacts(task.contacts.all(), "finished", of=["accepted"])
     reconcile.poll_task(task.pk)
     assert status_of(task) == "finished"
+
+
+def test_a_job_enqueued_by_a_job_is_part_of_its_transaction(make_campaign: Any) -> None:
+    """A job that starts before the rows it is about are committed would find nothing to do."""
+    seen: list[bool] = []
+
+    def enqueue_and_fail(task_id: int) -> None:
+        with transaction.atomic():
+            jobs.enqueue_advance(task_id)
+            with connections.create_connection("default").cursor() as other:
+                other.execute("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'")
+                seen.append(bool(other.fetchone()[0]))
+                other.db.close()
+
+    probe = app.task(name="tests.probe")(enqueue_and_fail)
+    try:
+        probe.defer(task_id=make_campaign().pk)
+        run_jobs()
+    finally:
+        del app.tasks["tests.probe"]
+    assert seen == [False]

@@ -1,0 +1,110 @@
+"""In: the address and log-in of a running Callboard. Out: a picture of each screen in this folder.
+
+`make run` in one terminal, then `make screens ADDRESS=http://127.0.0.1:8000 PASSWORD=…` in another.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+HERE = Path(__file__).resolve().parent
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+LISTS = {
+    "home": "/admin/",
+    "tasks": "/admin/campaigns/task/",
+    "contacts": "/admin/campaigns/contact/",
+    "calls": "/admin/campaigns/call/",
+    "recordings": "/admin/campaigns/recording/",
+    "inbox": "/admin/callbacks/receipt/",
+    "accounts": "/admin/campaigns/account/",
+    "robots": "/admin/campaigns/robot/",
+    "lines": "/admin/campaigns/line/",
+    "exchanges": "/admin/campaigns/exchange/",
+    "task_new": "/admin/campaigns/task/add/",
+    "direct_call": "/admin/campaigns/task/direct/",
+}
+#: name → (list, selector of the first row that is worth a picture)
+ROWS = {
+    "task": ("/admin/campaigns/task/", "#result_list tbody th a"),
+    "account": ("/admin/campaigns/account/", "#result_list tbody th a"),
+    "call": ("/admin/campaigns/call/?result=answered", "#result_list tbody th a"),
+    "contact": ("/admin/campaigns/contact/?status__exact=finished", "#result_list tbody th a"),
+    "receipt": ("/admin/callbacks/receipt/", "#result_list tbody th a"),
+}
+
+
+def log_in(page: Page, *, address: str, user: str, password: str) -> None:
+    page.goto(f"{address}/admin/login/")
+    page.fill("input[name=username]", user)
+    page.fill("input[name=password]", password)
+    page.press("input[name=password]", "Enter")
+    page.wait_for_url("**/admin/")
+
+
+def take(page: Page, name: str, *, whole: bool) -> None:
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=HERE / f"{name}.png", full_page=whole)
+
+
+def visit(browser: Browser, options: argparse.Namespace, *, language: str, dark: bool) -> None:
+    context = browser.new_context(
+        viewport={"width": options.width, "height": options.height},
+        locale=language,
+        color_scheme="dark" if dark else "light",
+    )
+    page = context.new_page()
+    log_in(page, address=options.address, user=options.user, password=options.password)
+    ending = f"{language.split('-')[0]}{'-dark' if dark else ''}{options.suffix}"
+    for name, path in LISTS.items():
+        if options.only and name not in options.only:
+            continue
+        page.goto(options.address + path)
+        take(page, f"{name}-{ending}", whole=options.whole)
+    for name, (path, selector) in ROWS.items():
+        if options.only and name not in options.only:
+            continue
+        page.goto(options.address + path)
+        if page.locator(selector).count():
+            page.locator(selector).first.click()
+            take(page, f"{name}-{ending}", whole=options.whole)
+    context.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("address")
+    parser.add_argument("password")
+    parser.add_argument("--user", default="admin")
+    parser.add_argument("--languages", nargs="*", default=["en-US", "zh-CN"])
+    parser.add_argument("--dark", action="store_true")
+    parser.add_argument("--whole", action="store_true", help="the whole page, not one screen")
+    parser.add_argument("--width", type=int, default=1440)
+    parser.add_argument("--height", type=int, default=900)
+    parser.add_argument("--only", nargs="*", help="names of screens")
+    parser.add_argument("--suffix", default="")
+    parser.add_argument("--to", type=Path, help="another folder")
+    options = parser.parse_args()
+    if options.to:
+        globals()["HERE"] = options.to
+        options.to.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        for language in options.languages:
+            visit(browser, options, language=language, dark=options.dark)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
