@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
 
 from campaigns.models import Attempt, Batch, Contact, ContactImport, Recording, StatusChange, Task
 
@@ -175,6 +176,13 @@ def note_task(task: Task, reason: str, *, needs_attention: bool) -> None:
     task.reason, task.needs_attention = reason, needs_attention
 
 
+_ASKED = {
+    "pause": N_("Asked to pause."),
+    "resume": N_("Asked to resume."),
+    "delete": N_("Asked to delete."),
+}
+
+
 def request_task(task: Task, request: str, *, by: Any = None) -> None:
     """Write down what an operator asked for; it stands until the platform confirms it."""
     now = timezone.now() if request else None
@@ -185,7 +193,7 @@ def request_task(task: Task, request: str, *, by: Any = None) -> None:
             subject_id=task.pk,
             old=task.status,
             new=task.status,
-            reason=f"Asked to {request}.",
+            reason=_ASKED[request],
             by=by if getattr(by, "pk", None) else None,
         )
     task.request, task.requested_at = request, now

@@ -1,8 +1,8 @@
-"""In: our source files (and unfold's). Out: every text that a person may see, and where it stands.
+"""In: source files, ours and some packages'. Out: every text that a person may see, and its places.
 
 Pure Python, for a bare machine has no GNU gettext. Found are the calls of Django's translation
 functions in Python and templates; what the platforms, which know no Django, say in plain English;
-and unfold's own texts, which it ships no translations of.
+and the texts of packages that ship no Chinese.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ FUNCTIONS: dict[str, tuple[int | None, int, int | None]] = {
 #: keywords and names in campaigns/platforms whose texts are translated when they are shown
 SPOKEN = {"advice", "label", "help", "kinds", "KINDS"}
 OUR_FOLDERS = ("campaigns", "callbacks", "config", "templates")
+#: Packages (and folders in them) that our screens show and that speak no Chinese themselves
+PACKAGES = (("unfold", ""), ("unfold", "contrib/filters"), ("auditlog", ""), ("axes", ""))
 #: Django's own translations, which ours need not repeat
 DJANGO_LOCALES = ("conf", "contrib/admin", "contrib/auth", "contrib/contenttypes")
 _LITERAL = r"u?(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")"
@@ -57,17 +59,18 @@ Found = dict[Message, list[str]]
 
 
 def extract_all(base_dir: Path, *, locale: str) -> Found:
-    """{message: places}; places are relative to the tree, unfold's begin with ``unfold/``."""
+    """{message: places}; places are relative to the tree, a package's begin with its name."""
     found: Found = {}
     for folder in OUR_FOLDERS:
         gather(found, base_dir / folder, place=folder)
     known = read_django_texts(locale)
     theirs: Found = {}
-    for part in ("", "contrib/filters"):
-        root = find_package("unfold") / part
-        gather(theirs, root / "templates", place=f"unfold/{part}".rstrip("/"))
+    for package, part in PACKAGES:
+        root = find_package(package) / part
+        place = f"{package}/{part}".rstrip("/")
+        gather(theirs, root / "templates", place=place)
         for path in sorted(root.glob("*.py")):
-            note(theirs, extract_python(path.read_text()), place=f"unfold/{part}/{path.name}")
+            note(theirs, extract_python(path.read_text()), place=f"{place}/{path.name}")
     for message, places in theirs.items():
         if message.singular not in known:
             found.setdefault(message, []).extend(places)
