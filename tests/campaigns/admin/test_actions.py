@@ -62,7 +62,7 @@ def test_new_addresses_are_shown_once(root: Client, world: World) -> None:
     token = find_token(root.get(url))
     assert CallbackToken.objects.count() == 1
     made = root.post(url, {"form_token": token})
-    assert made["Cache-Control"] == "no-store"
+    assert "no-store" in made["Cache-Control"]
     secret = re.search(r"/callbacks/([\w-]{40,})/receiveCallRecord", made.content.decode())
     assert secret is not None
     assert CallbackToken.objects.count() == 2
@@ -191,7 +191,8 @@ def test_a_wrong_task_is_refused_on_the_form(
     form = make_task_form(world, **{field: value})
     if field == "end_at_0":
         form["end_at_1"] = "10:00:00"
-    response = root.post(reverse("admin:campaigns_task_add"), form)
+    url = f"{reverse('admin:campaigns_task_add')}?account={world.account.pk}"
+    response = root.post(url, form)
     assert response.status_code == 200
     assert shown in response.context["adminform"].form.errors
     assert not Task.objects.filter(name=form["name"]).exists()
@@ -387,7 +388,7 @@ def test_a_whole_number_is_shown_once_and_written_down(
 def test_search_finds_a_number_in_any_form(root: Client, world: World) -> None:
     url, phone = reverse("admin:campaigns_contact_changelist"), world.contact.phone
     page = reverse("admin:campaigns_contact_change", args=[world.contact.pk])
-    for text in (phone, f"+86 {phone[:3]}-{phone[3:7]}-{phone[7:]}", "c-%d-0" % world.running.pk):
+    for text in (phone, f"+86 {phone[:3]}-{phone[3:7]}-{phone[7:]}", f"c-{world.running.pk}-0"):
         assert page in root.get(url, {"q": text}).content.decode(), text
     assert page not in root.get(url, {"q": "19900099999"}).content.decode()
     calls = reverse("admin:campaigns_call_changelist")

@@ -1,4 +1,4 @@
-"""In: a populated database. Out: every page opens, with its rows, in few queries, in both languages.
+"""In: a populated database. Out: every page opens, has its rows, in few queries, in two languages.
 
 Must catch: a query per row; a page that breaks on real rows; a page a role should not see.
 """
