@@ -44,7 +44,7 @@ class Draft:
     begin_at: datetime | None = None
     end_at: datetime | None = None
     turbo: bool = False
-    kind: str = Task.Kind.CAMPAIGN
+    kind: str = "campaign"
 
 
 class DraftRefused(Exception):
@@ -69,8 +69,9 @@ def parse_windows(text: str) -> list[tuple[str, str]]:
         try:
             if match is None:
                 raise ValueError
-            numbers = [int(number or 0) for number in match.groups()]
-            windows.append((time(*numbers[:3]).isoformat(), time(*numbers[3:]).isoformat()))
+            one, two, three, four, five, six = (int(number or 0) for number in match.groups())
+            begin, end = time(one, two, three), time(four, five, six)
+            windows.append((begin.isoformat(), end.isoformat()))
         except ValueError:
             raise WindowsUnreadable(
                 _("“%(part)s” is not a window. Write them like 09:00-12:00, 13:00-17:30.")
@@ -358,7 +359,7 @@ def clone_task(task: Task, *, by: Any = None) -> Task:
         name=_copy_name(task.name),
         begin_at=None if past or (draft.begin_at and draft.begin_at <= now) else draft.begin_at,
         end_at=None if past else draft.end_at,
-        kind=Task.Kind.CAMPAIGN,
+        kind="campaign",
         speed=None,
     )
     return create_draft(draft, by=by)

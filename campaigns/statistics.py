@@ -88,7 +88,7 @@ class TaskSummary:
 
 def count_contacts(task: Task) -> dict[str, int]:
     """{state: contacts}, every state present."""
-    counts = dict.fromkeys((state.value for state in Contact.Status), 0)
+    counts = dict.fromkeys(Contact.Status.values, 0)
     rows = Contact.objects.filter(task=task).order_by().values_list("status")
     return counts | dict(rows.annotate(n=Count("*")))
 
@@ -141,7 +141,7 @@ def summarise_task(task: Task) -> TaskSummary:
 def summarise_progress(tasks: list[Task]) -> dict[int, dict[str, int]]:
     """{task id: {state: contacts}} of a few tasks, in one query."""
     counts: dict[int, dict[str, int]] = {
-        task.pk: dict.fromkeys((state.value for state in Contact.Status), 0) for task in tasks
+        task.pk: dict.fromkeys(Contact.Status.values, 0) for task in tasks
     }
     rows = Contact.objects.filter(task__in=counts).order_by().values_list("task_id", "status")
     for task_id, status, number in rows.annotate(n=Count("*")):

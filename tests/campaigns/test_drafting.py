@@ -28,7 +28,6 @@ from campaigns.drafting import (
 from campaigns.models import Task
 from tests.factories import make_account, make_contact, make_line, make_robot, make_task, make_voice
 
-
 HOURS = [["09:00:00", "12:00:00"], ["13:00:00", "17:59:59"]]
 
 
