@@ -233,16 +233,26 @@ def mark_plan(plan: Plan) -> str:
     return warm.fingerprint(told)
 
 
-def is_ready(plan: Plan) -> bool:
-    host = reachable_host(plan.host).strip("[]")
-    connection = http.client.HTTPConnection(host, plan.port, timeout=2)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+class Probe:
+    """Asks ``/readyz``, ten times a second at most, however often it is asked itself."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.host = reachable_host(plan.host).strip("[]")
+        self.port = plan.port
+        self.next_at = 0.0
+
+    def is_ready(self) -> bool:
+        if time.monotonic() < self.next_at:
+            return False
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+            self.next_at = time.monotonic() + 0.1
 
 
 def print_welcome(plan: Plan, log: Log, *, login: warm.Login, seconds: float) -> None:
@@ -280,7 +290,8 @@ def run(plan: Plan, env: Mapping[str, str], *, url: str, log: Log, follow_parent
             )
         supervisor.add(programs["worker"])
         supervisor.add(programs["web"])
-        if not supervisor.run(lambda: is_ready(plan), seconds=READY_SECONDS):
+        probe = Probe(plan)
+        if not supervisor.run(probe.is_ready, seconds=READY_SECONDS):
             log.say(OWN_NAME, f"not ready after {READY_SECONDS:.0f} s; the lines above say why")
             return 1
         print_welcome(plan, log, login=login, seconds=time.monotonic() - began)

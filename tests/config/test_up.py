@@ -253,8 +253,6 @@ def test_run_kill_each_child_stop_and_run_again(tmp_path: Path) -> None:
         first.stop()
     finally:
         kill(first)
-    order = [line.split()[-1] for line in first.text.splitlines() if "| stopping" in line]
-    assert order == ["web", "worker", "sandbox", "database"]
 
     second = Run(env, tmp_path / "second")
     try:
@@ -264,6 +262,8 @@ def test_run_kill_each_child_stop_and_run_again(tmp_path: Path) -> None:
         second.stop()
     finally:
         kill(second)
+    order = [line.split()[-1] for line in second.text.splitlines() if "| stopping" in line]
+    assert order == ["web", "worker", "sandbox", "database"]
 
 
 def kill(run: Run) -> None:

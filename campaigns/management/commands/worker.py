@@ -10,8 +10,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
-
-from campaigns.jobs import make_worker_app
+from procrastinate.contrib.django import app
 
 
 class Command(BaseCommand):
@@ -36,17 +35,19 @@ async def run_worker(options: dict[str, Any]) -> None:
     A worker whose heartbeat is 30 s old counts as dead, and its jobs as stalled: their own rows
     say whether they may be done again.
     """
-    async with make_worker_app().open_async() as worker_app:
-        await worker_app.run_worker_async(
-            name="callboard",
-            queues=options["queues"] or None,  # type: ignore[arg-type]
-            concurrency=options["concurrency"],
-            wait=not options["once"],
-            fetch_job_polling_interval=1.0,
-            abort_job_polling_interval=5.0,
-            shutdown_graceful_timeout=options["grace_seconds"],
-            delete_jobs="successful",
-            update_heartbeat_interval=5.0,
-            stalled_worker_timeout=30.0,
-            install_signal_handlers=True,
-        )
+    connector = app.connector.get_worker_connector()  # type: ignore[attr-defined]
+    with app.replace_connector(connector) as worker_app:
+        async with worker_app.open_async():
+            await worker_app.run_worker_async(
+                name="callboard",
+                queues=options["queues"] or None,  # type: ignore[arg-type]
+                concurrency=options["concurrency"],
+                wait=not options["once"],
+                fetch_job_polling_interval=1.0,
+                abort_job_polling_interval=5.0,
+                shutdown_graceful_timeout=options["grace_seconds"],
+                delete_jobs="successful",
+                update_heartbeat_interval=5.0,
+                stalled_worker_timeout=30.0,
+                install_signal_handlers=True,
+            )
