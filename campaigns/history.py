@@ -14,7 +14,13 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext as _
 
-from campaigns.models import Attempt, Contact, StatusChange
+from campaigns.models import Attempt, Batch, Contact, StatusChange
+
+_STATUSES: dict[str, type[models.TextChoices]] = {
+    "contact": Contact.Status,
+    "batch": Batch.Status,
+    "attempt": Attempt.Status,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +66,14 @@ def tell_import(contact: Contact) -> Iterator[Moment]:
 def tell_moves(subject: str, ids: list[int]) -> Iterator[Moment]:
     changes = StatusChange.objects.filter(subject=subject, subject_id__in=ids)
     for change in changes.select_related("by").order_by("id"):
-        moved = f"{change.old} → {change.new}"
+        moved = f"{name_status(subject, change.old)} → {name_status(subject, change.new)}"
         text = f"{moved}: {change.sentence}" if change.sentence else moved
         yield Moment(change.at, subject, text, str(change.by or ""), change)
+
+
+def name_status(subject: str, status: str) -> str:
+    """The word for a status in the reader's language; words of old versions as they are."""
+    return str(dict(_STATUSES[subject].choices).get(status, status))
 
 
 def tell_calls(contact: Contact) -> Iterator[Moment]:

@@ -385,6 +385,10 @@ class Contact(models.Model):
 
     @property
     def reason_text(self) -> str:
+        """The reason in the reader's language; the platform's code before it stays as it is."""
+        code, _space, sentence = self.reason.partition(" ")
+        if code.isdigit() and sentence:
+            return f"{code} {gettext(sentence)}"
         return gettext(self.reason) if self.reason else ""
 
 
