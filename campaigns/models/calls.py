@@ -12,6 +12,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from campaigns.models.accounts import Account, Robot
 from campaigns.models.tasks import Contact, Task
@@ -46,7 +47,7 @@ class Call(models.Model):
 
     class HangupBy(models.TextChoices):
         CONTACT = "contact", _("contact")
-        ROBOT = "robot", _("robot")
+        ROBOT = "robot", pgettext_lazy("speaker", "robot")
         AGENT = "agent", _("agent")
         PLATFORM = "platform", _("platform")
         UNKNOWN = "unknown", _("unknown")
@@ -130,7 +131,7 @@ class Turn(models.Model):
     """One utterance of a dialog."""
 
     class Role(models.TextChoices):
-        ROBOT = "robot", _("robot")
+        ROBOT = "robot", pgettext_lazy("speaker", "robot")
         CONTACT = "contact", _("contact")
         AGENT = "agent", _("agent")
 
