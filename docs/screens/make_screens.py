@@ -66,7 +66,7 @@ def visit(browser: Browser, options: argparse.Namespace, *, language: str, dark:
     )
     page = context.new_page()
     log_in(page, address=options.address, user=options.user, password=options.password)
-    ending = f"{language.split('-')[0]}{'-dark' if dark else ''}{options.suffix}"
+    ending = f"{language.partition('-')[0]}{'-dark' if dark else ''}{options.suffix}"
     for name, path in LISTS.items():
         if options.only and name not in options.only:
             continue
