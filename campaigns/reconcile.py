@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: the same "no" this often, over at least SETTLE_SECONDS, before something counts as absent
 NEGATIVE_ANSWERS = 3
+#: seconds between two questions about a request that stays unknown
+LONGEST_SETTLE_PAUSE = 300.0
 EVERY_CONTACT_FINAL = N_("Every contact is in a final state.")
 SILENT = N_("The platform has finished the task, but some contacts were never reported.")
 PAUSED_THERE = N_("Paused at the platform.")
@@ -123,9 +125,21 @@ def end_task(task: Task) -> bool:
 
 
 def list_unsettled_tasks() -> list[int]:
-    """Ids of the tasks that have a request of unknown outcome."""
-    unknown = Attempt.objects.filter(status="unknown")
-    return sorted(set(unknown.values_list("task_id", flat=True)))
+    """Ids of the tasks with a request of unknown outcome that is due to be asked about.
+
+    Often at first, since the rest of the task waits for it; the longer nothing is settled, the
+    less often: every twentieth of the time that has passed.
+    """
+    now = timezone.now()
+    due = set()
+    unknown = Attempt.objects.filter(status="unknown").select_related("task")
+    for attempt in unknown.order_by("id"):
+        age = (now - (attempt.ended_at or attempt.started_at)).total_seconds()
+        pause = timedelta(seconds=min(max(age / 20, 1.0), LONGEST_SETTLE_PAUSE))
+        asked = attempt.task.platform_checked_at
+        if asked is None or asked < now - pause:
+            due.add(attempt.task_id)
+    return sorted(due)
 
 
 def settle_task(task_id: int) -> bool:
@@ -169,6 +183,7 @@ def _settle_create(task: Task, attempt: Attempt) -> bool:
                 Task.objects.filter(pk=task.pk).update(platform_task_id=found[0].platform_task_id)
                 lifecycle.note_task(task, FOUND, needs_attention=False)
         return True
+    Task.objects.filter(pk=task.pk).update(platform_checked_at=timezone.now())
     return _note_negative(task, attempt, "not in the list")
 
 

@@ -27,6 +27,7 @@ PAUSED = N_("Paused; the platform confirmed it.")
 PAUSED_HERE = N_("Paused before the platform was told to start.")
 RESUMED = N_("Resumed.")
 DELETED = N_("Deleted at the platform; it confirmed it.")
+DELETED_MEANWHILE = N_("The task was deleted at the platform; nobody is called for it any more.")
 STILL_UNKNOWN = N_("A request of unknown outcome has to be settled first.")
 ENDED_THERE = N_("The task had ended at the platform.")
 BEFORE_START = ("loading", "loaded")
@@ -75,6 +76,8 @@ def _delete(task: Task) -> Next:
     ):
         lifecycle.note_task(task, STILL_UNKNOWN, needs_attention=True)
         return Next("advance", 10)
+    if task.attempts.filter(status="sending").exists():
+        return Next("advance", 1)  # what is on its way comes back, or is taken for unknown, first
     if task.platform_task_id:
         state = _tell(task, "delete_task")
         if state is None or not (state.deleted or state.state == PlatformTaskState.DELETED):
@@ -93,6 +96,10 @@ def _delete(task: Task) -> Next:
 def withdraw(task: Task) -> None:
     """Nobody of this task will be called any more; what was called stays as it is."""
     contacts = Contact.objects.filter(task=task)
+    lifecycle.move_rows(
+        task.attempts.all(), "confirmed_absent", of=["unknown"], reason=DELETED_MEANWHILE
+    )
+    lifecycle.move_rows(task.batches.all(), "not_sent", of=["unknown"], reason=DELETED_MEANWHILE)
     lifecycle.move_rows(task.batches.all(), "withdrawn", of=["planned"])
     lifecycle.move_contacts(
         contacts.filter(calls_made=0), "withdrawn", of=["ready", "planned", "unknown", "accepted"]

@@ -342,3 +342,18 @@ def test_a_job_enqueued_by_a_job_is_part_of_its_transaction(make_campaign: Any) 
     finally:
         del app.tasks["tests.probe"]
     assert seen == [False]
+
+
+def test_deleting_a_task_with_an_unknown_insert_settles_it(
+    make_campaign: Any, platform: Client, settings: Any
+) -> None:
+    settings.SETTLE_SECONDS = 3600
+    task = make_campaign(contacts=3)
+    platform.control("faults", {"endpoint": "task/insert", "kind": "close_before", "count": 1})
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: task.attempts.filter(command="insert", status="unknown").exists())
+    dispatch.delete_task(task, by=None)
+    work_until(lambda: status_of(task) == "deleted")
+    assert contacts_by_state(task) == {"withdrawn": 3}
+    assert not task.attempts.filter(status="unknown").exists()
+    assert received(platform, "task/insert") == 1
