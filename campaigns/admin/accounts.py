@@ -155,6 +155,7 @@ def make_form(vendor: Platform, account: Account | None) -> type[AccountForm]:
 
 @admin.register(Account)
 class AccountAdmin(CallboardAdmin):
+    empty_hint = gettext_lazy("An account is our log-in at a calling platform. Begin with one.")
     list_display = ("show_name", "show_platform", "show_state", "show_mirrored", "show_synced")
     search_fields = ("name",)
     list_filter = (("platform", ChoicesDropdownFilter), "is_active")
@@ -440,6 +441,7 @@ class MirrorAdmin(CallboardAdmin):
     """Read-only: the platform's word, as of the last synchronisation."""
 
     read_only = True
+    empty_hint = gettext_lazy("Synchronise an account: what its platform has appears here.")
     list_select_related = ("account",)
     change_form_template = "admin/campaigns/mirror/change_form.html"
     fields = ()
@@ -603,6 +605,7 @@ def show_outcome(exchange: Exchange) -> Any:
 
 @admin.register(Exchange)
 class ExchangeAdmin(CallboardAdmin):
+    empty_hint = gettext_lazy("Every request to a platform is kept here, from the first test on.")
     read_only = True
     fields = ()
     paginator = InfinitePaginator

@@ -66,6 +66,8 @@ class CallboardAdmin(ModelAdmin):
     compressed_fields = True
     #: whole rows are shown by a template of ours, nothing is edited
     read_only = False
+    #: what an empty list says to do next
+    empty_hint: Any = ""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -61,6 +61,9 @@ class IntentionFilter(TextFilter):
 
 @admin.register(Call)
 class CallAdmin(RevealingAdmin):
+    empty_hint = gettext_lazy(
+        "Calls appear by themselves as the platform reports them, once a task is launched."
+    )
     fields = ()
     paginator = InfinitePaginator
     show_full_result_count = False

@@ -173,6 +173,7 @@ def show_phone(row: Any, phone: str) -> str:
 
 @admin.register(Contact)
 class ContactAdmin(RevealingAdmin):
+    empty_hint = gettext_lazy("Contacts come from a file: open a draft and import one.")
     fields = ()
     paginator = InfinitePaginator
     show_full_result_count = False

@@ -56,6 +56,9 @@ def describe_recording(recording: Recording) -> dict[str, Any]:
 
 @admin.register(Recording)
 class RecordingAdmin(CallboardAdmin):
+    empty_hint = gettext_lazy(
+        "Recordings are fetched by themselves when the platform announces them."
+    )
     read_only = True
     fields = ()
     paginator = InfinitePaginator

@@ -70,6 +70,9 @@ class AttentionFilter(RadioFilter):
 
 @admin.register(Task)
 class TaskAdmin(CallboardAdmin):
+    empty_hint = gettext_lazy(
+        "A task says who calls, when and with what; its contacts come from a file."
+    )
     list_display = (
         "show_name",
         "show_status",

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from tests.campaigns.admin.world import World, make_world
+from tests.campaigns.admin.world import World, make_user, make_world
 
 MODELS = [
     "account", "robot", "line", "voice", "exchange", "task", "contact", "call", "recording",
@@ -160,3 +160,14 @@ def test_strangers_are_sent_to_the_log_in(world: World) -> None:
         response = Client().get(url)
         assert response.status_code == 302, name
         assert "/login/" in response["Location"], name
+
+
+def test_empty_lists_say_what_to_do_next(db: None) -> None:
+    client = Client()
+    client.force_login(make_user())
+    assert "Add an account" in client.get(reverse("admin:index")).content.decode()
+    for model in MODELS:
+        page = client.get(reverse(f"admin:campaigns_{model}_changelist")).content.decode()
+        assert "Nothing here yet" in page, model
+        page = client.get(reverse(f"admin:campaigns_{model}_changelist") + "?q=zzz")
+        assert "No row fits" in page.content.decode(), model
