@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format messages venv venv-dev
+.PHONY: help run test check bench screens format messages venv venv-dev
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -21,6 +21,9 @@ check: venv-dev ## format, lint, types, import contracts, deploy check, migratio
 
 bench: venv-dev ## measure each promise of speed beside its baseline
 	@$(PY) -m pytest -s -p no:xdist tests/benchmarks $(ARGS)
+
+screens: venv-dev ## take the README's screenshots of a running Callboard: ADDRESS=… PASSWORD=…
+	@$(PY) docs/screens/make_screens.py "$(ADDRESS)" "$(PASSWORD)" $(ARGS)
 
 format: venv-dev ## write the code the way `make check` wants it
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .

@@ -55,7 +55,7 @@ def log_in(page: Page, *, address: str, user: str, password: str) -> None:
 
 def take(page: Page, name: str, *, whole: bool) -> None:
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=HERE / f"{name}.png", full_page=whole)
+    page.screenshot(path=HERE / f"{name}.jpg", type="jpeg", quality=72, full_page=whole)
 
 
 def visit(browser: Browser, options: argparse.Namespace, *, language: str, dark: bool) -> None:
