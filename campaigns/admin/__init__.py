@@ -1,5 +1,25 @@
 """In: nothing. Out: every screen, registered. ``admin/X.py`` shows ``models/X.py``."""
 
-from campaigns.admin import accounts, calls, contacts, home, people, recordings, tasks
+from campaigns.admin import (
+    accounts,
+    calls,
+    contacts,
+    exchanges,
+    home,
+    mirrors,
+    people,
+    recordings,
+    tasks,
+)
 
-__all__ = ["accounts", "calls", "contacts", "home", "people", "recordings", "tasks"]
+__all__ = [
+    "accounts",
+    "calls",
+    "contacts",
+    "exchanges",
+    "home",
+    "mirrors",
+    "people",
+    "recordings",
+    "tasks",
+]

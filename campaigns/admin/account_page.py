@@ -1,0 +1,78 @@
+"""In: an account. Out: what its page says: does it work, do pushes come here, what is mirrored."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db.models import Count, Q
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from campaigns.admin.base import (
+    make_badge,
+    tell_age,
+)
+from campaigns.models import Account, CallbackToken, Line, Robot, Voice
+from campaigns.models.accounts import hash_token
+
+
+def describe_connection(account: Account) -> Any:
+    """A badge: off, never tested, works or does not, with the age of that knowledge."""
+    if not account.is_active:
+        return make_badge(_("switched off"))
+    if account.connection_checked_at is None:
+        return make_badge(_("never tested"), "warn")
+    age = tell_age(account.connection_checked_at)
+    if account.connection_error:
+        return make_badge(_("does not work, %(age)s") % {"age": age}, "bad")
+    return make_badge(_("works, %(age)s") % {"age": age}, "good")
+
+
+def describe_callbacks(account: Account) -> list[dict[str, Any]]:
+    """For each kind of push: our address, masked, and whether the platform really points there."""
+    tokens = {token.hash: token for token in account.callback_tokens.all()}
+    live = next((token for token in tokens.values() if token.revoked_at is None), None)
+    rows = []
+    for kind, words in account.vendor.kinds.items():
+        ours = f"{settings.PUBLIC_URL}/callbacks/…{live.hint}/{kind}" if live else ""
+        state = judge_callback(account.callback_urls.get(kind or "*", ""), kind, tokens)
+        rows.append({"kind": kind or "*", "words": _(words), "ours": ours, "state": state})
+    return rows
+
+
+def judge_callback(theirs: Any, kind: str, tokens: dict[str, CallbackToken]) -> Any:
+    """A badge for the address that the platform says it uses."""
+    if not theirs or not isinstance(theirs, str):
+        return make_badge(_("not set at the platform"), "warn")
+    try:
+        parts = urlsplit(theirs)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return make_badge(_("points to no address"), "bad")
+    pieces = [piece for piece in parts.path.split("/") if piece]
+    where = pieces.index("callbacks") if "callbacks" in pieces else len(pieces)
+    token = tokens.get(hash_token(pieces[where + 1])) if len(pieces) > where + 1 else None
+    if token is None:
+        return make_badge(_("points elsewhere: %(host)s") % {"host": host[:60]}, "bad")
+    if token.revoked_at is not None:
+        return make_badge(_("points here with an old address"), "bad", title=f"…{token.hint}")
+    if pieces[where + 2 :] != ([kind] if kind else []):
+        return make_badge(_("points here, but as another kind"), "bad")
+    if not settings.PUBLIC_URL.endswith(f"//{host}"):
+        return make_badge(_("points here by the name %(host)s") % {"host": host[:60]}, "good")
+    return make_badge(_("points here"), "good")
+
+
+def count_mirrors(account: Account) -> list[tuple[str, int, int, str]]:
+    """(what, how many the platform lists, how many are gone, link to them)."""
+    rows = []
+    for model in (Robot, Line, Voice):
+        counts = model.objects.filter(account=account).aggregate(
+            alive=Count("pk", filter=Q(gone_at=None)), gone=Count("pk", filter=~Q(gone_at=None))
+        )
+        name = model._meta.model_name
+        url = f"{reverse(f'admin:campaigns_{name}_changelist')}?account__id__exact={account.pk}"
+        rows.append((str(model._meta.verbose_name_plural), counts["alive"], counts["gone"], url))
+    return rows
