@@ -8,13 +8,14 @@ id, then contacts by id.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, Min, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
@@ -27,6 +28,8 @@ CALLED_ALL_THE_SAME = N_("A call came back although the contact had been withdra
 
 #: contacts that a call may belong to although we do not know the platform's id of them
 CANDIDATES = ("sending", "unknown", "accepted", "finished", "rejected", "withdrawn")
+#: a platform's clock and ours may differ by this much
+CLOCKS_DIFFER = timedelta(minutes=2)
 #: calls heard of longer ago than this are no longer looked at by the sweep
 SWEEP_DAYS = 3
 SWEEP_LIMIT = 2_000
@@ -64,7 +67,8 @@ def link_calls(
             .select_for_update(of=("self",))
             .select_related("contact")
             .only(
-                *("id", "contact", "task", "robot", "direction", "callee", "platform_task_id"),
+                *("id", "contact", "task", "robot", "direction", "callee", "dialed_at"),
+                "platform_task_id",
                 *("platform_contact_id", "platform_robot_id", "contact__platform_contact_id"),
             )
         )
@@ -128,6 +132,7 @@ def join_rows(account_id: int, rows: Iterable[Call]) -> int:
         if row.contact_id is None and row.platform_contact_id in contacts:
             row.contact_id, row.task_id = contacts[row.platform_contact_id]
     _find_by_number(rows)
+    _find_direct(account_id, rows)
     changed = [row for row in rows if before[row.pk] != (row.contact_id, row.task_id, row.robot_id)]
     if changed:
         with connection.cursor() as cursor:
@@ -202,6 +207,42 @@ def _find_by_number(rows: list[Call]) -> None:
             ]
             if len(fitting) == 1:
                 row.contact_id = fitting[0]
+
+
+def _find_direct(account_id: int, rows: list[Call]) -> None:
+    """Calls that belong to no task of ours: perhaps to a direct call whose answer was lost. By
+    number and robot, dialled after it was sent, if there is only one."""
+    wanted: dict[tuple[str, str], list[Call]] = defaultdict(list)
+    for row in rows:
+        if (row.contact_id, row.task_id) == (None, None) and row.direction != (
+            Call.Direction.INBOUND
+        ):
+            with contextlib.suppress(PhoneRefused):
+                wanted[normalise_phone(row.callee), row.platform_robot_id].append(row)
+    if not wanted:
+        return
+    waiting = Contact.objects.filter(
+        account_id=account_id,
+        phone__in={phone for phone, _ in wanted},
+        task__kind=Task.Kind.DIRECT,
+        status__in=["sending", "unknown"],
+        platform_contact_id="",
+    ).values_list(
+        *("phone", "task__robot__platform_id", "pk", "task_id"),
+        Min("batch__attempts__started_at"),
+    )
+    found: dict[tuple[str, str], list[tuple[int, int, Any]]] = defaultdict(list)
+    for phone, robot, pk, task_id, since in waiting:
+        found[phone, robot].append((pk, task_id, since))
+    for key, calls in wanted.items():
+        for row in calls:
+            fitting = [
+                (pk, task_id)
+                for pk, task_id, since in found[key]
+                if row.dialed_at and since and row.dialed_at >= since - CLOCKS_DIFFER
+            ]
+            if len(fitting) == 1:
+                row.contact_id, row.task_id = fitting[0]
 
 
 # ------------------------------------------------------------------------ the contact's own summary

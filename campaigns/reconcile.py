@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_noop as N_
@@ -36,6 +37,7 @@ SILENT = N_("The platform has finished the task, but some contacts were never re
 PAUSED_THERE = N_("Paused at the platform.")
 RESUMED_THERE = N_("Running again at the platform.")
 DELETED_THERE = N_("Deleted at the platform.")
+CALL_CAME_BACK = N_("A call came back: the platform had carried out the request.")
 FOUND = N_("The platform was asked and has it.")
 ABSENT = N_("The platform was asked several times and does not have it.")
 CANNOT_BE_ASKED = N_("The platform cannot be asked about direct calls. A person has to decide.")
@@ -131,7 +133,7 @@ def list_unsettled_tasks() -> list[int]:
     less often: every twentieth of the time that has passed.
     """
     now = timezone.now()
-    due = set()
+    due = {attempt.task_id for attempt in list_proved_callouts()}
     unknown = Attempt.objects.filter(status="unknown").select_related("task")
     for attempt in unknown.order_by("id"):
         age = (now - (attempt.ended_at or attempt.started_at)).total_seconds()
@@ -142,9 +144,29 @@ def list_unsettled_tasks() -> list[int]:
     return sorted(due)
 
 
+def list_proved_callouts() -> list[Attempt]:
+    """Direct calls of unknown outcome of which a call came back.
+
+    The platform takes a direct call whole or not at all (yeta-openapi.txt, 直接外呼), so one call
+    is proof for all of its contacts.
+    """
+    proved = Contact.objects.filter(batch=OuterRef("batch"), status__in=["accepted", "finished"])
+    return list(
+        Attempt.objects.filter(Exists(proved), command="callout")
+        .filter(status__in=["unknown", "needs_human"])
+        .select_related("batch__task")
+    )
+
+
 def settle_task(task_id: int) -> bool:
     """Settle the unknown requests of a task by asking; True when the task can go on."""
     task = Task.objects.select_related("account").get(pk=task_id)
+    proved = [attempt for attempt in list_proved_callouts() if attempt.task_id == task_id]
+    for attempt in proved:
+        confirm_batch(attempt, CALL_CAME_BACK)
+    if proved:
+        lifecycle.note_task(task, CALL_CAME_BACK, needs_attention=False)
+        return True
     unknown = list(task.attempts.filter(status="unknown").select_related("batch").order_by("id"))
     if not unknown:
         return False
@@ -196,7 +218,7 @@ def _settle_inserts(task: Task, inserts: list[Attempt], state: TaskChanged) -> b
     missing = sum(batch.size for batch in batches)
     if state.contacts == settled + missing:
         for attempt in inserts:
-            confirm_insert(attempt)
+            confirm_batch(attempt, FOUND)
         lifecycle.note_task(task, FOUND, needs_attention=False)
         return True
     if state.contacts == settled:
@@ -206,14 +228,16 @@ def _settle_inserts(task: Task, inserts: list[Attempt], state: TaskChanged) -> b
     return False
 
 
-def confirm_insert(attempt: Attempt) -> None:
+def confirm_batch(attempt: Attempt, reason: str) -> None:
     """The platform holds the batch although its answer was lost: its contacts are accepted."""
     batch = attempt.batch
     if batch is None:
         return
     with transaction.atomic():
-        if lifecycle.move(attempt, "confirmed_accepted", of=["unknown"], reason=FOUND):
-            lifecycle.move(batch, "accepted", of=["unknown"], reason=FOUND)
+        if lifecycle.move(
+            attempt, "confirmed_accepted", of=["unknown", "needs_human"], reason=reason
+        ):
+            lifecycle.move(batch, "accepted", of=["unknown"], reason=reason)
             lifecycle.move_contacts(batch.contacts.all(), "accepted", of=["unknown"], reason="")
     link_calls(batch.task.account_id, contact_ids=list(batch.contacts.values_list("id", flat=True)))
 

@@ -123,7 +123,9 @@ else:
     DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # A server that does not answer is away: the door has 1.5 s to say so.
     DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 2
+    DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", 10_000)
     DATABASES["default"]["TEST"] = {"NAME": env.str("TEST_DATABASE", default="test_callboard")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from django.db import connections, transaction
+from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from campaigns import attempts, batching, dispatch, jobs, lifecycle, reconcile
+from campaigns import attempts, batching, dispatch, ingest, jobs, lifecycle, reconcile
 from campaigns.models import Account, Attempt, Contact, Task
+from campaigns.platforms.events import CallEnded, Direction
 from tests.factories import make_contact, make_task
 from tests.platforms.sandbox_client import Client
 from tests.workers import run_jobs, work_until
@@ -289,6 +291,28 @@ class TestDirectCall:
         assert contacts_by_state(direct) == {"unknown": 2}
         direct.refresh_from_db()
         assert direct.needs_attention
+
+    def test_one_call_that_comes_back_proves_the_whole_of_it(
+        self, make_campaign: Any, account: Account, platform: Client
+    ) -> None:
+        platform.control("faults", {"endpoint": "task/callout", "kind": "close_after", "count": 1})
+        direct = self.call(account, make_campaign(contacts=0))
+        work_until(lambda: direct.attempts.filter(status="needs_human").exists())
+        heard = CallEnded(
+            source="receiveCallRecord.outbound",
+            platform_call_id="call-1",
+            platform_contact_id="87",
+            platform_robot_id=direct.robot.platform_id,
+            callee="19900000001",
+            dialed_at=timezone.now(),
+            answered=True,
+            direction=Direction.OUTBOUND,
+        )
+        ingest.apply_events(account, [heard])
+        work_until(lambda: status_of(direct) == "running")
+        assert contacts_by_state(direct) == {"finished": 1, "accepted": 1}
+        assert direct.attempts.get().status == "confirmed_accepted"
+        assert received(platform, "task/callout") == 1
 
     @pytest.mark.parametrize(
         ("rows", "sentence"),
