@@ -231,6 +231,13 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Callboard",
     "SITE_HEADER": "Callboard",
     "SITE_SYMBOL": "support_agent",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("campaigns/favicon.svg"),
+        }
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,

@@ -488,6 +488,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='call',
+            index=models.Index(condition=models.Q(('relation_id', ''), _negated=True), fields=['relation_id'], name='call_relation'),
+        ),
+        migrations.AddIndex(
+            model_name='call',
             index=models.Index(fields=['-happened_at', '-id'], name='call_happened'),
         ),
         migrations.AddIndex(

@@ -117,6 +117,9 @@ class Call(models.Model):
             models.Index(fields=["callee"], name="call_callee"),
             models.Index(fields=["caller"], name="call_caller"),
             models.Index(
+                fields=["relation_id"], condition=~Q(relation_id=""), name="call_relation"
+            ),
+            models.Index(
                 fields=["account", "platform_contact_id"],
                 condition=Q(contact=None) & ~Q(platform_contact_id=""),
                 name="call_unlinked",
