@@ -14,15 +14,22 @@ from typing import Any
 from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as N_
 
 from campaigns.connections import open_client
 from campaigns.models import Account, CallbackToken, Line, Robot, Voice
 from campaigns.platforms.contract import Catalog, LineInfo, RobotInfo, VoiceInfo
-from campaigns.platforms.errors import PlatformError
+from campaigns.platforms.errors import PlatformError, Uncertain
 from campaigns.platforms.values import clean, clean_text
 
 logger = logging.getLogger(__name__)
 
+NO_ANSWER = N_(
+    "The platform gave no answer that can be used. Check the base URL of the account, or try again "
+    "later."
+)
+NO_REASON = N_("The platform refused and did not say why. Try again later.")
 LARGEST_INTEGER = 2**31 - 1
 
 
@@ -37,12 +44,15 @@ class SyncCounts:
 
 
 def test_connection(account: Account) -> str:
-    """Log in for real. "" when it works, else a sentence for the operator; kept on the account."""
+    """Log in for real. "" when it works, else a sentence for the operator; kept on the account.
+
+    The sentence is English and without values, so that every screen can translate it.
+    """
     try:
         open_client(account).test_connection()
         problem = ""
     except PlatformError as error:
-        problem = describe_error(error)
+        problem = advise(error)
     account.connection_checked_at, account.connection_error = timezone.now(), problem
     account.save(update_fields=["connection_checked_at", "connection_error"])
     return problem
@@ -52,10 +62,17 @@ def test_connection(account: Account) -> str:
 test_connection.__test__ = False  # type: ignore[attr-defined]
 
 
+def advise(error: PlatformError) -> str:
+    """What to do about it: one English sentence, never empty. What happened is in the exchange."""
+    if isinstance(error, Uncertain) and error.advice == Uncertain.advice:
+        return NO_ANSWER  # asking carries nothing out, so nothing may have been carried out
+    return error.advice or NO_REASON
+
+
 def describe_error(error: PlatformError) -> str:
-    """What happened and what to do about it, in one text for a person."""
-    what = str(error).rstrip(".")
-    return f"{what}. {error.advice}" if error.advice else f"{what}."
+    """What to do about it in the reader's language, and the technical words for who needs them."""
+    told = gettext(error.advice or NO_REASON)
+    return f"{told} ({error})" if str(error) not in ("", error.advice) else told
 
 
 def sync_account(account: Account) -> SyncCounts:

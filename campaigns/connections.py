@@ -16,6 +16,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
 
 from campaigns.models import Account, AccountToken, Exchange, Task
 from campaigns.platforms.contract import Client, Connection
@@ -29,9 +30,12 @@ SAFETY_SHARE, SAFETY_SECONDS = 0.1, 60.0
 #: nobody waits longer than this for a turn; the caller tries again later
 LONGEST_PACE_SECONDS = 30.0
 
+PUSHES_ONLY = N_("This platform only pushes to us; it takes no calls.")
+TOO_MANY = N_("Too many requests wait for this account. Nothing was sent; try again in a minute.")
+
 
 class AccountInactive(NotSent):
-    advice = "The account is switched off. Nothing is sent for it."
+    advice = N_("The account is switched off. Nothing is sent for it.")
 
 
 def open_transport(
@@ -66,7 +70,7 @@ def open_client(
     if not account.is_active:
         raise AccountInactive("The account is switched off.")
     if connect is None:
-        raise NotSent("This platform only pushes to us; it takes no calls.")
+        raise NotSent("The platform takes no calls.", advice=PUSHES_ONLY)
     return connect(
         Connection(
             base_url=account.base_url.rstrip("/"),
@@ -127,7 +131,7 @@ def wait_for_turn(account: Account) -> None:
         )
         row = cursor.fetchone()
     if row is None:
-        raise NotSent("Too many requests wait for this account.")
+        raise NotSent("No turn is near enough.", advice=TOO_MANY)
     if row[0] > 0:
         time.sleep(float(row[0]))
 

@@ -26,7 +26,8 @@ def describe_connection(account: Account) -> Any:
         return make_badge(_("never tested"), "warn")
     age = tell_age(account.connection_checked_at)
     if account.connection_error:
-        return make_badge(_("does not work, %(age)s") % {"age": age}, "bad")
+        why = _(account.connection_error)
+        return make_badge(_("does not work, %(age)s") % {"age": age}, "bad", title=why)
     return make_badge(_("works, %(age)s") % {"age": age}, "good")
 
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import time, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from campaigns import catalog
+from campaigns.connections import AccountInactive
 from campaigns.models import Account, CallbackToken, Robot
 from campaigns.models.accounts import hash_token
 from campaigns.platforms.contract import Catalog, LineInfo, RobotInfo, VoiceInfo
-from campaigns.platforms.errors import PlatformError
+from campaigns.platforms.errors import (
+    Consequence,
+    ErrorCode,
+    NotSent,
+    PlatformError,
+    Rejected,
+    Uncertain,
+)
 from tests.factories import make_account
 
 
@@ -158,6 +167,27 @@ def test_a_wrong_secret_is_a_sentence_without_it(account: Account) -> None:
     account.refresh_from_db()
     assert told == account.connection_error != ""
     assert "not-the-secret" not in told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotSent("Nothing was sent (ConnectionError)."),
+        Uncertain("The platform answered HTTP 502."),
+        Rejected(ErrorCode("1002", "app_secret错误", Consequence.TELL_OPERATOR, "")),
+        PlatformError("Odd."),
+        AccountInactive("The account is switched off."),
+    ],
+)
+def test_why_a_connection_fails_can_be_told_in_chinese(error: PlatformError) -> None:
+    kept = catalog.advise(error)
+    with translation.override("zh-hans"):
+        told = translation.gettext(kept)
+        spelled = catalog.describe_error(error)
+    assert kept and told != kept
+    assert "可能已执行" not in told  # a question carries nothing out
+    assert not re.search(r"[a-z]{4}", told)
+    assert not re.match(r"[A-Za-z]", spelled)
 
 
 def test_callback_addresses_are_kept_as_hashes(account: Account, settings: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
 
 from campaigns.drafting import (
     Draft,
@@ -71,27 +72,42 @@ class Command(HeadlessCommand):
         return _("Task %(id)s: %(status)s.") % answer
 
 
-#: {option: (related rows, the platform's id of one)}
+#: {option: (related rows, the platform's id of one, the refusal)}
 MIRRORED = {
-    "robot": ("robot_set", "platform_id"),
-    "line": ("line_set", "number"),
-    "voice": ("voice_set", "code"),
+    "robot": (
+        "robot_set",
+        "platform_id",
+        N_(
+            "Account %(account)s has no robot “%(id)s”. Known: %(known)s. "
+            "Run sync_account if it is new."
+        ),
+    ),
+    "line": (
+        "line_set",
+        "number",
+        N_(
+            "Account %(account)s has no line “%(id)s”. Known: %(known)s. "
+            "Run sync_account if it is new."
+        ),
+    ),
+    "voice": (
+        "voice_set",
+        "code",
+        N_(
+            "Account %(account)s has no voice “%(id)s”. Known: %(known)s. "
+            "Run sync_account if it is new."
+        ),
+    ),
 }
 
 
 def find_mirrored(account: Account, what: str, their_id: str) -> Any:
-    rows_name, key = MIRRORED[what]
+    rows_name, key, refusal = MIRRORED[what]
     rows = getattr(account, rows_name)
     row = rows.filter(**{key: their_id}).first()
     if row is None:
         known = ", ".join(rows.filter(gone_at=None).values_list(key, flat=True)[:20]) or "—"
-        raise CommandError(
-            _(
-                "Account %(account)s has no %(what)s “%(id)s”. Known: %(known)s. "
-                "Run sync_account if it is new."
-            )
-            % {"account": account.name, "what": what, "id": their_id, "known": known}
-        )
+        raise CommandError(_(refusal) % {"account": account.name, "id": their_id, "known": known})
     return row
 
 
