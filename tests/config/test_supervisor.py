@@ -95,8 +95,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     yield run
     for one in runs:
         if one.process.poll() is None:
-            os.killpg(one.process.pid, signal.SIGKILL)
-            one.process.wait()
+            # Not killed: it ends what its programs left behind.
+            one.process.send_signal(signal.SIGTERM)
+            one.process.wait(timeout=20)
+        eventually(lambda one=one: children_of(one) == [])
 
 
 def children_of(run: Run) -> list[int]:
