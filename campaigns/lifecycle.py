@@ -106,13 +106,15 @@ def move(
     """Move one row from one of the states ``of`` to ``new``; False when it is in none of them.
 
     ``fields`` are set in the same statement. ``reason`` is an English sentence; it is kept on the
-    row when the model has a ``reason`` and in the history, with ``values`` for its places. On
-    success the given instance is brought up to date.
+    row when the model has a ``reason`` and in the history, with ``values`` for its places (a row
+    that needs them has ``reason_values``). On success the given instance is brought up to date.
     """
     model = type(row)
     sources = check_moves(model, of, new)
     if any(field.name == "reason" for field in model._meta.fields):
-        fields.setdefault("reason", reason % values if values else reason)
+        fields.setdefault("reason", reason)
+        if values:
+            fields.setdefault("reason_values", values)
     with transaction.atomic():
         manager = model._default_manager
         old = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext
@@ -38,7 +40,11 @@ class StatusChange(models.Model):
     @property
     def sentence(self) -> str:
         """The reason in the reader's language."""
-        if not self.reason:
-            return ""
-        text = gettext(self.reason)
-        return text % self.values if self.values else text
+        return tell_reason(self.reason, self.values)
+
+
+def tell_reason(reason: str, values: dict[str, Any]) -> str:
+    """An English sentence with places for values, in the reader's language."""
+    if not reason:
+        return ""
+    return gettext(reason) % values if values else gettext(reason)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.models.accounts import Account, Line, Robot, Voice
+from campaigns.models.history import tell_reason
 
 
 class Task(models.Model):
@@ -172,7 +173,9 @@ class ContactImport(models.Model):
     status = models.CharField(
         _("status"), max_length=10, choices=Status, default=Status.RUNNING, editable=False
     )
+    #: an English sentence with places for the values, translated when shown
     reason = models.TextField(_("reason"), blank=True, editable=False)
+    reason_values = models.JSONField(default=dict, editable=False)
     mapping = models.JSONField(_("columns"), default=dict)
     loaded = models.PositiveIntegerField(_("loaded"), default=0)
     excluded = models.PositiveIntegerField(_("excluded"), default=0)
@@ -191,6 +194,11 @@ class ContactImport(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
+
+    @property
+    def reason_text(self) -> str:
+        """The reason in the reader's language."""
+        return tell_reason(self.reason, self.reason_values)
 
 
 class Batch(models.Model):

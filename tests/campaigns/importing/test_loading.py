@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from campaigns.importing import ImportRefused, csv_of_rejected, import_file, make_report
 from campaigns.models import Contact, ContactImport, StatusChange, Task
@@ -34,7 +35,9 @@ def refuse(text: str | bytes, *, task: Task | None = None, **options: Any) -> st
     assert Contact.objects.count() == before
     row = ContactImport.objects.get(task=task)
     assert row.status == "failed"
-    assert row.reason == str(refused.value)
+    assert row.reason_text == str(refused.value)
+    with translation.override("zh-hans"):
+        assert row.reason_text == str(refused.value) != row.reason
     assert (row.loaded, row.excluded, row.rejected) == (0, 0, 0)
     return str(refused.value)
 
