@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from campaigns.models import Attempt, Batch, Contact, StatusChange
 
@@ -21,6 +22,7 @@ _STATUSES: dict[str, type[models.TextChoices]] = {
     "batch": Batch.Status,
     "attempt": Attempt.Status,
 }
+_SUBJECTS = {"batch": gettext_lazy("Batch"), "attempt": gettext_lazy("Request")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ def tell_moves(subject: str, ids: list[int]) -> Iterator[Moment]:
     changes = StatusChange.objects.filter(subject=subject, subject_id__in=ids)
     for change in changes.select_related("by").order_by("id"):
         moved = f"{name_status(subject, change.old)} → {name_status(subject, change.new)}"
+        if subject in _SUBJECTS:
+            moved = f"{_SUBJECTS[subject]}: {moved}"
         text = f"{moved}: {change.sentence}" if change.sentence else moved
         yield Moment(change.at, subject, text, str(change.by or ""), change)
 

@@ -213,15 +213,16 @@ def list_path(turns: list[Turn]) -> list[str]:
     return path
 
 
-def list_hits(turn: Turn) -> list[str]:
-    """What of the utterance the robot recognised, as short texts, whatever the vendor's shape."""
-    texts = []
+def list_hits(turn: Turn) -> list[dict[str, Any]]:
+    """What the script took the contact's words for, whatever the vendor's shape: the words and
+    whether they were chosen, the chosen ones first."""
+    hits = []
     for hit in turn.hits if isinstance(turn.hits, list) else []:
-        if isinstance(hit, dict):
-            texts.append(" ".join(str(value) for value in hit.values() if value not in (None, "")))
-        elif hit:
-            texts.append(str(hit))
-    return [str(hide_phones(text))[:120] for text in texts if text][:8]
+        words = hit.get("hit") or hit.get("name") if isinstance(hit, dict) else hit
+        if words:
+            picked = isinstance(hit, dict) and hit.get("pick") is True
+            hits.append({"text": str(hide_phones(str(words)))[:120], "picked": picked})
+    return sorted(hits, key=lambda one: not one["picked"])[:8]
 
 
 def list_conflicts(call: Call) -> list[tuple[str, str]]:

@@ -53,9 +53,13 @@ def log_in(page: Page, *, address: str, user: str, password: str) -> None:
     page.wait_for_url("**/admin/")
 
 
-def take(page: Page, name: str, *, whole: bool) -> None:
+def take(page: Page, path: Path, *, whole: bool) -> None:
+    """JPEG is compressed: that is for the README; PNG is for looking closely."""
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=HERE / f"{name}.jpg", type="jpeg", quality=72, full_page=whole)
+    if path.suffix == ".png":
+        page.screenshot(path=path, full_page=whole)
+    else:
+        page.screenshot(path=path, type="jpeg", quality=72, full_page=whole)
 
 
 def visit(browser: Browser, options: argparse.Namespace, *, language: str, dark: bool) -> None:
@@ -67,18 +71,19 @@ def visit(browser: Browser, options: argparse.Namespace, *, language: str, dark:
     page = context.new_page()
     log_in(page, address=options.address, user=options.user, password=options.password)
     ending = f"{language.partition('-')[0]}{'-dark' if dark else ''}{options.suffix}"
+    ending += ".png" if options.png else ".jpg"
     for name, path in LISTS.items():
         if options.only and name not in options.only:
             continue
         page.goto(options.address + path)
-        take(page, f"{name}-{ending}", whole=options.whole)
+        take(page, options.to / f"{name}-{ending}", whole=options.whole)
     for name, (path, selector) in ROWS.items():
         if options.only and name not in options.only:
             continue
         page.goto(options.address + path)
         if page.locator(selector).count():
             page.locator(selector).first.click()
-            take(page, f"{name}-{ending}", whole=options.whole)
+            take(page, options.to / f"{name}-{ending}", whole=options.whole)
     context.close()
 
 
@@ -94,11 +99,10 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=900)
     parser.add_argument("--only", nargs="*", help="names of screens")
     parser.add_argument("--suffix", default="")
-    parser.add_argument("--to", type=Path, help="another folder")
+    parser.add_argument("--png", action="store_true")
+    parser.add_argument("--to", type=Path, default=HERE, help="another folder")
     options = parser.parse_args()
-    if options.to:
-        globals()["HERE"] = options.to
-        options.to.mkdir(parents=True, exist_ok=True)
+    options.to.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for language in options.languages:
