@@ -355,7 +355,10 @@ def test_a_job_enqueued_by_a_job_is_part_of_its_transaction(make_campaign: Any) 
         with transaction.atomic():
             jobs.enqueue_advance(task_id)
             with connections.create_connection("default").cursor() as other:
-                other.execute("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'")
+                other.execute(
+                    "SELECT count(*) FROM procrastinate_jobs"
+                    " WHERE task_name = 'campaigns.jobs.advance_task'"
+                )
                 seen.append(bool(other.fetchone()[0]))
                 other.db.close()
 

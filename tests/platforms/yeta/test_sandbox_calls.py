@@ -297,12 +297,13 @@ def test_nothing_rings_after_delete() -> None:
 
 
 def test_lines_carry_no_more_than_their_concurrents() -> None:
-    with serve(speed=2000, seed=1) as sandbox:
+    with serve(speed=1, seed=1) as sandbox:
         client = Client(sandbox)
         client.set_app(
             lines=[{"line_num": "1", "concurrents": 3}, {"line_num": "2", "concurrents": 2}]
         )
         tasks = [client.run(make_rows(30, first=n * 100), line_num="1;2") for n in (1, 2, 3)]
+        client.control("clock", {"speed": 2000})  # only now, so that all three compete
         for task in tasks:
             client.wait_for(task)
         calls = client.look("calls")["items"]
