@@ -38,6 +38,7 @@ from campaigns.admin.base import (
 )
 from campaigns.models import Call, StatusChange
 from campaigns.platforms.registry import PLATFORMS
+from campaigns.wording import tell_problem
 
 STATUS_COLORS = {
     "received": "info",
@@ -128,7 +129,7 @@ class ReceiptAdmin(CallboardAdmin):
     readonly_fields = fields = (
         "show_status",
         "show_reason",
-        "detail",
+        "show_detail",
         "show_buttons",
         "account",
         "show_kind",
@@ -255,6 +256,10 @@ class ReceiptAdmin(CallboardAdmin):
     def show_reason(self, row: Receipt) -> str:
         return name_reason(row.reason) or "–"
 
+    @admin.display(description=gettext_lazy("detail"))
+    def show_detail(self, row: Receipt) -> str:
+        return tell_problem(row.detail) or "–"
+
     @admin.display(description=gettext_lazy("call"))
     def show_call(self, row: Receipt) -> Any:
         pk = vars(row).get("call_pk")
@@ -271,7 +276,7 @@ class ReceiptAdmin(CallboardAdmin):
     def show_problems(self, row: Receipt) -> Any:
         if not row.problems:
             return "–"
-        lines = sorted(row.problems.items())
+        lines = [(field, tell_problem(why)) for field, why in sorted(row.problems.items())]
         return format_html_join("", "<div><code>{}</code> {}</div>", lines)
 
     @admin.display(description=gettext_lazy("body"))

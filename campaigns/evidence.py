@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+from django.utils.translation import gettext_noop as N_
+
 from campaigns.platforms.events import CallEnded, CallEvent, DialogReady, Result, TurnSaid
 from campaigns.platforms.values import clean, clean_text
 
@@ -87,7 +89,7 @@ def read_event(event: CallEvent) -> tuple[Evidence, dict[str, str]]:
         except ValueError as error:
             problems[field] = str(error)
         except (TypeError, RecursionError):
-            problems[field] = "is nothing that can be kept"
+            problems[field] = N_("is nothing that can be kept")
 
     names: tuple[str, ...] = _KEYS
     if isinstance(event, CallEnded):
@@ -116,24 +118,24 @@ def _make_storable(field: str, value: Any) -> Any:
         value = value.value
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ValueError("has no time zone")
+            raise ValueError(N_("has no time zone"))
         if not EARLIEST <= value < LATEST:
-            raise ValueError("is not a time of this century")
+            raise ValueError(N_("is not a time of this century"))
         return value.astimezone(UTC).isoformat(timespec="microseconds")
     if field in TIMES:
-        raise ValueError("is not a time")
+        raise ValueError(N_("is not a time"))
     if field in INTEGERS:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= INTEGER_MAX:
-            raise ValueError(f"is not between 0 and {INTEGER_MAX}")
+            raise ValueError(N_("is not between {} and {}").format(0, INTEGER_MAX))
         return value
     if field in TEXTS:
         text = clean_text(str(value))
         if len(text) > TEXTS[field] and field in IDS:
-            raise ValueError(f"is longer than {TEXTS[field]} characters")
+            raise ValueError(N_("is longer than {} characters").format(TEXTS[field]))
         return text[: TEXTS[field]]
     value = _steady(clean(value))
     if len(_spell(value)) > KEPT_CHARS:
-        raise ValueError("is too large to be kept here; the push has it")
+        raise ValueError(N_("is too large to be kept here; the push has it"))
     return value
 
 
@@ -259,7 +261,7 @@ def find_conflicts(evidence: Mapping[str, list[list[Any]]]) -> dict[str, list[di
         for _, source, value in items:
             if field in VAGUE and value == "unknown":
                 continue
-            shown = f"{value['turns']} turns" if field == "dialog" else value
+            shown = N_("{} turns").format(value["turns"]) if field == "dialog" else value
             said.setdefault(_spell(value), {"source": source, "value": shown})
         if len(said) > 1:
             conflicts[field] = list(said.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -34,6 +35,7 @@ from campaigns.admin.contacts import RevealingAdmin, show_phone, show_result
 from campaigns.admin.recordings import describe_recording
 from campaigns.models import Account, Call, Recording, Turn
 from campaigns.phones import search_forms
+from campaigns.wording import tell_problem
 
 
 class DialogFilter(RadioFilter):
@@ -178,6 +180,7 @@ class CallAdmin(RevealingAdmin):
                 if value
             ],
             "conflicts": list_conflicts(row),
+            "problems": [(field, tell_problem(why)) for field, why in sorted(row.problems.items())],
             "raw": print_json(
                 {"details": row.details, "evidence": row.evidence},
                 whole=getattr(row, "revealed", False),
@@ -229,8 +232,11 @@ def list_conflicts(call: Call) -> list[tuple[str, str]]:
     """(field, who said what) of the fields about which the platform contradicts itself."""
     rows = []
     for field, statements in dict(call.conflicts).items():
+        tell: Callable[[str], str] = tell_problem if field == "dialog" else str
         said = [
-            f"{item.get('source', '?')}: {item.get('value')}" if isinstance(item, dict) else item
+            f"{item.get('source', '?')}: {tell(str(item.get('value')))}"
+            if isinstance(item, dict)
+            else item
             for item in (statements if isinstance(statements, list) else [statements])
         ]
         rows.append((field, str(hide_phones(" · ".join(str(one) for one in said)))[:500]))

@@ -37,11 +37,11 @@ class OutcomeFilter(RadioFilter):
 
 
 def show_outcome(exchange: Exchange) -> Any:
-    """A badge: the HTTP status of a reply, or the name of what went wrong."""
+    """A badge: the HTTP status of a reply, or what went wrong."""
     if exchange.outcome == "replied":
         good = exchange.http_code is not None and exchange.http_code < 400
         return make_badge(exchange.http_code, "good" if good else "bad")
-    return make_badge(exchange.outcome, "bad")
+    return make_badge(exchange.outcome_text, "bad", title=exchange.outcome)
 
 
 @admin.register(Exchange)

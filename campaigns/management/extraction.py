@@ -32,7 +32,9 @@ FUNCTIONS: dict[str, tuple[int | None, int, int | None]] = {
     "npgettext_lazy": (0, 1, 2),
 }
 #: keywords and names in campaigns/platforms whose texts are translated when they are shown
-SPOKEN = {"advice", "label", "help", "kinds", "KINDS"}
+SPOKEN = {"advice", "label", "help", "kinds", "KINDS", "why"}
+#: calls in campaigns/platforms → the place of a text among their arguments
+SPOKEN_CALLS = {"AccountField": 1, "ErrorCode": 3, "Problem": 0, "name_problem": 1, "Odd": 1}
 OUR_FOLDERS = ("campaigns", "callbacks", "config", "templates")
 #: Packages (and folders in them) that our screens show and that speak no Chinese themselves
 PACKAGES = (("unfold", ""), ("unfold", "contrib/filters"), ("auditlog", ""), ("axes", ""))
@@ -99,8 +101,7 @@ def note(found: Found, messages: Iterable[Message], *, place: str) -> None:
 def extract_python(text: str) -> Iterator[Message]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call):
-            name = str(getattr(node.func, "id", "") or getattr(node.func, "attr", ""))
-            message = make_message(name, [read_constant(arg) for arg in node.args])
+            message = make_message(read_name(node), [read_constant(arg) for arg in node.args])
             if message is not None:
                 yield message
 
@@ -113,7 +114,7 @@ def extract_template(text: str) -> Iterator[Message]:
 
 
 def extract_spoken(text: str) -> Iterator[Message]:
-    """The plain texts of ``advice = …``, ``label=…``, ``help=…`` and of tables of kinds."""
+    """The plain texts of ``advice = …``, ``label=…`` …, of tables of kinds and of problems."""
     for node in ast.walk(ast.parse(text)):
         match node:
             case ast.keyword(arg=name, value=value) if name in SPOKEN:
@@ -129,15 +130,9 @@ def extract_spoken(text: str) -> Iterator[Message]:
             told = read_constant(one)
             if told and " " in told:
                 yield Message(told)
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
-            "AccountField",
-            "ErrorCode",
-        ):
-            # Positional: AccountField(name, label, …), ErrorCode(code, text, consequence, advice).
-            place = 1 if getattr(node.func, "id", "") == "AccountField" else 3
-            told = read_constant(node.args[place]) if len(node.args) > place else None
-            if told:
-                yield Message(told)
+        if isinstance(node, ast.Call):
+            place = SPOKEN_CALLS.get(read_name(node), len(node.args))
+            yield from map(Message, read_texts(node.args[place : place + 1]))
         yield from map(Message, read_table(node))
 
 
@@ -154,6 +149,21 @@ def read_table(node: ast.AST) -> Iterator[str]:
                 told = read_constant(cells[place]) if place < len(cells) else None
                 if told:
                     yield told
+
+
+def read_texts(nodes: Iterable[ast.expr]) -> Iterator[str]:
+    """The texts an expression may be; ``{}`` for what an f-string fills in."""
+    for node in nodes:
+        if isinstance(node, ast.IfExp):
+            yield from read_texts([node.body, node.orelse])
+        elif isinstance(node, ast.JoinedStr):
+            yield "".join(read_constant(part) or "{}" for part in node.values)
+        elif told := read_constant(node):
+            yield told
+
+
+def read_name(call: ast.Call) -> str:
+    return str(getattr(call.func, "id", "") or getattr(call.func, "attr", ""))
 
 
 def read_constant(node: ast.expr | None) -> str | None:

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from campaigns.models.fields import EncryptedSecrets
 from campaigns.platforms.contract import Can, Platform
 from campaigns.platforms.registry import PLATFORMS, get_platform
+from campaigns.wording import tell_outcome
 
 
 def list_platforms() -> list[tuple[str, str]]:
@@ -306,3 +307,8 @@ class Exchange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.http_code or '—'}"
+
+    @property
+    def outcome_text(self) -> str:
+        """What went wrong, in the reader's language."""
+        return tell_outcome(self.outcome)

@@ -60,12 +60,13 @@ def read_body(body: bytes, *, form: bool = False) -> Body:
 def read_object(text: str) -> Body:
     """The one JSON object in a text. Raises ``Unrecognised`` as ``read_body`` does."""
     problems: dict[str, str] = {}
+    why = "is given twice; the last one is used"
 
     def keep_last(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made: dict[str, Any] = {}
         for name, value in pairs:
             if name in made and made[name] != value:
-                problems[clean_text(name)[:100]] = "given twice; the last one is used"
+                problems[clean_text(name)[:100]] = why
             made[name] = value
         return made
 

@@ -70,7 +70,10 @@ def clean(value: Any) -> Any:
 
 
 class Problem(Exception):
-    """A value that is there and cannot be used; the message says why, without the value."""
+    """A value that is there and cannot be used; the message says why, without the value.
+
+    English, with numbers at most: screens translate it by its words (``campaigns.wording``).
+    """
 
 
 def read_id(value: Any, *, limit: int = MAX_ID_CHARS) -> str | None:
@@ -78,7 +81,7 @@ def read_id(value: Any, *, limit: int = MAX_ID_CHARS) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise Problem(value.why if isinstance(value, Odd) else f"is {_kind(value)}, not an id")
+        raise Problem(value.why if isinstance(value, Odd) else "is not an id")
     text = clean_text(str(value)).strip()
     if len(text) > limit:
         raise Problem(f"is longer than {limit} characters")
@@ -92,10 +95,10 @@ def read_text(value: Any, *, limit: int = MAX_TEXT_CHARS) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise Problem(value.why if isinstance(value, Odd) else f"is {_kind(value)}, not text")
+        raise Problem(value.why if isinstance(value, Odd) else "is not a text")
     text = clean_text(value)
     if len(text) > limit:
-        raise Problem(f"is longer than {limit:,} characters")
+        raise Problem(f"is longer than {limit} characters")
     return text
 
 
@@ -104,7 +107,7 @@ def read_integer(value: Any, *, low: int = 0, high: int = INTEGER_MAX) -> int | 
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, bool):
-        raise Problem("is true or false, not a number")
+        raise Problem("is not a number")
     if isinstance(value, Odd):
         raise Problem(value.why)
     if isinstance(value, float):
@@ -116,7 +119,7 @@ def read_integer(value: Any, *, low: int = 0, high: int = INTEGER_MAX) -> int | 
     elif isinstance(value, str) and _WHOLE.match(value.strip()):
         number = int(value)
     else:
-        raise Problem(f"is {_kind(value)}, not a number")
+        raise Problem("is not a number")
     if not low <= number <= high:
         raise Problem(f"is not between {low} and {high}")
     return number
@@ -188,11 +191,6 @@ def read_address(value: Any) -> str:
     if not usable:
         raise Problem("is not an address")
     return text
-
-
-def _kind(value: Any) -> str:
-    words = {bool: "true or false", dict: "an object", list: "a list", str: "a text"}
-    return words.get(type(value), "a number")
 
 
 # ------------------------------------------------------------------------------ fields of an object

@@ -24,7 +24,7 @@ def read_turns(fields: Fields) -> tuple[TurnSaid, ...]:
         fields.name_problem("dialog", "is not a list")
         return ()
     if len(rows) > MAX_ITEMS:
-        fields.name_problem("dialog", f"has more than {MAX_ITEMS:,} rows")
+        fields.name_problem("dialog", f"has more than {MAX_ITEMS} rows")
     ordered: list[tuple[int, int, Fields]] = []
     seq = 0
     for index, row in enumerate(rows[:MAX_ITEMS]):

@@ -1,0 +1,63 @@
+"""In: what is kept in English, or as a name. Out: the same in the language of who reads it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
+
+_NUMBER = re.compile(r"-?\d+")
+
+#: the errors that an exchange may end with
+OUTCOMES = {
+    "NotSent": gettext_lazy("not sent"),
+    "RightLost": gettext_lazy("stopped before it was sent"),
+    "Forbidden": gettext_lazy("address not allowed"),
+    "Throttled": gettext_lazy("platform busy"),
+    "Uncertain": gettext_lazy("no usable answer"),
+}
+#: the groups of ``campaigns.roles``; in the database they keep these names
+ROLE_NAMES = {
+    "viewer": pgettext_lazy("group", "viewer"),
+    "operator": pgettext_lazy("group", "operator"),
+    "manager": pgettext_lazy("group", "manager"),
+    "admin": pgettext_lazy("group", "admin"),
+}
+#: what Django's own permissions allow
+ACTIONS = {
+    "add": gettext_lazy("Can add"),
+    "change": gettext_lazy("Can change"),
+    "delete": gettext_lazy("Can delete"),
+    "view": gettext_lazy("Can view"),
+}
+
+
+def tell_problem(why: str) -> str:
+    """Why a field could not be used. The catalogue has ``{}`` where the text has its numbers."""
+    told = gettext(why) if why else ""
+    if told != why:
+        return told
+    numbers = _NUMBER.findall(why)
+    pattern = _NUMBER.sub("{}", why)
+    told = gettext(pattern) if numbers else why
+    return told.format(*numbers) if told != pattern else why
+
+
+def tell_outcome(outcome: str) -> str:
+    """What went wrong with an exchange; the name of an error that nobody described as it is."""
+    return str(OUTCOMES.get(outcome, outcome))
+
+
+def tell_group(group: Any) -> str:
+    """The name of a group; one that somebody made here as it was named."""
+    return str(ROLE_NAMES.get(group.name, group.name))
+
+
+def tell_permission(permission: Any) -> str:
+    """Application | model | what it allows, as Django writes it, but in the reader's language."""
+    kind = permission.content_type
+    action, _, model = permission.codename.partition("_")
+    known = action in ACTIONS and model == kind.model
+    what = ACTIONS[action] if known else gettext(permission.name)
+    return f"{kind} | {what}"
