@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop as N_
 
 from campaigns.models.accounts import Account, Line, Robot, Voice
 from campaigns.models.history import tell_reason
@@ -136,10 +137,10 @@ class Task(models.Model):
         verbose_name_plural = _("tasks")
         ordering = ["-id"]
         permissions = [
-            ("launch_task", "Can launch, pause, resume and delete tasks at the platform"),
-            ("call_directly", "Can call numbers directly"),
-            ("unmask_phone", "Can see whole phone numbers"),
-            ("export_data", "Can export data"),
+            ("launch_task", N_("Can launch, pause, resume and delete tasks at the platform")),
+            ("call_directly", N_("Can call numbers directly")),
+            ("unmask_phone", N_("Can see whole phone numbers")),
+            ("export_data", N_("Can export data")),
         ]
         indexes = [
             models.Index(fields=["status"], name="task_status"),
