@@ -1,6 +1,10 @@
 """In: calls whose contact is not known yet, contacts whose calls changed. Out: both joined, and the
 contact's own summary of its calls.
 
+An outbound call belongs to a contact and its task; an inbound one to neither, whatever ids it
+carries (yeta's own sample has a ``task_data_id``). A call whose direction no record has told yet is
+linked, so that it can be seen, and counts for nothing.
+
 A push may overtake the reply that tells us the platform's ids. So each side links after its own
 commit: whoever commits second sees the other. Locks are taken in one order everywhere: calls by
 id, then contacts by id.
@@ -11,11 +15,11 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, Min, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
@@ -28,11 +32,21 @@ CALLED_ALL_THE_SAME = N_("A call came back although the contact had been withdra
 
 #: contacts that a call may belong to although we do not know the platform's id of them
 CANDIDATES = ("sending", "unknown", "accepted", "finished", "rejected", "withdrawn")
+#: contacts of a direct call that may have been carried out although its answer was lost
+DIRECT_CANDIDATES = ("sending", "unknown", "accepted", "withdrawn")
+#: attempts that certainly had nobody called
+NEVER_CALLED = ("refused", "not_sent")
 #: a platform's clock and ours may differ by this much
 CLOCKS_DIFFER = timedelta(minutes=2)
+#: A direct call rings as soon as a line is free, and it takes at most 50 numbers. What is dialled
+#: later than this after it was sent is somebody else's call to the same number.
+DIRECT_WITHIN = timedelta(hours=1)
 #: calls heard of longer ago than this are no longer looked at by the sweep
 SWEEP_DAYS = 3
 SWEEP_LIMIT = 2_000
+#: the same for calls that only number and time can lead to a contact: most of them never will
+GUESS_WITHIN = timedelta(hours=1)
+GUESS_LIMIT = 500
 
 
 def link_calls(
@@ -80,13 +94,37 @@ def link_calls(
 
 
 def find_linkable(calls: Any) -> Any:
-    """Recent calls without a contact for which there is one now."""
+    """Recent calls without a contact for whose id there is one now."""
     contacts = Contact.objects.filter(
         account=OuterRef("account"), platform_contact_id=OuterRef("platform_contact_id")
     )
     recent = timezone.now() - timedelta(days=SWEEP_DAYS)
-    return calls.filter(Exists(contacts), contact=None, created_at__gt=recent).exclude(
-        platform_contact_id=""
+    return (
+        calls.filter(Exists(contacts), contact=None, created_at__gt=recent)
+        .exclude(platform_contact_id="")
+        .exclude(direction=Call.Direction.INBOUND)
+    )
+
+
+def find_guessable(calls: Any) -> Any:
+    """Calls of the last hour without a contact where some contact has no platform id: of the same
+    task, or of a direct call by the same robot."""
+    recent = timezone.now() - GUESS_WITHIN
+    nameless = Contact.objects.filter(platform_contact_id="")
+    of_task = nameless.filter(task=OuterRef("task"), status__in=CANDIDATES)
+    of_robot = nameless.filter(
+        account=OuterRef("account"),
+        task__kind=Task.Kind.DIRECT,
+        task__robot__platform_id=OuterRef("platform_robot_id"),
+        status__in=DIRECT_CANDIDATES,
+    )
+    return calls.filter(
+        Exists(of_task) | Q(Exists(of_robot), task=None),
+        contact=None,
+        direction=Call.Direction.OUTBOUND,
+        # the first has an index, the second is our own clock
+        happened_at__gt=recent,
+        created_at__gt=recent,
     )
 
 
@@ -101,38 +139,44 @@ def link_pending() -> int:
     """The sweep: calls that no pass linked because its process died. Returns how many it found."""
     linked = 0
     waiting = find_linkable(Call.objects.all()).order_by("id").values_list("account_id", "id")
-    by_account: dict[int, list[int]] = defaultdict(list)
-    for account_id, call_id in waiting[:SWEEP_LIMIT]:
-        by_account[account_id].append(call_id)
+    guesses = find_guessable(Call.objects.all()).order_by("-id").values_list("account_id", "id")
+    by_account: dict[int, set[int]] = defaultdict(set)
+    for account_id, call_id in (*waiting[:SWEEP_LIMIT], *guesses[:GUESS_LIMIT]):
+        by_account[account_id].add(call_id)
     for account_id, call_ids in by_account.items():
         linked += link_calls(account_id, call_ids=call_ids)
     return linked
 
 
 def join_rows(account_id: int, rows: Iterable[Call]) -> int:
-    """Set contact, task and robot of locked calls where they are found; returns how many contacts
-    were found. A contact is believed to be the call's by its platform id, or, while we do not know
-    that, by being the only one of the task with this number."""
+    """Set contact, task and robot of locked calls where they are found, and take away what turned
+    out to be wrong; returns how many contacts were found. A contact is believed to be the call's by
+    its platform id, or, while we do not know that, by being the only one of the task with this
+    number."""
     rows = list(rows)
     before = {row.pk: (row.contact_id, row.task_id, row.robot_id) for row in rows}
+    outbound = [row for row in rows if row.direction != Call.Direction.INBOUND]
     for row in rows:
-        # Linked by its number before we knew the contact's id, which turned out to be another.
-        if (
+        # Linked before a record said that it came in, or by its number before we knew the contact's
+        # id, which turned out to be another.
+        if row.direction == Call.Direction.INBOUND or (
             row.contact is not None
             and row.platform_contact_id
-            and (row.contact.platform_contact_id not in ("", row.platform_contact_id))
+            and row.contact.platform_contact_id not in ("", row.platform_contact_id)
         ):
-            row.contact = None
-    tasks = _find_ids(Task, account_id, "platform_task_id", rows)
+            row.contact = row.task = None
+    tasks = _find_ids(Task, account_id, "platform_task_id", outbound)
     robots = _find_ids(Robot, account_id, "platform_id", rows, of="platform_robot_id")
-    contacts = _find_contacts(account_id, rows)
+    contacts = _find_contacts(account_id, outbound)
     for row in rows:
         row.robot_id = row.robot_id or robots.get(row.platform_robot_id)
+    for row in outbound:
         row.task_id = row.task_id or tasks.get(row.platform_task_id)
         if row.contact_id is None and row.platform_contact_id in contacts:
             row.contact_id, row.task_id = contacts[row.platform_contact_id]
-    _find_by_number(rows)
-    _find_direct(account_id, rows)
+    _find_by_number(outbound)
+    # What names a campaign of ours is no direct call, not even if two of ours have that id.
+    _find_direct(account_id, [row for row in outbound if row.platform_task_id not in tasks])
     changed = [row for row in rows if before[row.pk] != (row.contact_id, row.task_id, row.robot_id)]
     if changed:
         with connection.cursor() as cursor:
@@ -153,8 +197,8 @@ def join_rows(account_id: int, rows: Iterable[Call]) -> int:
 
 def _find_ids(
     model: Any, account_id: int, field: str, rows: list[Call], *, of: str = ""
-) -> dict[str, int]:
-    """{platform's id: our id}; ids that two of ours share name nothing."""
+) -> dict[str, int | None]:
+    """{platform's id: our id}, None for an id that two of ours share: it names neither."""
     wanted = {getattr(row, of or field) for row in rows} - {""}
     if not wanted:
         return {}
@@ -162,7 +206,7 @@ def _find_ids(
     query = model.objects.filter(account_id=account_id, **{f"{field}__in": wanted})
     for platform_id, pk in query.values_list(field, "pk"):
         found[platform_id] = None if platform_id in found else pk
-    return {platform_id: pk for platform_id, pk in found.items() if pk is not None}
+    return found
 
 
 def _find_contacts(account_id: int, rows: list[Call]) -> dict[str, tuple[int, int]]:
@@ -181,11 +225,9 @@ def _find_by_number(rows: list[Call]) -> None:
     only one."""
     wanted: dict[tuple[int, str], list[Call]] = defaultdict(list)
     for row in rows:
-        if row.contact_id is None and row.task_id and row.direction != Call.Direction.INBOUND:
-            try:
+        if row.contact_id is None and row.task_id:
+            with contextlib.suppress(PhoneRefused):
                 wanted[row.task_id, normalise_phone(row.callee)].append(row)
-            except PhoneRefused:
-                continue
     if not wanted:
         return
     query = Contact.objects.filter(
@@ -211,12 +253,15 @@ def _find_by_number(rows: list[Call]) -> None:
 
 def _find_direct(account_id: int, rows: list[Call]) -> None:
     """Calls that belong to no task of ours: perhaps to a direct call whose answer was lost. By
-    number and robot, dialled after it was sent, if there is only one."""
+    number and robot, dialled soon after it was sent, if there is only one.
+
+    It proves that the whole direct call was carried out, so nothing about the call may be in doubt.
+    """
     wanted: dict[tuple[str, str], list[Call]] = defaultdict(list)
     for row in rows:
-        if (row.contact_id, row.task_id) == (None, None) and row.direction != (
-            Call.Direction.INBOUND
-        ):
+        if (row.contact_id, row.task_id) == (None, None) and row.dialed_at:
+            if row.direction != Call.Direction.OUTBOUND:
+                continue
             with contextlib.suppress(PhoneRefused):
                 wanted[normalise_phone(row.callee), row.platform_robot_id].append(row)
     if not wanted:
@@ -225,24 +270,25 @@ def _find_direct(account_id: int, rows: list[Call]) -> None:
         account_id=account_id,
         phone__in={phone for phone, _ in wanted},
         task__kind=Task.Kind.DIRECT,
-        status__in=["sending", "unknown"],
+        status__in=DIRECT_CANDIDATES,
         platform_contact_id="",
     ).values_list(
         *("phone", "task__robot__platform_id", "pk", "task_id"),
-        Min("batch__attempts__started_at"),
+        *("batch__attempts__status", "batch__attempts__started_at"),
     )
-    found: dict[tuple[str, str], list[tuple[int, int, Any]]] = defaultdict(list)
-    for phone, robot, pk, task_id, since in waiting:
-        found[phone, robot].append((pk, task_id, since))
+    found: dict[tuple[str, str], list[tuple[int, int, datetime]]] = defaultdict(list)
+    for phone, robot, pk, task_id, status, sent_at in waiting:
+        if sent_at is not None and status not in NEVER_CALLED:
+            found[phone, robot].append((pk, task_id, sent_at))
     for key, calls in wanted.items():
         for row in calls:
-            fitting = [
+            fitting = {
                 (pk, task_id)
-                for pk, task_id, since in found[key]
-                if row.dialed_at and since and row.dialed_at >= since - CLOCKS_DIFFER
-            ]
+                for pk, task_id, sent_at in found[key]
+                if row.dialed_at and -CLOCKS_DIFFER <= row.dialed_at - sent_at <= DIRECT_WITHIN
+            }
             if len(fitting) == 1:
-                row.contact_id, row.task_id = fitting[0]
+                row.contact_id, row.task_id = fitting.pop()
 
 
 # ------------------------------------------------------------------------ the contact's own summary
@@ -250,7 +296,10 @@ def _find_direct(account_id: int, rows: list[Call]) -> None:
 
 def summarise_contacts(contact_ids: Collection[int]) -> None:
     """Read calls made, answered, result, intention and last call of contacts from their calls, and
-    move those that are done. The same calls give the same contact, whatever order they came in."""
+    move those that are done. The same calls give the same contact, whatever order they came in.
+
+    A call counts once its record is there: a dialog or a recording does not say who called whom.
+    """
     if not contact_ids:
         return
     contacts = list(
@@ -260,9 +309,10 @@ def summarise_contacts(contact_ids: Collection[int]) -> None:
         .annotate(recalls=F("task__recall_count"))
     )
     calls: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for call in Call.objects.filter(contact_id__in=contact_ids).values(
+    counted = Call.objects.filter(contact_id__in=contact_ids, has_record=True)
+    for call in counted.exclude(direction=Call.Direction.INBOUND).values(
         *("contact_id", "answered", "attempt", "happened_at", "platform_call_id"),
-        *("result", "intention", "has_record"),
+        *("result", "intention", "direction"),
     ):
         calls[call["contact_id"]].append(call)
     changed: list[Contact] = []
@@ -295,7 +345,7 @@ def summarise_contacts(contact_ids: Collection[int]) -> None:
 def _summarise(calls: list[dict[str, Any]]) -> dict[str, Any]:
     def weigh(call: dict[str, Any]) -> tuple[Any, ...]:
         return (
-            *(bool(call["answered"]), call["has_record"], call["attempt"] or 0),
+            *(bool(call["answered"]), call["attempt"] or 0),
             *(call["happened_at"], call["platform_call_id"]),
         )
 
@@ -312,21 +362,21 @@ def _summarise(calls: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _move_contacts(contacts: list[Any], calls: dict[int, list[dict[str, Any]]]) -> None:
     """Finish who answered or had the last call that the task allows. What we had lost sight of, or
-    given up, is proved by a call; that is worth a line in its history."""
+    given up, is proved by a call; that is worth a line in its history. Only a call that is known to
+    have gone out moves anybody."""
     done: list[int] = []
     for contact in contacts:
-        made = calls[contact.pk]
+        made = [call for call in calls[contact.pk] if call["direction"] == Call.Direction.OUTBOUND]
         if not made:
             continue
-        records = [call for call in made if call["has_record"]]
-        attempts = max([len(records), *(call["attempt"] or 0 for call in records)])
-        over = contact.answered or attempts > contact.recalls
+        attempts = max([len(made), *(call["attempt"] or 0 for call in made)])
+        over = any(call["answered"] for call in made) or attempts > contact.recalls
         if contact.status == Contact.Status.ACCEPTED and over:
             done.append(contact.pk)
         elif contact.status == Contact.Status.UNKNOWN:
             new = "finished" if over else "accepted"
             lifecycle.move(contact, new, of=["unknown"], reason=PROVED)
-        elif contact.status == Contact.Status.WITHDRAWN and records:
+        elif contact.status == Contact.Status.WITHDRAWN:
             lifecycle.move(contact, "finished", of=["withdrawn"], reason=CALLED_ALL_THE_SAME)
     if done:
         lifecycle.move_contacts(

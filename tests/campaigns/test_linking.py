@@ -1,0 +1,302 @@
+"""In: calls that came in, calls of strangers, calls after a lost reply. Out: proof of whose they
+are taken for, and of what they may move."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from campaigns import ingest, linking, reconcile
+from campaigns.models import Account, Attempt, Batch, Call, Contact, StatusChange, Task
+from campaigns.platforms.contract import Push, Reading
+from campaigns.platforms.events import AnyEvent, CallEnded, Direction, Result
+from campaigns.platforms.registry import PLATFORMS
+from tests.callbacks.pushes import make_dialog, make_record, make_voice
+from tests.factories import make_account, make_contact, make_robot, make_task
+
+pytestmark = pytest.mark.django_db
+SENT_AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
+#: the sample of the vendor's text, with the id of a contact of ours
+INBOUND: dict[str, Any] = {"direction": 1, "call_relation_id": "test-123", "task_id": "0"}
+
+
+def read(kind: str, body: bytes) -> AnyEvent:
+    (event,) = PLATFORMS["yeta"].parse(Push(kind, body), Reading(Account(platform="yeta").zone))
+    return event
+
+
+def read_record(call: str = "call-1", **fields: Any) -> AnyEvent:
+    return read("receiveCallRecord", make_record(call, **fields))
+
+
+def read_talk(call: str = "call-1") -> list[AnyEvent]:
+    return [
+        read("receiveDialog", make_dialog(call)),
+        read("receiveVoice", make_voice(call)),
+    ]
+
+
+def make_campaign(**fields: Any) -> Task:
+    account = make_account()
+    robot = make_robot(account=account, platform_id="2745001")
+    values = {"platform_task_id": "88785", "status": "running"}
+    return make_task(account=account, robot=robot, **values | fields)
+
+
+def make_called(task: Task, **fields: Any) -> Contact:
+    values = {"phone": "19900000001", "platform_contact_id": "262381", "status": "accepted"}
+    return make_contact(task=task, **values | fields)
+
+
+def make_lost_callout(*phones: str, sent_at: datetime = SENT_AT) -> Attempt:
+    """A direct call to these numbers whose answer was lost."""
+    task = make_campaign(kind=Task.Kind.DIRECT, platform_task_id="")
+    batch = Batch.objects.create(task=task, number=1, size=len(phones), status="unknown")
+    for phone in phones:
+        make_called(task, phone=phone, platform_contact_id="", status="unknown", batch=batch)
+    return make_attempt(batch, sent_at=sent_at)
+
+
+def make_attempt(batch: Batch, *, sent_at: datetime, status: str = "unknown") -> Attempt:
+    attempt = Attempt.objects.create(
+        task=batch.task, batch=batch, command="callout", status=status, lease_until=sent_at
+    )
+    Attempt.objects.filter(pk=attempt.pk).update(started_at=sent_at)
+    return attempt
+
+
+def make_stranger(call: str = "call-1", **fields: Any) -> CallEnded:
+    """A call whose ids are none of ours."""
+    values: dict[str, Any] = {
+        "source": "record",
+        "platform_call_id": call,
+        "platform_robot_id": "2745001",
+        "platform_contact_id": f"data-of-{call}",
+        "direction": Direction.OUTBOUND,
+        "callee": "19900000001",
+        "dialed_at": SENT_AT + timedelta(seconds=5),
+        "answered": True,
+        "result": Result.ANSWERED,
+    }
+    return CallEnded(**values | fields)
+
+
+def apply(account: Account, *events: AnyEvent) -> None:
+    applied = ingest.apply_events(account, events)
+    ingest.link_late(account.pk, applied.call_ids)
+
+
+def tell(contact: Contact) -> tuple[Any, ...]:
+    contact.refresh_from_db()
+    return (contact.status, contact.calls_made, contact.answered, contact.result, contact.intention)
+
+
+UNTOUCHED = ("accepted", 0, False, "", "")
+
+
+# ----------------------------------------------------------------------------------- inbound calls
+
+
+def test_an_inbound_call_is_no_contacts_call_whatever_ids_it_carries() -> None:
+    task = make_campaign()
+    contact = make_called(task)
+    # Once with the platform's "no task" and once with the task's own id.
+    apply(task.account, read_record("call-1", **INBOUND))
+    apply(task.account, read_record("call-2", **INBOUND | {"task_id": "88785"}))
+    apply(task.account, *read_talk("call-1"))
+    for call in Call.objects.all():
+        assert (call.direction, call.contact, call.task) == ("inbound", None, None)
+        assert (call.relation_id, call.robot) == ("test-123", task.robot)
+    assert tell(contact) == UNTOUCHED
+    assert ingest.link_pending() == 0
+
+
+@pytest.mark.parametrize("status", ["sending", "unknown", "accepted", "withdrawn"])
+def test_an_inbound_call_is_joined_by_no_number(status: str) -> None:
+    task = make_campaign()
+    contact = make_called(task, platform_contact_id="", status=status)
+    apply(task.account, read_record(**INBOUND | {"task_id": "88785", "task_data_id": None}))
+    assert Call.objects.get().contact is None
+    assert tell(contact) == (status, *UNTOUCHED[1:])
+
+
+def test_an_inbound_call_comes_to_the_same_in_every_order() -> None:
+    dialog, voice = read_talk()
+    events = [dialog, voice, read_record(**INBOUND)]
+    for order in itertools.permutations([*events, *events[:1]]):
+        task = make_campaign()
+        contact = make_called(task)
+        for event in order:
+            apply(task.account, event)
+        call = Call.objects.get(account=task.account)
+        assert (call.contact, call.task, call.turns_count) == (None, None, 2)
+        assert tell(contact) == UNTOUCHED
+
+
+def test_a_dialog_and_a_recording_alone_are_linked_and_finish_nobody() -> None:
+    task = make_campaign()
+    contact = make_called(task)
+    apply(task.account, *read_talk())
+    call = Call.objects.get()
+    assert (call.contact, call.task, call.direction) == (contact, task, "")
+    assert tell(contact) == UNTOUCHED
+    # Not even when the platform says that it is done with the task.
+    reconcile.finish_called(task)
+    assert tell(contact) == UNTOUCHED
+    apply(task.account, read_record(outbound=True))
+    assert tell(contact) == ("finished", 1, True, "answered", "A")
+
+
+def test_a_record_without_a_direction_counts_and_finishes_only_at_the_end_of_the_task() -> None:
+    task = make_campaign()
+    contact = make_called(task)
+    apply(task.account, read_record(outbound=True, direction="both"))
+    assert tell(contact) == ("accepted", 1, True, "answered", "")
+    reconcile.finish_called(task)
+    assert contact.status == "accepted" and tell(contact)[0] == "finished"
+
+
+def test_a_summary_forgets_a_call_that_turns_out_to_have_come_in() -> None:
+    task = make_campaign(recall_count=2)
+    contact = make_called(task)
+    unclear = {"task_result": "20", "time_answer": 0, "direction": None}
+    apply(task.account, read_record(**unclear))
+    assert tell(contact)[:2] == ("accepted", 1)
+    apply(task.account, read_record(**INBOUND))
+    assert Call.objects.get().contact is None
+    assert tell(contact) == UNTOUCHED
+
+
+# ------------------------------------------------------------------------------------ direct calls
+
+
+def test_one_call_proves_a_lost_direct_call_and_the_others_still_find_their_contacts() -> None:
+    attempt = make_lost_callout("19900000001", "19900000002")
+    task = attempt.task
+    one, two = task.contacts.order_by("phone")
+    apply(task.account, make_stranger("call-1"))
+    assert tell(one)[:3] == ("finished", 1, True)
+    assert reconcile.settle_task(task.pk)
+    attempt.refresh_from_db()
+    assert attempt.status == "confirmed_accepted"
+    assert tell(two) == UNTOUCHED
+    assert not reconcile.end_task(task)
+    apply(task.account, make_stranger("call-2", callee="+86 199-0000-0002"))
+    call = Call.objects.get(platform_call_id="call-2")
+    assert (call.contact, call.task) == (two, task)
+    assert tell(two)[:3] == ("finished", 1, True)
+    assert reconcile.end_task(task)
+
+
+@pytest.mark.parametrize(
+    ("fields", "proof"),
+    [
+        ({}, True),
+        ({"dialed_at": SENT_AT - timedelta(minutes=1)}, True),
+        ({"dialed_at": SENT_AT + timedelta(minutes=59)}, True),
+        ({"dialed_at": SENT_AT - timedelta(minutes=3)}, False),
+        ({"dialed_at": SENT_AT + timedelta(minutes=61)}, False),
+        ({"dialed_at": SENT_AT + timedelta(days=2), "platform_task_id": "foreign"}, False),
+        ({"dialed_at": None}, False),
+        ({"direction": None}, False),
+        ({"direction": Direction.INBOUND}, False),
+        ({"platform_robot_id": "another"}, False),
+        ({"callee": "19900000009"}, False),
+    ],
+)
+def test_only_a_call_soon_after_it_was_sent_proves_a_direct_call(
+    fields: dict[str, Any], proof: bool
+) -> None:
+    attempt = make_lost_callout("19900000001")
+    contact = attempt.task.contacts.get()
+    apply(attempt.task.account, make_stranger(**fields))
+    assert tell(contact)[0] == ("finished" if proof else "unknown")
+    assert reconcile.settle_task(attempt.task_id) is proof
+    attempt.refresh_from_db()
+    assert attempt.status == ("confirmed_accepted" if proof else "needs_human")
+
+
+@pytest.mark.parametrize("twins", [1, 2])
+def test_a_call_that_names_a_campaign_of_ours_proves_no_direct_call(twins: int) -> None:
+    attempt = make_lost_callout("19900000001")
+    account = attempt.task.account
+    for _ in range(twins):
+        make_task(account=account, robot=attempt.task.robot, platform_task_id="88785")
+    apply(account, make_stranger(platform_task_id="88785"))
+    assert tell(attempt.task.contacts.get())[0] == "unknown"
+
+
+def test_the_same_number_in_two_lost_direct_calls_is_not_guessed_at() -> None:
+    attempt = make_lost_callout("19900000001")
+    other = make_task(account=attempt.task.account, robot=attempt.task.robot, kind="direct")
+    batch = Batch.objects.create(task=other, number=1, size=1, status="unknown")
+    make_called(other, platform_contact_id="", status="unknown", batch=batch)
+    make_attempt(batch, sent_at=SENT_AT)
+    apply(other.account, make_stranger())
+    assert Call.objects.get().contact is None
+    assert not Contact.objects.exclude(status="unknown").exists()
+
+
+def test_an_attempt_that_never_left_is_proved_by_nothing() -> None:
+    attempt = make_lost_callout("19900000001")
+    Attempt.objects.filter(pk=attempt.pk).update(status="refused")
+    Contact.objects.update(status="withdrawn")
+    apply(attempt.task.account, make_stranger())
+    assert Call.objects.get().contact is None
+
+
+def test_a_direct_call_that_was_given_up_and_made_all_the_same_is_told() -> None:
+    attempt = make_lost_callout("19900000001")
+    contact = attempt.task.contacts.get()
+    Contact.objects.update(status="withdrawn")
+    apply(attempt.task.account, make_stranger())
+    assert tell(contact)[:2] == ("finished", 1)
+    change = StatusChange.objects.get(subject="contact", subject_id=contact.pk)
+    assert change.reason == linking.CALLED_ALL_THE_SAME
+
+
+# --------------------------------------------------------------------------------------- the sweep
+
+
+def test_the_sweep_finds_calls_by_number_too() -> None:
+    task = make_campaign()
+    contact = make_called(task, platform_contact_id="", status="accepted")
+    twin = make_called(task, platform_contact_id="", status="finished")
+    apply(task.account, read_record(outbound=True, time_hangup=_now_ms()))
+    assert Call.objects.get().contact is None  # which of the two?
+    assert ingest.link_pending() == 0
+    Contact.objects.filter(pk=twin.pk).update(platform_contact_id="7")
+    assert ingest.link_pending() == 1
+    assert tell(contact)[:2] == ("finished", 1)
+    assert ingest.link_pending() == 0
+
+
+def test_the_sweep_finds_direct_calls_too() -> None:
+    now = timezone.now()
+    attempt = make_lost_callout("19900000001", sent_at=now)
+    contact = attempt.task.contacts.get()
+    Contact.objects.update(status="rejected")  # nothing waits for the call yet
+    apply(attempt.task.account, make_stranger(dialed_at=now))
+    assert ingest.link_pending() == 0
+    Contact.objects.update(status="accepted")
+    assert ingest.link_pending() == 1
+    assert tell(contact)[:2] == ("finished", 1)
+
+
+def test_the_sweep_leaves_old_calls_and_those_that_came_in_alone() -> None:
+    task = make_campaign()
+    make_called(task, phone="19900000009", platform_contact_id="")
+    apply(task.account, read_record("old", outbound=True, task_data_id=None))
+    recent = {"time_hangup": _now_ms(), "task_data_id": None}
+    apply(task.account, read_record("in", **INBOUND | recent))
+    apply(task.account, read_record("new", outbound=True, **recent))
+    found = linking.find_guessable(Call.objects.all())
+    assert [call.platform_call_id for call in found] == ["new"]
+
+
+def _now_ms() -> int:
+    return int(timezone.now().timestamp() * 1000)
