@@ -19,8 +19,9 @@ test: venv-dev ## run all tests against a real PostgreSQL (DATABASE_URL, or the 
 check: venv-dev ## format, lint, types, import contracts, deploy check, migrations, translations
 	@$(PY) -m config.checks
 
-bench: venv-dev ## measure each promise of speed beside its baseline
-	@$(PY) -m pytest -s -p no:xdist tests/benchmarks $(ARGS)
+bench: venv-dev ## measure the promises of speed beside their baselines
+	@$(PY) -m tests.benchmarks.bench_import $(or $(ROWS),200000)
+	@$(PY) -m pytest -s -p no:xdist tests/benchmarks/bench_inbox.py $(ARGS)
 
 screens: venv-dev ## take the README's screenshots of a running Callboard: ADDRESS=… PASSWORD=…
 	@$(PY) docs/screens/make_screens.py "$(ADDRESS)" "$(PASSWORD)" $(ARGS)

@@ -20,8 +20,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
-from campaigns.connections import open_client
-from campaigns.models import Attempt, Batch, Contact, Task
+from campaigns.connections import AccountInactive, open_client
+from campaigns.models import Account, Attempt, Batch, Contact, Task
 from campaigns.platforms.contract import Client
 from campaigns.platforms.errors import Consequence, NotSent, PlatformError, Rejected, Throttled
 
@@ -86,11 +86,13 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
             status=Attempt.Status.SENDING,
             task__status__in=MAY_SEND[attempt.command],
             task__account__is_active=True,
-        ).exclude(task__request__in=["pause", "delete"])
+        ).exclude(task__request__in=lifecycle.HOLDING)
         if time.monotonic() >= deadline or not wanted.exists():
             raise RightLost("The right to send was lost.")
 
     try:
+        if not Account.objects.filter(pk=attempt.task.account_id, is_active=True).exists():
+            raise AccountInactive("The account is switched off.")
         client = open_client(attempt.task.account, task=attempt.task, fence=fence)
         return Outcome("accepted", value=act(client))
     except NotSent as error:

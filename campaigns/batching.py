@@ -28,13 +28,17 @@ def plan_batches(task: Task) -> list[int]:
         Task.objects.select_for_update().get(pk=task.pk)
         exclude_under_way(task)
         ready = task.contacts.filter(status=Contact.Status.READY)
-        count = ready.count()
+        # The same list for the sizes and for the contacts: others become ready meanwhile.
+        ids = list(ready.select_for_update().order_by("id").values_list("id", flat=True))
         last = task.batches.aggregate(last=Max("number"))["last"] or 0
+        groups = [ids[begin : begin + size] for begin in range(0, len(ids), size)]
         batches = Batch.objects.bulk_create(
-            Batch(task=task, number=last + 1 + position, size=min(size, count - position * size))
-            for position in range(-(-count // size))
+            Batch(task=task, number=number, size=len(group))
+            for number, group in enumerate(groups, start=last + 1)
         )
-        assign_contacts(task, first_number=last + 1, size=size)
+        assign_contacts(
+            [(pk, batch.pk) for batch, group in zip(batches, groups, strict=True) for pk in group]
+        )
         lifecycle.move_contacts(ready.filter(batch__in=batches), "planned", of=["ready"])
     return [batch.pk for batch in batches]
 
@@ -55,44 +59,12 @@ def exclude_under_way(task: Task) -> int:
     )
 
 
-def assign_contacts(task: Task, *, first_number: int, size: int) -> None:
-    """Give the n-th ready contact the batch that holds it, in one statement."""
+def assign_contacts(pairs: list[tuple[int, int]]) -> None:
+    """Give each contact its batch, in one statement; pairs of (contact, batch)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE campaigns_contact contact SET batch_id = batch.id"
-            " FROM (SELECT id,"
-            "              (row_number() OVER (ORDER BY id) - 1) / %(size)s + %(first)s AS number"
-            "       FROM campaigns_contact"
-            "       WHERE task_id = %(task)s AND status = 'ready') chosen"
-            " JOIN campaigns_batch batch"
-            " ON batch.task_id = %(task)s AND batch.number = chosen.number"
+            "UPDATE campaigns_contact contact SET batch_id = chosen.batch"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS chosen(id, batch)"
             " WHERE contact.id = chosen.id",
-            {"task": task.pk, "size": size, "first": first_number},
+            [[contact for contact, _ in pairs], [batch for _, batch in pairs]],
         )
-
-
-def split_batch(batch: Batch) -> list[int]:
-    """Plan the contacts of a batch again in two halves, after the platform refused it for one row.
-
-    The contacts are ``ready`` again when this is called. Returns the ids of the new batches.
-    """
-    ids = list(
-        Contact.objects.filter(batch=batch, status="ready")
-        .order_by("id")
-        .values_list("id", flat=True)
-    )
-    middle = (len(ids) + 1) // 2
-    made: list[int] = []
-    with transaction.atomic():
-        Task.objects.select_for_update().get(pk=batch.task_id)
-        last = Batch.objects.filter(task=batch.task_id).aggregate(last=Max("number"))["last"] or 0
-        for half in (ids[:middle], ids[middle:]):
-            if not half:
-                continue
-            last += 1
-            new = Batch.objects.create(task_id=batch.task_id, number=last, size=len(half))
-            lifecycle.move_contacts(
-                Contact.objects.filter(pk__in=half), "planned", of=["ready"], batch=new
-            )
-            made.append(new.pk)
-    return made

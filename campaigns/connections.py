@@ -21,7 +21,7 @@ from django.utils.translation import gettext_noop as N_
 from campaigns.models import Account, AccountToken, Exchange, Task
 from campaigns.platforms.contract import Client, Connection
 from campaigns.platforms.errors import NotSent
-from campaigns.platforms.http import ExchangeRecord, Transport
+from campaigns.platforms.http import ExchangeRecord, Reply, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,10 @@ def open_transport(
     task: Task | None = None,
     fence: Callable[[], None] | None = None,
     timeout: float | None = None,
+    heard: Callable[[Reply], None] | None = None,
 ) -> Transport:
-    """The account's door to the outside. Every exchange is kept; ``fence`` as in ``Transport``."""
+    """The account's door to the outside. Every exchange is kept; ``fence`` and ``heard`` as in
+    ``Transport``."""
     return Transport(
         allow_hosts=frozenset(settings.PLATFORM_ALLOW_HOSTS),
         timeout=timeout or settings.HTTP_TIMEOUT_SECONDS,
@@ -54,21 +56,22 @@ def open_transport(
         record=lambda record: keep_exchange(record, account=account, task=task),
         pace=lambda: wait_for_turn(account),
         fence=fence,
+        heard=heard,
     )
 
 
 def open_client(
     account: Account, *, task: Task | None = None, fence: Callable[[], None] | None = None
 ) -> Client:
-    """A client of the account's platform.
+    """A client of the account's platform. Raises ``NotSent`` when it takes no calls from us.
 
-    Raises ``AccountInactive`` (a ``NotSent``) when the account is switched off, or its platform
-    takes no calls from us.
+    It is given for an account that is switched off too: switching off must not take away the means
+    to ask, to pause and to delete. What adds calls is refused by ``attempts.carry_out``.
     """
-    account.refresh_from_db(fields=["is_active", "credentials", "base_url", "rate_limit"])
+    account.refresh_from_db(
+        fields=["is_active", "credentials", "base_url", "rate_limit", "is_sandbox"]
+    )
     connect = account.vendor.connect
-    if not account.is_active:
-        raise AccountInactive("The account is switched off.")
     if connect is None:
         raise NotSent("The platform takes no calls.", advice=PUSHES_ONLY)
     return connect(
@@ -79,10 +82,29 @@ def open_client(
                 field.name: account.get_setting(field.name) for field in account.vendor.settings
             },
             credentials=account.credentials,
-            transport=open_transport(account, task=task, fence=fence),
+            transport=open_transport(
+                account, task=task, fence=fence, heard=lambda reply: note_sandbox(account, reply)
+            ),
             tokens=AccountTokens(account),
         )
     )
+
+
+def note_sandbox(account: Account, reply: Reply) -> None:
+    """Keep whether the platform says that it is a pretended one. Only the platform's word counts.
+
+    The word of an address that the account has left meanwhile does not; and a word that cannot be
+    written down must not change what the exchange is taken for.
+    """
+    if account.is_sandbox == reply.is_pretended:
+        return
+    account.is_sandbox = reply.is_pretended
+    try:
+        Account.objects.filter(pk=account.pk, base_url=account.base_url).update(
+            is_sandbox=reply.is_pretended
+        )
+    except DatabaseError:
+        logger.exception("Account %s: what the platform is could not be kept.", account.pk)
 
 
 def keep_exchange(record: ExchangeRecord, *, account: Account, task: Task | None) -> None:

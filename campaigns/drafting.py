@@ -160,8 +160,6 @@ def _check_lines(draft: Draft, refuse: Any) -> None:
             refuse("lines", _("Line %(line)s belongs to another account.") % {"line": line.number})
         elif line.gone_at is not None:
             refuse("lines", _("The platform lists line %(line)s no more.") % {"line": line.number})
-        elif line.expires_at is not None and line.expires_at <= timezone.now():
-            refuse("lines", _("Line %(line)s has expired.") % {"line": line.number})
 
 
 def _check_speed(draft: Draft, refuse: Any) -> None:

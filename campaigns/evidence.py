@@ -241,14 +241,17 @@ def project(evidence: Mapping[str, list[list[Any]]]) -> Projection:
         columns["result"] = str(Result.ANSWERED if columns["answered"] else Result.UNKNOWN)
     columns["hangup_by"] = columns["hangup_by"] or "unknown"
     answered_at, ended_at = columns["answered_at"], columns["ended_at"]
-    if columns["talk_seconds"] is None and answered_at and ended_at and ended_at >= answered_at:
+    conflicts = find_conflicts(evidence)
+    if answered_at and ended_at and ended_at >= answered_at:
+        # The times may come from one record and a duration of another meaning from the other.
         columns["talk_seconds"] = int((ended_at - answered_at).total_seconds())
+        conflicts.pop("talk_seconds", None)
     columns["details"] = {
         field.removeprefix("details."): value
         for field, value in sorted(best.items())
         if field.startswith("details.")
     }
-    return Projection(columns, find_conflicts(evidence))
+    return Projection(columns, conflicts)
 
 
 def find_conflicts(evidence: Mapping[str, list[list[Any]]]) -> dict[str, list[dict[str, Any]]]:

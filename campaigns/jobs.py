@@ -24,7 +24,7 @@ from campaigns import (
     reconcile,
     recordings,
 )
-from campaigns.models import Account, Batch, Task
+from campaigns.models import Account, Task
 from campaigns.queue import enqueue
 
 logger = logging.getLogger(__name__)
@@ -57,9 +57,7 @@ def enqueue_senders(task_id: int) -> None:
 
 def follow(task_id: int, following: dispatch.Next) -> None:
     """Enqueue what a step says comes next."""
-    if following.what == "split" and following.batch_id is not None:
-        batching.split_batch(Batch.objects.get(pk=following.batch_id))
-    elif following.what == "plan":
+    if following.what == "plan":
         with transaction.atomic():
             batching.plan_batches(Task.objects.get(pk=task_id))
             enqueue_senders(task_id)
@@ -88,8 +86,7 @@ def send_batches(task_id: int, place: int = 0) -> None:
         if following == dispatch.Next("advance"):
             continue
         follow(task_id, following)
-        if following.what != "split":
-            return
+        return
     enqueue(
         "campaigns.jobs.send_batches", once=f"send-{task_id}-{place}", task_id=task_id, place=place
     )
@@ -147,6 +144,7 @@ def keep_going(timestamp: int) -> None:
     attempts.reap_attempts()
     for task_id in dispatch.list_idle_tasks():
         enqueue_advance(task_id)
+    dispatch.pause_inactive()
     for task_id in dispatch.list_requested_tasks():
         enqueue("campaigns.jobs.carry_out_request", once=f"request-now-{task_id}", task_id=task_id)
     for task_id in reconcile.list_watched_tasks():

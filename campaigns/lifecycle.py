@@ -38,7 +38,8 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
         # only an answer leads on from here, or the loss of it; never back to planned
         "sending": frozenset({"accepted", "rejected", "unknown", "ready"}),
         "unknown": frozenset({"accepted", "rejected", "ready", "finished", "withdrawn"}),
-        "accepted": frozenset({"finished", "rejected", "withdrawn", "unknown"}),
+        # ready again only when its task was deleted at the platform before it was started
+        "accepted": frozenset({"finished", "rejected", "withdrawn", "unknown", "ready"}),
         "rejected": frozenset(),
         "finished": frozenset(),
         # a push may prove that a withdrawn contact was called all the same
@@ -82,6 +83,10 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
 #: The states that a contact may begin in. The one INSERT of an import writes them: a million rows
 #: cannot each be made and then moved.
 NEW_CONTACTS = ("ready", "excluded")
+
+
+#: while one of these stands, nothing that adds calls leaves for the task
+HOLDING = ("pause", "delete", "rebuild")
 
 
 class IllegalMove(Exception):
@@ -165,23 +170,68 @@ def check_moves(model: type[models.Model], of: Iterable[str], new: str) -> list[
 
 
 def note_task(task: Task, reason: str, *, needs_attention: bool) -> None:
-    """Say on the task why it is where it is, without moving it; one history row per new reason."""
-    changed = (
-        Task.objects.filter(pk=task.pk)
-        .exclude(reason=reason, needs_attention=needs_attention)
-        .update(reason=reason, needs_attention=needs_attention)
-    )
-    if changed:
+    """Say on the task why it is where it is, without moving it; one history row per new reason.
+
+    A note never takes an alarm back, nor its reason: that is for ``calm_task`` and for moves.
+    """
+    rows = Task.objects.filter(pk=task.pk).exclude(reason=reason, needs_attention=needs_attention)
+    if not needs_attention:
+        rows = rows.filter(needs_attention=False)
+    _write_note(task, rows, reason, needs_attention=needs_attention)
+
+
+def calm_task(task: Task, reason: str = "") -> None:
+    """What the task called for attention about is settled."""
+    rows = Task.objects.filter(pk=task.pk).exclude(reason=reason, needs_attention=False)
+    _write_note(task, rows, reason, needs_attention=False)
+
+
+def _write_note(
+    task: Task, rows: models.QuerySet[Task], reason: str, *, needs_attention: bool
+) -> None:
+    if not rows.update(reason=reason, needs_attention=needs_attention):
+        return
+    task.reason, task.needs_attention = reason, needs_attention
+    if reason:
         StatusChange.objects.create(
             subject="task", subject_id=task.pk, old=task.status, new=task.status, reason=reason
         )
-    task.reason, task.needs_attention = reason, needs_attention
+
+
+def free_task(task: Task, reason: str) -> None:
+    """Make the contacts of a task that was deleted before it was started ready again.
+
+    Nobody of it was called, and nobody can be called for it any more at the platform. ``reason`` is
+    kept with the requests of unknown outcome.
+    """
+    contacts = Contact.objects.filter(task=task, calls_made=0)
+    move_rows(task.attempts.all(), "confirmed_absent", of=["unknown"], reason=reason)
+    move_rows(task.batches.all(), "not_sent", of=["unknown"], reason=reason)
+    move_rows(task.batches.all(), "withdrawn", of=["planned"])
+    free = {"batch": None, "platform_contact_id": "", "reason": ""}
+    move_contacts(contacts, "ready", of=["planned", "unknown", "accepted"], **free)
+
+
+def withdraw_task(task: Task, reason: str) -> None:
+    """Nobody of this task will be called any more: what is open is closed, what was called stays.
+
+    ``reason`` is kept with the requests of unknown outcome, which do not matter any more.
+    """
+    contacts = Contact.objects.filter(task=task)
+    move_rows(task.attempts.all(), "confirmed_absent", of=["unknown"], reason=reason)
+    move_rows(task.batches.all(), "not_sent", of=["unknown"], reason=reason)
+    move_rows(task.batches.all(), "withdrawn", of=["planned"])
+    move_contacts(
+        contacts.filter(calls_made=0), "withdrawn", of=["ready", "planned", "unknown", "accepted"]
+    )
+    move_contacts(contacts.filter(calls_made__gt=0), "finished", of=["accepted", "unknown"])
 
 
 _ASKED = {
     "pause": N_("Asked to pause."),
     "resume": N_("Asked to resume."),
     "delete": N_("Asked to delete."),
+    "rebuild": N_("It is deleted at the platform and handed over anew; nobody has been called."),
 }
 
 

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 NEGATIVE_ANSWERS = 3
 #: seconds between two questions about a request that stays unknown
 LONGEST_SETTLE_PAUSE = 300.0
+NOT_ASKED = N_("The platform could not be asked how the task stands.")
 EVERY_CONTACT_FINAL = N_("Every contact is in a final state.")
 SILENT = N_("The platform has finished the task, but some contacts were never reported.")
 PAUSED_THERE = N_("Paused at the platform.")
@@ -40,9 +41,13 @@ DELETED_THERE = N_("Deleted at the platform.")
 CALL_CAME_BACK = N_("A call came back: the platform had carried out the request.")
 FOUND = N_("The platform was asked and has it.")
 ABSENT = N_("The platform was asked several times and does not have it.")
+RESUME_ABSENT = N_(
+    "The request to resume never arrived. The task is still paused; resume it again."
+)
 CANNOT_BE_ASKED = N_("The platform cannot be asked about direct calls. A person has to decide.")
 COUNT_FITS_NEITHER = N_(
-    "The platform's count of contacts fits neither answer. A person has to decide."
+    "The platform's count of contacts fits neither answer. Nobody has been called; if the count"
+    " stays, the task is handed over anew."
 )
 WATCHED = ("starting", "running", "paused")
 OVER = (PlatformTaskState.FINISHED, PlatformTaskState.EXPIRED)
@@ -57,7 +62,7 @@ DIALLING = (
 def list_watched_tasks() -> list[int]:
     """Ids of the tasks whose state at the platform is due to be asked for."""
     due = timezone.now() - timedelta(seconds=settings.POLL_SECONDS)
-    watched = Task.objects.filter(status__in=WATCHED, account__is_active=True)
+    watched = Task.objects.filter(status__in=WATCHED)
     return list(
         watched.exclude(platform_checked_at__gt=due).order_by("platform_checked_at").values_list(
             "id", flat=True
@@ -71,9 +76,11 @@ def poll_task(task_id: int) -> bool:
     if task.kind == Task.Kind.CAMPAIGN and task.platform_task_id:
         try:
             state = open_client(task.account, task=task).query_task(task.platform_task_id)
-        except PlatformError as error:
-            lifecycle.note_task(task, error.advice, needs_attention=False)
+        except PlatformError:
+            lifecycle.note_task(task, NOT_ASKED, needs_attention=False)
             return False
+        if task.reason == NOT_ASKED:
+            lifecycle.note_task(task, "", needs_attention=False)
         if state is not None:
             apply_task_state(task, state)
             follow_state(task, state)
@@ -90,9 +97,8 @@ def follow_state(task: Task, state: TaskChanged) -> None:
                 finished_at=timezone.now(),
             )  # fmt: skip
             if moved:
-                contacts = task.contacts.filter(calls_made=0)
-                lifecycle.move_contacts(contacts, "withdrawn", of=["accepted", "unknown"])
-                finish_called(task)
+                lifecycle.request_task(task, "")
+                lifecycle.withdraw_task(task, DELETED_THERE)
         return
     if state.state in OVER:
         finish_called(task)
@@ -165,7 +171,7 @@ def settle_task(task_id: int) -> bool:
     for attempt in proved:
         confirm_batch(attempt, CALL_CAME_BACK)
     if proved:
-        lifecycle.note_task(task, CALL_CAME_BACK, needs_attention=False)
+        lifecycle.calm_task(task, CALL_CAME_BACK)
         return True
     unknown = list(task.attempts.filter(status="unknown").select_related("batch").order_by("id"))
     if not unknown:
@@ -176,20 +182,35 @@ def settle_task(task_id: int) -> bool:
         lifecycle.note_task(task, CANNOT_BE_ASKED, needs_attention=True)
     if callouts or not task.account.can(Can.QUERY_TASKS):
         return False
+    before = read_batches(task)
+    if "sending" in before.values():
+        return False  # what the platform counts may still change
     try:
         if unknown[0].command == Attempt.Command.CREATE:
             return _settle_create(task, unknown[0])
         state = open_client(task.account, task=task).query_task(task.platform_task_id)
-    except PlatformError as error:
-        lifecycle.note_task(task, error.advice, needs_attention=True)
+    except PlatformError:
+        lifecycle.note_task(task, NOT_ASKED, needs_attention=True)
         return False
     if state is None:
         return False
     apply_task_state(task, state)
     inserts = [attempt for attempt in unknown if attempt.command == Attempt.Command.INSERT]
-    if inserts:
-        return _settle_inserts(task, inserts, state)
-    return _settle_start(task, unknown[0], state)
+    if not inserts:
+        return _settle_start(task, unknown[0], state)
+    with transaction.atomic():
+        Task.objects.select_for_update().get(pk=task.pk)
+        if read_batches(task) != before:
+            return False  # something was under way while the platform counted: ask again
+        settled = _settle_inserts(task, inserts, state)
+    if settled:
+        link_calls(task.account_id)
+    return settled
+
+
+def read_batches(task: Task) -> dict[int, str]:
+    """The status of each batch, at one moment."""
+    return dict(task.batches.values_list("id", "status"))
 
 
 def _settle_create(task: Task, attempt: Attempt) -> bool:
@@ -202,29 +223,36 @@ def _settle_create(task: Task, attempt: Attempt) -> bool:
     if found:
         with transaction.atomic():
             if lifecycle.move(attempt, "confirmed_accepted", of=["unknown"], reason=FOUND):
-                Task.objects.filter(pk=task.pk).update(platform_task_id=found[0].platform_task_id)
-                lifecycle.note_task(task, FOUND, needs_attention=False)
+                Task.objects.filter(pk=task.pk, platform_task_id="").update(
+                    platform_task_id=found[0].platform_task_id
+                )
+                lifecycle.calm_task(task, FOUND)
         return True
     Task.objects.filter(pk=task.pk).update(platform_checked_at=timezone.now())
     return _note_negative(task, attempt, "not in the list")
 
 
 def _settle_inserts(task: Task, inserts: list[Attempt], state: TaskChanged) -> bool:
-    """All of them or none of them, by the platform's count of contacts."""
+    """All of them or none of them, by the platform's count of contacts.
+
+    The caller made sure that nothing was under way while the platform counted.
+    """
+    if state.contacts is None:
+        return False
     settled = task.contacts.filter(batch__status=Batch.Status.ACCEPTED).count()
-    if task.batches.filter(status=Batch.Status.SENDING).exists() or state.contacts is None:
-        return False  # the count is still moving
-    batches = [attempt.batch for attempt in inserts if attempt.batch is not None]
-    missing = sum(batch.size for batch in batches)
+    missing = task.contacts.filter(batch__status=Batch.Status.UNKNOWN).count()
     if state.contacts == settled + missing:
         for attempt in inserts:
             confirm_batch(attempt, FOUND)
-        lifecycle.note_task(task, FOUND, needs_attention=False)
+        lifecycle.calm_task(task, FOUND)
         return True
     if state.contacts == settled:
         gone = [_note_negative(task, attempt, f"count {state.contacts}") for attempt in inserts]
         return all(gone)
     lifecycle.note_task(task, COUNT_FITS_NEITHER, needs_attention=True)
+    settled_now = [_is_settled(attempt, f"count {state.contacts}") for attempt in inserts]
+    if all(settled_now):
+        lifecycle.request_task(task, "rebuild")  # carried out by ``dispatch``
     return False
 
 
@@ -239,7 +267,6 @@ def confirm_batch(attempt: Attempt, reason: str) -> None:
         ):
             lifecycle.move(batch, "accepted", of=["unknown"], reason=reason)
             lifecycle.move_contacts(batch.contacts.all(), "accepted", of=["unknown"], reason="")
-    link_calls(batch.task.account_id, contact_ids=list(batch.contacts.values_list("id", flat=True)))
 
 
 def _settle_start(task: Task, attempt: Attempt, state: TaskChanged) -> bool:
@@ -256,16 +283,22 @@ def _settle_start(task: Task, attempt: Attempt, state: TaskChanged) -> bool:
     return True
 
 
-def _note_negative(task: Task, attempt: Attempt, answer: str) -> bool:
-    """Write a "no" down; several of them over the settle time mean that it never arrived."""
+def _is_settled(attempt: Attempt, answer: str) -> bool:
+    """Write an answer down; True when it has been the same several times over the settle time."""
     now = timezone.now()
     asked = attempt.evidence
     if asked and (now - _read_time(asked[-1]["at"])).total_seconds() < settings.SETTLE_SECONDS / 10:
         return False
     attempt.evidence = [*asked, {"at": now.isoformat(), "answer": answer}]
     attempt.save(update_fields=["evidence"])
+    same = [one for one in attempt.evidence if one["answer"] == answer]
     since = (now - (attempt.ended_at or attempt.started_at)).total_seconds()
-    if len(attempt.evidence) < NEGATIVE_ANSWERS or since < settings.SETTLE_SECONDS:
+    return len(same) >= NEGATIVE_ANSWERS and since >= settings.SETTLE_SECONDS
+
+
+def _note_negative(task: Task, attempt: Attempt, answer: str) -> bool:
+    """A "no" about a request; several of them over the settle time mean that it never arrived."""
+    if not _is_settled(attempt, answer):
         return False
     with transaction.atomic():
         if not lifecycle.move(attempt, "confirmed_absent", of=["unknown"], reason=ABSENT):
@@ -275,9 +308,12 @@ def _note_negative(task: Task, attempt: Attempt, answer: str) -> bool:
             lifecycle.move_contacts(
                 attempt.batch.contacts.all(), "ready", of=["unknown"], batch=None, reason=""
             )
-        if attempt.command == Attempt.Command.START:
-            lifecycle.move(task, "loaded", of=["starting"], reason=ABSENT)
-        lifecycle.note_task(task, ABSENT, needs_attention=False)
+        if attempt.command == Attempt.Command.START and not lifecycle.move(
+            task, "loaded", of=["starting"], reason=ABSENT, needs_attention=False
+        ):
+            lifecycle.note_task(task, RESUME_ABSENT, needs_attention=True)
+        else:
+            lifecycle.calm_task(task, ABSENT)
     return True
 
 

@@ -14,6 +14,7 @@ from campaigns.dispatch.orders import (
     launch_task,
     list_idle_tasks,
     list_requested_tasks,
+    pause_inactive,
     pause_task,
     resume_task,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "list_idle_tasks",
     "list_requested_tasks",
     "note_created",
+    "pause_inactive",
     "pause_task",
     "resume_task",
     "send_batch",

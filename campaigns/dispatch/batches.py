@@ -6,7 +6,9 @@ import logging
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
@@ -16,13 +18,19 @@ from campaigns.platforms.errors import Consequence
 
 logger = logging.getLogger(__name__)
 
+EMPTY = N_("No contact is left in it.")
+ROBOT_CHANGED = N_(
+    "The robot has columns now that the contacts do not. Nothing was sent; stop the task for good,"
+    " then clone it and import again."
+)
+
 
 def claim_batch(task_id: int) -> Attempt | None:
     """Take the next planned batch of a task to send it; None when there is none to take."""
     with transaction.atomic(durable=True):
         task = (
             Task.objects.filter(pk=task_id, status=Task.Status.LOADING)
-            .exclude(request__in=["pause", "delete"])
+            .exclude(request__in=lifecycle.HOLDING)
             .exclude(not_before__gt=timezone.now())
             .exclude(batches__status=Batch.Status.UNKNOWN)
             .select_related("account", "robot", "voice")
@@ -38,7 +46,9 @@ def claim_batch(task_id: int) -> Attempt | None:
         )
         if batch is None or not lifecycle.move(batch, "sending", of=["planned"]):
             return None
-        lifecycle.move_contacts(batch.contacts.all(), "sending", of=["planned"])
+        if not lifecycle.move_contacts(batch.contacts.all(), "sending", of=["planned"]):
+            lifecycle.move(batch, "not_sent", of=["sending"], reason=EMPTY)
+            return None
         direct = task.kind == Task.Kind.DIRECT
         command = "callout" if direct else "insert"
         batch.task = task
@@ -53,6 +63,7 @@ def send_batch(attempt: Attempt) -> Next:
     contacts = list(batch.contacts.filter(status=Contact.Status.SENDING).order_by("id"))
     columns = [str(column) for column in task.robot.columns]
     rows = [make_row(contact, columns=columns) for contact in contacts]
+    blank = any(column not in contact.values for contact in contacts for column in columns[1:])
 
     def act(client: Any) -> Any:
         if attempt.command == Attempt.Command.INSERT:
@@ -66,7 +77,12 @@ def send_batch(attempt: Attempt) -> Next:
             speed=task.speed,
         )
 
-    outcome = attempts.carry_out(attempt, act)
+    if blank:
+        # The robot's columns changed at the platform: it would speak to people with gaps.
+        pause = Consequence.PAUSE_TASK
+        outcome = attempts.Outcome("not_sent", reason=ROBOT_CHANGED, consequence=pause)
+    else:
+        outcome = attempts.carry_out(attempt, act)
     with transaction.atomic():
         if not attempts.close_attempt(attempt, outcome):
             logger.warning("Attempt %s was settled by somebody else.", attempt.pk)
@@ -106,15 +122,36 @@ def _settle_batch(
         lifecycle.move_contacts(rows, "ready", of=of, batch=None)
         return handle_setback(task, attempt, outcome)
     lifecycle.move(batch, "refused", of=of, reason=outcome.reason)
-    if outcome.consequence == Consequence.REFUSE_ROW:
-        if batch.size == 1:
-            reason = f"{outcome.code} {outcome.reason}"
-            lifecycle.move_contacts(rows, "rejected", of=of, reason=reason)
-            return Next("advance")
+    if outcome.consequence != Consequence.REFUSE_ROW:
+        lifecycle.move_contacts(rows, "ready", of=of, batch=None)
+        return handle_setback(task, attempt, outcome)
+    if len(contacts) == 1:
+        reason = f"{outcome.code} {outcome.reason}"
+        lifecycle.move_contacts(rows, "rejected", of=of, reason=reason)
+    else:
         lifecycle.move_contacts(rows, "ready", of=of)
-        return Next("split", batch_id=batch.pk)
-    lifecycle.move_contacts(rows, "ready", of=of, batch=None)
-    return handle_setback(task, attempt, outcome)
+        split_batch(batch)
+    return Next("advance")
+
+
+def split_batch(batch: Batch) -> list[int]:
+    """Plan the contacts of a batch that was refused for one row again, in two halves.
+
+    They are ``ready`` and in the batch; the caller's transaction makes it one step with their
+    becoming so, so that no planner takes them meanwhile. Returns the ids of the new batches.
+    """
+    Task.objects.select_for_update().get(pk=batch.task_id)
+    rows = Contact.objects.filter(batch=batch, status=Contact.Status.READY)
+    ids = list(rows.order_by("id").values_list("id", flat=True))
+    last = Batch.objects.filter(task=batch.task_id).aggregate(last=Max("number"))["last"] or 0
+    middle = (len(ids) + 1) // 2
+    made = []
+    for number, half in enumerate((ids[:middle], ids[middle:]), start=last + 1):
+        new = Batch.objects.create(task_id=batch.task_id, number=number, size=len(half))
+        chosen = Contact.objects.filter(pk__in=half)
+        lifecycle.move_contacts(chosen, "planned", of=["ready"], batch=new)
+        made.append(new.pk)
+    return made
 
 
 def store_platform_ids(contacts: list[Contact], ids: tuple[str, ...]) -> None:

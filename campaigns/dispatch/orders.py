@@ -20,6 +20,7 @@ from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
 from campaigns.queue import enqueue
 
+SWITCHED_OFF = N_("The account was switched off.")
 WITHDRAWN_BEFORE = N_("Deleted before the platform knew of it.")
 
 
@@ -45,11 +46,17 @@ def check_launch(task: Task) -> list[str]:
         problems.append(_("The task has no line."))
     if any(line.gone_at for line in lines):
         problems.append(_("A line of the task is gone from the platform."))
+    if task.voice and task.voice.gone_at:
+        problems.append(_("The voice of the task is gone from the platform."))
+    ready = task.contacts.filter(status=Contact.Status.READY)
+    needed = [str(column) for column in task.robot.columns[1:]]
+    if needed and ready.exclude(values__has_keys=needed).exists():
+        problems.append(_("The robot has other columns now than when the contacts were imported."))
     if task.end_at and task.end_at <= timezone.now():
         problems.append(_("The end of the task is in the past."))
     if task.imports.filter(status="running").exists():
         problems.append(_("An import is still running."))
-    if not task.contacts.filter(status=Contact.Status.READY).exists():
+    if not ready.exists():
         problems.append(_("No contact is ready to be called."))
     return problems
 
@@ -80,7 +87,10 @@ def launch_task(task: Task, *, by: Any) -> Task:
 
 def pause_task(task: Task, *, by: Any) -> Task:
     """From the commit of this on, no new batch leaves; the platform is asked until it confirms."""
-    return _request(task, "pause", of=["loading", "loaded", "starting", "running"], by=by)
+    of = ["loading", "loaded", "starting", "running"]
+    if task.attempts.filter(command="start", status__in=["sending", "unknown"]).exists():
+        of.append("paused")  # a resume was sent: it may be dialling
+    return _request(task, "pause", of=of, by=by)
 
 
 def resume_task(task: Task, *, by: Any) -> Task:
@@ -102,7 +112,7 @@ def delete_task(task: Task, *, by: Any) -> Task:
 
 
 def _request(task: Task, request: str, *, of: list[str], by: Any) -> Task:
-    if task.kind == Task.Kind.DIRECT:
+    if task.kind == Task.Kind.DIRECT and is_handed_over(task):
         raise LaunchRefused(_("A direct call cannot be stopped: the platform offers no way to."))
     with transaction.atomic():
         locked = Task.objects.select_for_update().get(pk=task.pk)
@@ -116,6 +126,11 @@ def _request(task: Task, request: str, *, of: list[str], by: Any) -> Task:
         lifecycle.request_task(task, request, by=by)
         wake("carry_out_request", task)
     return task
+
+
+def is_handed_over(task: Task) -> bool:
+    """Whether a request of the task has, or may have, reached the platform."""
+    return task.attempts.exclude(status__in=["not_sent", "refused", "confirmed_absent"]).exists()
 
 
 def call_directly(
@@ -151,6 +166,9 @@ def call_directly(
     if speed is not None and limits.speed and not limits.speed[0] <= speed <= limits.speed[1]:
         problems.append(_("The speed is out of range."))
     contacts: dict[str, Sequence[str]] = {}
+    unsettled = Contact.objects.filter(
+        account=account, task__kind=Task.Kind.DIRECT, status__in=["planned", "sending", "unknown"]
+    )
     for number, row in enumerate(rows, start=1):
         if len(row) != len(columns):
             problems.append(_("Row %d has another number of values than the robot.") % number)
@@ -162,6 +180,8 @@ def call_directly(
             continue
         if phone in contacts:
             problems.append(_("Row %d repeats a number.") % number)
+        if unsettled.filter(phone=phone).exists():
+            problems.append(_("Row %d: a direct call to this number is not settled yet.") % number)
         contacts[phone] = row
     if problems:
         raise LaunchRefused(" ".join(problems))
@@ -207,7 +227,7 @@ def list_idle_tasks() -> list[int]:
     """Ids of the tasks that are being handed over and may go on now."""
     waiting = Task.objects.filter(status__in=["loading", "loaded"], account__is_active=True)
     return list(
-        waiting.exclude(request__in=["pause", "delete"])
+        waiting.exclude(request__in=lifecycle.HOLDING)
         .exclude(not_before__gt=timezone.now())
         .values_list("id", flat=True)
     )
@@ -215,4 +235,18 @@ def list_idle_tasks() -> list[int]:
 
 def list_requested_tasks() -> list[int]:
     """Ids of the tasks that wait for a pause, a resume or a deletion."""
-    return list(Task.objects.exclude(request="").values_list("id", flat=True))
+    waiting = Task.objects.exclude(request="")
+    later = waiting.filter(request="resume", not_before__gt=timezone.now())
+    return list(waiting.exclude(pk__in=later).values_list("id", flat=True))
+
+
+def pause_inactive() -> int:
+    """Ask to pause what still dials for accounts that were switched off; returns how many."""
+    dialling = Task.objects.filter(
+        account__is_active=False, status__in=["starting", "running"], kind="campaign", request=""
+    )
+    tasks = list(dialling)
+    for task in tasks:
+        lifecycle.note_task(task, SWITCHED_OFF, needs_attention=True)
+        pause_task(task, by=None)
+    return len(tasks)

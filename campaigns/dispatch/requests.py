@@ -6,18 +6,20 @@ once, as an attempt.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
 from campaigns.connections import open_client
-from campaigns.dispatch.setbacks import NOTHING, Next, handle_setback
+from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
 from campaigns.ingest import apply_task_state
-from campaigns.models import Contact, Task
-from campaigns.platforms.contract import Client
+from campaigns.models import Task
 from campaigns.platforms.errors import Consequence, PlatformError, Rejected
 from campaigns.platforms.events import PlatformTaskState, TaskChanged
+from campaigns.queue import enqueue
 
 ALARM_SECONDS = 60
 NOT_CONFIRMED = N_(
@@ -28,9 +30,12 @@ PAUSED_HERE = N_("Paused before the platform was told to start.")
 RESUMED = N_("Resumed.")
 DELETED = N_("Deleted at the platform; it confirmed it.")
 DELETED_MEANWHILE = N_("The task was deleted at the platform; nobody is called for it any more.")
+REBUILT = N_("It was deleted at the platform before it was started, and is handed over anew.")
+NOT_REBUILT = N_("The task may have been started; it is not handed over anew.")
 STILL_UNKNOWN = N_("A request of unknown outcome has to be settled first.")
 ENDED_THERE = N_("The task had ended at the platform.")
 BEFORE_START = ("loading", "loaded")
+OVER = (PlatformTaskState.FINISHED, PlatformTaskState.EXPIRED)
 
 
 def carry_out_request(task_id: int) -> Next:
@@ -42,6 +47,8 @@ def carry_out_request(task_id: int) -> Next:
         return _resume(task)
     if task.request == Task.Request.DELETE:
         return _delete(task)
+    if task.request == Task.Request.REBUILD:
+        return _rebuild(task)
     return NOTHING
 
 
@@ -50,22 +57,25 @@ def _pause(task: Task) -> Next:
         if lifecycle.move(task, "paused", of=BEFORE_START, reason=PAUSED_HERE):
             lifecycle.request_task(task, "")
             return NOTHING
-    if task.status == Task.Status.PAUSED:
+    resuming = task.attempts.filter(command="start", status__in=["sending", "unknown"]).exists()
+    if task.status == Task.Status.PAUSED and not resuming:
         lifecycle.request_task(task, "")
         return NOTHING
-    state = _tell(task, "pause_task")
+    answer = _tell(task, "pause_task")
+    state = answer.state
     if state is None:
-        return _again(task)
+        return _again(task)  # a task that is not listed this once may dial all the same
     if state.state == PlatformTaskState.PAUSED:
         with transaction.atomic():
-            lifecycle.move(
+            if not lifecycle.move(
                 task, "paused", of=["starting", "running"], reason=PAUSED, needs_attention=False
-            )
+            ):
+                lifecycle.calm_task(task, PAUSED)
             lifecycle.request_task(task, "")
         return NOTHING
-    if state.deleted or state.state in (PlatformTaskState.FINISHED, PlatformTaskState.EXPIRED):
+    if state.deleted or state.state in OVER:
         lifecycle.request_task(task, "")
-        lifecycle.note_task(task, ENDED_THERE, needs_attention=False)
+        lifecycle.calm_task(task, ENDED_THERE)
         return NOTHING
     return _again(task)
 
@@ -79,8 +89,9 @@ def _delete(task: Task) -> Next:
     if task.attempts.filter(status="sending").exists():
         return Next("advance", 1)  # what is on its way comes back, or is taken for unknown, first
     if task.platform_task_id:
-        state = _tell(task, "delete_task")
-        if state is None or not (state.deleted or state.state == PlatformTaskState.DELETED):
+        answer = _tell(task, "delete_task")
+        ended = answer.heard and answer.state is not None and answer.state.state in OVER
+        if not answer.gone and not ended:  # of a task that ended nobody is called any more
             return _again(task)
     with transaction.atomic():
         moved = lifecycle.move(
@@ -89,59 +100,80 @@ def _delete(task: Task) -> Next:
         )  # fmt: skip
         lifecycle.request_task(task, "")
         if moved:
-            withdraw(task)
+            lifecycle.withdraw_task(task, DELETED_MEANWHILE)
     return NOTHING
 
 
-def withdraw(task: Task) -> None:
-    """Nobody of this task will be called any more; what was called stays as it is."""
-    contacts = Contact.objects.filter(task=task)
-    lifecycle.move_rows(
-        task.attempts.all(), "confirmed_absent", of=["unknown"], reason=DELETED_MEANWHILE
-    )
-    lifecycle.move_rows(task.batches.all(), "not_sent", of=["unknown"], reason=DELETED_MEANWHILE)
-    lifecycle.move_rows(task.batches.all(), "withdrawn", of=["planned"])
-    lifecycle.move_contacts(
-        contacts.filter(calls_made=0), "withdrawn", of=["ready", "planned", "unknown", "accepted"]
-    )
-    lifecycle.move_contacts(contacts.filter(calls_made__gt=0), "finished", of=["accepted"])
+def _rebuild(task: Task) -> Next:
+    """Delete an unstarted task whose count is wrong, and hand its contacts over anew."""
+    if may_have_started(task) or task.status not in ("loading", "paused"):
+        lifecycle.request_task(task, "")
+        lifecycle.note_task(task, NOT_REBUILT, needs_attention=True)
+        return NOTHING
+    if task.attempts.filter(status="sending").exists():
+        return Next("advance", 1)
+    if not _tell(task, "delete_task").gone:
+        return _again(task)
+    with transaction.atomic():
+        locked = Task.objects.select_for_update().get(pk=task.pk)
+        if locked.request != Task.Request.REBUILD:
+            return Next("advance", 1)  # an operator asked for something else meanwhile
+        lifecycle.free_task(task, REBUILT)
+        Task.objects.filter(pk=task.pk).update(
+            platform_task_id="", platform_state="", platform_contacts=None
+        )
+        lifecycle.request_task(task, "")
+        lifecycle.calm_task(task, REBUILT)
+    return Next("launch")
 
 
-def _tell(task: Task, command: str) -> TaskChanged | None:
-    """Send pause or delete, then ask. None when the answer is not known."""
-    client = open_client_or_none(task)
-    if client is None:
-        return None
+def may_have_started(task: Task) -> bool:
+    """Whether the platform may have dialled for the task."""
+    starts = task.attempts.filter(command="start")
+    nothing_done = ["not_sent", "refused", "confirmed_absent"]
+    return (
+        starts.exclude(status__in=nothing_done).exists()
+        or task.contacts.filter(calls_made__gt=0).exists()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``heard``: the platform took the command, or refused it because the task is no more.
+    ``asked``: the question after it was answered. ``state``: how the task stands, if listed."""
+
+    heard: bool
+    asked: bool
+    state: TaskChanged | None
+
+    @property
+    def gone(self) -> bool:
+        """Deleted for certain. That a task is not listed says so only if the command was heard."""
+        if self.state is not None:
+            return self.state.deleted
+        return self.asked and self.heard
+
+
+def _tell(task: Task, command: str) -> Answer:
+    """Send pause or delete, then ask."""
+    heard = False
     try:
+        client = open_client(task.account, task=task)
         getattr(client, command)(task.platform_task_id)
+        heard = True
     except Rejected as error:
-        # Already deleted or finished is what the query will say too.
-        if error.consequence not in (Consequence.FAIL_TASK, Consequence.PAUSE_TASK):
+        heard = error.consequence == Consequence.FAIL_TASK
+        if not heard:
             lifecycle.note_task(task, error.advice, needs_attention=True)
     except PlatformError as error:
         lifecycle.note_task(task, error.advice, needs_attention=False)
     try:
-        state = client.query_task(task.platform_task_id)
+        state = open_client(task.account, task=task).query_task(task.platform_task_id)
     except PlatformError:
-        return None
-    if state is None:
-        # The platform lists it no more.
-        return TaskChanged(
-            platform_task_id=task.platform_task_id,
-            state=PlatformTaskState.DELETED,
-            platform_state="",
-            deleted=True,
-        )
-    apply_task_state(task, state)
-    return state
-
-
-def open_client_or_none(task: Task) -> Client | None:
-    try:
-        return open_client(task.account, task=task)
-    except PlatformError as error:
-        lifecycle.note_task(task, error.advice, needs_attention=True)
-        return None
+        return Answer(heard, False, None)
+    if state is not None:
+        apply_task_state(task, state)
+    return Answer(heard, True, state)
 
 
 def _again(task: Task) -> Next:
@@ -153,6 +185,11 @@ def _again(task: Task) -> Next:
 
 
 def _resume(task: Task) -> Next:
+    if task.status != Task.Status.PAUSED:
+        lifecycle.request_task(task, "")
+        return NOTHING
+    if task.not_before and task.not_before > timezone.now():
+        return Next("advance", (task.not_before - timezone.now()).total_seconds())
     started = task.attempts.filter(
         command="start", status__in=["accepted", "confirmed_accepted", "human_accepted"]
     ).exists()
@@ -172,10 +209,13 @@ def _resume(task: Task) -> Next:
         return NOTHING
     outcome = attempts.carry_out(attempt, lambda client: client.start_task(task.platform_task_id))
     with transaction.atomic():
-        attempts.close_attempt(attempt, outcome)
+        if not attempts.close_attempt(attempt, outcome):
+            return NOTHING
         if outcome.accepted:
+            clear_setbacks(task)
             lifecycle.move(task, "running", of=["paused"], reason=RESUMED, needs_attention=False)
             lifecycle.request_task(task, "")
+            enqueue("campaigns.jobs.poll_task", once=f"poll-{task.pk}", task_id=task.pk)
             return NOTHING
         if outcome.status == "unknown":
             lifecycle.request_task(task, "")

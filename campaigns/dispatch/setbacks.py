@@ -19,12 +19,11 @@ ACCOUNT_STOPPED = N_("The platform refused the whole account. All its tasks wait
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What comes after a step: ``plan`` batches, ``send`` them, ``split`` the one named,
-    ``advance`` again (after ``seconds``), or ``nothing`` until something else happens."""
+    """What comes after a step: ``plan`` batches, ``send`` them, ``advance`` again (after
+    ``seconds``), or ``nothing`` until something else happens."""
 
     what: str
     seconds: float = 0
-    batch_id: int | None = None
 
 
 NOTHING = Next("nothing")

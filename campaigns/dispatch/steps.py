@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
@@ -20,9 +21,11 @@ from campaigns.ingest import apply_task_state
 from campaigns.models import Batch, Contact, Task
 from campaigns.platforms.contract import TaskOrder
 from campaigns.platforms.errors import PlatformError
+from campaigns.queue import enqueue
 
 COUNT_DIFFERS = N_(
     "The platform counts another number of contacts than were handed over. The task is not started."
+    " If the count stays, it is handed over anew."
 )
 UNKNOWN_OUTCOME = N_(
     "It is not known whether the platform carried out a request."
@@ -30,13 +33,15 @@ UNKNOWN_OUTCOME = N_(
 )
 NOTHING_ACCEPTED = N_("The platform accepted none of the contacts.")
 ASKING_FAILED = N_("The platform could not be asked for the number of contacts. Trying again.")
+TOO_LATE = N_("It could not be handed over for ten minutes, so nobody is called.")
+DIRECT_CALL_SECONDS = 600
 UNDECIDED = ("sending", "unknown", "needs_human")
 
 
 def advance_task(task_id: int) -> Next:
     """Take a launched task one step further: create → batches → count → start."""
     task = Task.objects.select_related("account", "robot", "voice").get(pk=task_id)
-    if task.request in (Task.Request.PAUSE, Task.Request.DELETE):
+    if task.request in lifecycle.HOLDING:
         return NOTHING
     if task.not_before and task.not_before > timezone.now():
         return Next("advance", (task.not_before - timezone.now()).total_seconds())
@@ -50,6 +55,10 @@ def advance_task(task_id: int) -> Next:
 def _advance_loading(task: Task) -> Next:
     if task.kind == Task.Kind.CAMPAIGN and not task.platform_task_id:
         return _create(task)
+    if task.kind == Task.Kind.DIRECT and is_overdue(task):
+        lifecycle.move(task, "failed", of=["loading"], reason=TOO_LATE, needs_attention=True)
+        lifecycle.withdraw_task(task, TOO_LATE)
+        return NOTHING
     held = read_states(task)
     if "unknown" in held:
         # Nothing more leaves: the platform's count tells about the unknown ones while it rests.
@@ -64,6 +73,15 @@ def _advance_loading(task: Task) -> Next:
     if task.kind == Task.Kind.DIRECT:
         return _finish_direct(task)
     return _check_count(task)
+
+
+def is_overdue(task: Task) -> bool:
+    """Whether a direct call could not leave for so long that nobody expects it any more."""
+    since = timezone.now() - (task.launched_at or task.created_at)
+    return (
+        since.total_seconds() > DIRECT_CALL_SECONDS
+        and not task.attempts.exclude(status__in=["not_sent", "refused"]).exists()
+    )
 
 
 def read_states(task: Task) -> set[str]:
@@ -94,7 +112,8 @@ def _create(task: Task) -> Next:
     order = make_order(task)
     outcome = attempts.carry_out(attempt, lambda client: client.create_task(order))
     with transaction.atomic():
-        attempts.close_attempt(attempt, outcome)
+        if not attempts.close_attempt(attempt, outcome):
+            return NOTHING
         if outcome.accepted:
             note_created(task, outcome.value)
             return Next("advance")
@@ -104,7 +123,7 @@ def _create(task: Task) -> Next:
 def note_created(task: Task, platform_task_id: str) -> None:
     """Remember the platform's id of the task; the setbacks before it are over."""
     task.platform_task_id = platform_task_id
-    Task.objects.filter(pk=task.pk).update(platform_task_id=platform_task_id)
+    Task.objects.filter(pk=task.pk, platform_task_id="").update(platform_task_id=platform_task_id)
     clear_setbacks(task)
 
 
@@ -141,11 +160,29 @@ def _check_count(task: Task) -> Next:
         apply_task_state(task, state)
     if state is None or state.contacts != expected:
         lifecycle.note_task(task, COUNT_DIFFERS, needs_attention=True)
-        return set_back(task)
+        if settle_count(task, state.contacts if state else None):
+            lifecycle.request_task(task, "rebuild")
+            enqueue("campaigns.jobs.carry_out_request", task_id=task.pk)
+            return NOTHING
+        return set_back(task, settings.SETTLE_SECONDS / 6)
     clear_setbacks(task)
     if lifecycle.move(task, "loaded", of=["loading"], needs_attention=False):
         return Next("advance")
     return NOTHING
+
+
+def settle_count(task: Task, counted: int | None) -> bool:
+    """Write the wrong count down with the newest insert; True when it has stayed the same long
+    enough that nothing can still be on its way."""
+    newest = task.attempts.filter(command="insert").order_by("-id").first()
+    if newest is None:
+        return False
+    now = timezone.now()
+    answers = [one for one in newest.evidence if one.get("answer") == f"count {counted}"]
+    newest.evidence = [*answers, {"at": now.isoformat(), "answer": f"count {counted}"}]
+    newest.save(update_fields=["evidence"])
+    since = (now - (newest.ended_at or newest.started_at)).total_seconds()
+    return len(newest.evidence) >= 3 and since >= settings.SETTLE_SECONDS
 
 
 def count_handed_over(task: Task) -> int:
@@ -165,10 +202,12 @@ def _start(task: Task) -> Next:
             return NOTHING
     outcome = attempts.carry_out(attempt, lambda client: client.start_task(task.platform_task_id))
     with transaction.atomic():
-        attempts.close_attempt(attempt, outcome)
+        if not attempts.close_attempt(attempt, outcome):
+            return NOTHING
         if outcome.accepted:
             clear_setbacks(task)
             lifecycle.move(task, "running", of=["starting"], needs_attention=False)
+            enqueue("campaigns.jobs.poll_task", once=f"poll-{task.pk}", task_id=task.pk)
             return NOTHING
         if outcome.status != "unknown":
             lifecycle.move(task, "loaded", of=["starting"], reason=outcome.reason)

@@ -301,7 +301,7 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(choices=[('draft', 'draft'), ('loading', 'loading'), ('loaded', 'loaded'), ('starting', 'starting'), ('running', 'running'), ('paused', 'paused'), ('finished', 'finished'), ('deleted', 'deleted'), ('failed', 'failed')], default='draft', editable=False, max_length=10, verbose_name='status')),
                 ('reason', models.TextField(blank=True, editable=False, verbose_name='reason')),
                 ('needs_attention', models.BooleanField(default=False, editable=False, verbose_name='needs attention')),
-                ('request', models.CharField(blank=True, choices=[('', 'nothing'), ('pause', 'pausing…'), ('resume', 'resuming…'), ('delete', 'deleting…')], default='', editable=False, max_length=10, verbose_name='request')),
+                ('request', models.CharField(blank=True, choices=[('', 'nothing'), ('pause', 'pausing…'), ('resume', 'resuming…'), ('delete', 'deleting…'), ('rebuild', 'handing over anew…')], default='', editable=False, max_length=10, verbose_name='request')),
                 ('requested_at', models.DateTimeField(editable=False, null=True)),
                 ('platform_name', models.CharField(editable=False, max_length=150, verbose_name='name at the platform')),
                 ('platform_task_id', models.CharField(blank=True, editable=False, max_length=100, verbose_name='platform id')),

@@ -45,6 +45,7 @@ class Task(models.Model):
         PAUSE = "pause", _("pausing…")
         RESUME = "resume", _("resuming…")
         DELETE = "delete", _("deleting…")
+        REBUILD = "rebuild", _("handing over anew…")
 
     account = models.ForeignKey(Account, models.PROTECT, verbose_name=_("account"))
     name = models.CharField(_("name"), max_length=100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaigns import batching, lifecycle
+from campaigns import batching
 from campaigns.models import Batch, Contact
 from tests.factories import make_contact, make_task
 
@@ -63,19 +63,3 @@ def test_the_same_number_twice_in_a_task_is_planned_once() -> None:
     batching.plan_batches(task)
     assert Contact.objects.get(pk=kept.pk).status == "planned"
     assert Contact.objects.get(pk=twin.pk).status == "excluded"
-
-
-def test_a_refused_batch_is_split_until_the_bad_row_stands_alone() -> None:
-    task = make_task()
-    for _ in range(5):
-        make_contact(task=task)
-    (batch_id,) = batching.plan_batches(task)
-    batch = Batch.objects.get(pk=batch_id)
-    lifecycle.move(batch, "sending", of=["planned"])
-    lifecycle.move_contacts(batch.contacts.all(), "sending", of=["planned"])
-    lifecycle.move(batch, "refused", of=["sending"])
-    lifecycle.move_contacts(batch.contacts.all(), "ready", of=["sending"])
-    halves = batching.split_batch(batch)
-    assert list(Batch.objects.filter(pk__in=halves).values_list("size", flat=True)) == [3, 2]
-    assert task.contacts.filter(status="planned").count() == 5
-    assert batch.contacts.count() == 0

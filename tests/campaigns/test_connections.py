@@ -108,13 +108,6 @@ def test_a_record_that_cannot_be_kept_changes_nothing(
     assert connections.open_client(account).query_tasks() == ()
 
 
-def test_a_switched_off_account_sends_nothing(account: Account, platform: Client) -> None:
-    Account.objects.filter(pk=account.pk).update(is_active=False)
-    with pytest.raises(NotSent):
-        connections.open_client(account)
-    assert platform.look("ledger")["requests"] == {}
-
-
 def test_all_workers_share_one_pace(account: Account) -> None:
     Account.objects.filter(pk=account.pk).update(rate_limit=20)
     account.refresh_from_db()

@@ -6,6 +6,7 @@ Real HTTP over loopback and a real worker; the sandbox's ledger tells what arriv
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from campaigns import attempts, batching, dispatch, ingest, jobs, lifecycle, reconcile
-from campaigns.models import Account, Attempt, Contact, Task
+from campaigns.models import Account, Attempt, Contact, StatusChange, Task
 from campaigns.platforms.events import CallEnded, Direction
+from campaigns.platforms.yeta.client import YetaClient
 from tests.factories import make_contact, make_task
 from tests.platforms.sandbox_client import Client
 from tests.workers import run_jobs, work_until
@@ -108,7 +110,10 @@ def test_create_and_start_of_unknown_outcome_are_settled_by_asking(
     assert len(platform.look("tasks")) == 1
 
 
-def test_a_task_whose_count_is_wrong_is_not_started(make_campaign: Any, platform: Client) -> None:
+def test_a_task_whose_count_is_wrong_is_not_started(
+    make_campaign: Any, platform: Client, settings: Any
+) -> None:
+    settings.SETTLE_SECONDS = 3600
     task = make_campaign(contacts=4)
     platform.control("faults", {"endpoint": "task/insert", "kind": "act_half", "count": 1})
     dispatch.launch_task(task, by=None)
@@ -384,3 +389,161 @@ def test_deleting_a_task_with_an_unknown_insert_settles_it(
     assert contacts_by_state(task) == {"withdrawn": 3}
     assert not task.attempts.filter(status="unknown").exists()
     assert received(platform, "task/insert") == 1
+
+
+def test_two_inserts_of_different_fate_never_call_anybody_twice(
+    make_campaign: Any, platform: Client
+) -> None:
+    """One never arrived; while another is under way, the platform's count says nothing about it."""
+    task = make_campaign(contacts=100)
+    lifecycle.move(task, "loading", of=["draft"])
+    dispatch.advance_task(task.pk)
+    batching.plan_batches(Task.objects.get(pk=task.pk))
+    one, other = dispatch.claim_batch(task.pk), dispatch.claim_batch(task.pk)
+    assert one is not None and other is not None
+    platform.control("faults", {"endpoint": "task/insert", "kind": "close_before", "count": 1})
+    dispatch.send_batch(one)
+    assert not reconcile.settle_task(task.pk)
+    assert received(platform, "task/query") == 0
+    platform.control("faults", {"endpoint": "task/insert", "kind": "close_after", "count": 1})
+    dispatch.send_batch(other)
+    work_until(lambda: status_of(task) in ("running", "finished"), seconds=40)
+    told = [row for row in platform.look("tasks") if not row["deleted"]]
+    assert [row["count_tel"] for row in told] == [100]
+    work_until(lambda: len(platform.look("ledger")["rings"]) == 100)
+    assert set(platform.look("ledger")["rings"].values()) == {1}
+
+
+def test_a_task_that_was_stored_in_part_is_deleted_and_handed_over_anew(
+    make_campaign: Any, platform: Client
+) -> None:
+    task = make_campaign(contacts=6)
+    platform.control("faults", {"endpoint": "task/insert", "kind": "act_half", "count": 1})
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) in ("running", "finished"), seconds=40)
+    first, second = sorted(platform.look("tasks"), key=lambda row: int(row["task_id"]))
+    assert (first["deleted"], second["deleted"], second["count_tel"]) == (1, 0, 6)
+    assert received(platform, "task/start") == 1
+    assert not task.needs_attention
+
+
+def test_a_switched_off_account_can_still_be_paused_and_is(
+    make_campaign: Any, platform: Client, account: Account
+) -> None:
+    task = make_campaign(contacts=40, recall_count=1, recall_wait_seconds=3600)
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) == "running")
+    Account.objects.filter(pk=account.pk).update(is_active=False)
+    work_until(lambda: status_of(task) == "paused")
+    assert platform.row_of(task.platform_task_id)["status"] == 3
+
+
+@pytest.mark.parametrize("request_name", ["pause", "delete"])
+def test_an_empty_answer_confirms_nothing_while_the_command_failed(
+    make_campaign: Any, platform: Client, monkeypatch: pytest.MonkeyPatch, request_name: str
+) -> None:
+    task = make_campaign(contacts=40, recall_count=1, recall_wait_seconds=3600)
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) == "running")
+    platform.control(
+        "faults", {"endpoint": f"task/{request_name}", "kind": "error_before", "count": 2}
+    )
+    monkeypatch.setattr(YetaClient, "query_task", lambda *_: None)
+    order = {"pause": dispatch.pause_task, "delete": dispatch.delete_task}[request_name]
+    order(task, by=None)
+    assert dispatch.carry_out_request(task.pk).what == "advance"
+    assert status_of(task) == "running" and task.request == request_name
+    monkeypatch.undo()
+    work_until(lambda: status_of(task) in ("paused", "deleted"))
+
+
+def test_a_resume_whose_answer_was_lost_can_be_paused(
+    make_campaign: Any, platform: Client, settings: Any
+) -> None:
+    settings.SETTLE_SECONDS = 3600
+    task = make_campaign(contacts=40, recall_count=1, recall_wait_seconds=3600)
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) == "running")
+    dispatch.pause_task(task, by=None)
+    work_until(lambda: status_of(task) == "paused")
+    platform.control("faults", {"endpoint": "task/start", "kind": "close_after", "count": 1})
+    dispatch.resume_task(task, by=None)
+    dispatch.carry_out_request(task.pk)
+    assert platform.row_of(task.platform_task_id)["status"] == 2
+    dispatch.pause_task(Task.objects.get(pk=task.pk), by=None)
+    dispatch.carry_out_request(task.pk)
+    assert platform.row_of(task.platform_task_id)["status"] == 3
+
+
+def test_a_direct_call_that_has_not_left_can_be_taken_back(
+    make_campaign: Any, account: Account, platform: Client
+) -> None:
+    campaign = make_campaign(contacts=0)
+    direct = TestDirectCall().call(account, campaign)
+    dispatch.delete_task(direct, by=None)
+    work_until(lambda: status_of(direct) == "deleted")
+    assert contacts_by_state(direct) == {"withdrawn": 2}
+    assert received(platform, "task/callout") == 0
+
+
+def test_a_direct_call_that_cannot_leave_is_given_up(
+    make_campaign: Any, account: Account, platform: Client
+) -> None:
+    direct = TestDirectCall().call(account, make_campaign(contacts=0))
+    Task.objects.filter(pk=direct.pk).update(launched_at=timezone.now() - timedelta(minutes=11))
+    dispatch.advance_task(direct.pk)
+    assert status_of(direct) == "failed"
+    assert contacts_by_state(direct) == {"withdrawn": 2}
+
+
+def test_a_number_of_an_unsettled_direct_call_is_not_called_directly_again(
+    make_campaign: Any, account: Account, platform: Client
+) -> None:
+    campaign = make_campaign(contacts=0)
+    platform.control("faults", {"endpoint": "task/callout", "kind": "close_after", "count": 1})
+    direct = TestDirectCall().call(account, campaign)
+    work_until(lambda: direct.attempts.filter(status="needs_human").exists())
+    with pytest.raises(dispatch.LaunchRefused, match="not settled"):
+        TestDirectCall().call(account, campaign)
+
+
+def test_deleting_a_task_that_ended_there_does_not_wait_for_ever(
+    make_campaign: Any, platform: Client
+) -> None:
+    task = make_campaign(contacts=2)
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) == "running")
+    work_until(lambda: platform.row_of(task.platform_task_id)["status"] == 4)
+    platform.control(
+        "faults", {"endpoint": "task/delete", "kind": "code", "code": 3010101, "count": 99}
+    )
+    dispatch.delete_task(Task.objects.get(pk=task.pk), by=None)
+    work_until(lambda: status_of(task) == "deleted")
+    assert set(contacts_by_state(task)) <= {"withdrawn", "finished"}
+
+
+def test_nobody_is_called_with_gaps_after_the_robot_changed(
+    make_campaign: Any, platform: Client
+) -> None:
+    task = make_campaign(contacts=2)
+    task.robot.columns = ["客户手机号码", "称呼"]
+    task.robot.save()
+    with pytest.raises(dispatch.LaunchRefused, match="other columns"):
+        dispatch.launch_task(task, by=None)
+    lifecycle.move(task, "loading", of=["draft"])
+    work_until(lambda: status_of(task) == "paused")
+    assert received(platform, "task/insert") == 0
+    assert task.needs_attention
+    assert set(contacts_by_state(task)) <= {"ready", "planned"}
+
+
+def test_an_alarm_is_not_taken_back_by_a_note(make_campaign: Any) -> None:
+    task = make_campaign()
+    lifecycle.note_task(task, "Look here.", needs_attention=True)
+    lifecycle.note_task(task, "By the way.", needs_attention=False)
+    task.refresh_from_db()
+    assert (task.reason, task.needs_attention) == ("Look here.", True)
+    assert StatusChange.objects.filter(subject="task", subject_id=task.pk).count() == 1
+    lifecycle.calm_task(task)
+    task.refresh_from_db()
+    assert (task.reason, task.needs_attention) == ("", False)
