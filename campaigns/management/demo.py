@@ -23,6 +23,7 @@ from campaigns.drafting import Draft, create_draft
 from campaigns.importing import import_file
 from campaigns.management.secret_files import keep_token, read_token
 from campaigns.models import Account, Task
+from campaigns.platforms.http import SANDBOX_HEADER
 
 PLATFORM = "yeta"
 NAME = "Sandbox"
@@ -74,6 +75,8 @@ def ask_sandbox(url: str, method: str, path: str, body: Any = None) -> None:
         answer = connection.getresponse()
         if answer.status != 200:
             raise OSError(f"The sandbox answered {answer.status} to {path}.")
+        if answer.getheader(SANDBOX_HEADER) is None:
+            raise OSError("What answers there does not say that it is a sandbox.")
         answer.read()
     except http.client.HTTPException as error:
         raise OSError(f"The sandbox answered nonsense to {path}.") from error
@@ -90,6 +93,9 @@ def point_account(account: Account, sandbox_url: str) -> Account:
     account.credentials = {"app_key": APP_KEY, "app_secret": APP_SECRET}  # type: ignore[assignment]
     account.full_clean()
     account.save()
+    # It said so when it was waited for; a new address alone would not be believed.
+    Account.objects.filter(pk=account.pk).update(is_sandbox=True)
+    account.is_sandbox = True
     return account
 
 

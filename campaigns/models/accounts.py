@@ -10,10 +10,8 @@ import hashlib
 import secrets
 from datetime import time
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import models
@@ -70,6 +68,7 @@ class Account(models.Model):
     )
     #: moment from which the next request may leave; moved by every sender, see connections.py
     next_request_at = models.DateTimeField(null=True, editable=False)
+    #: the platform itself said so with its last reply, see connections.py
     is_sandbox = models.BooleanField(_("sandbox"), default=False, editable=False)
     callback_urls = models.JSONField(
         _("addresses the platform uses"), default=dict, blank=True, editable=False
@@ -88,7 +87,14 @@ class Account(models.Model):
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.is_sandbox = is_private_host(self.base_url)
+        """Whoever answers at a new address has not said yet that it only pretends."""
+        fields = kwargs.get("update_fields")
+        if self.pk is not None and (fields is None or "base_url" in fields):
+            moved = Account.objects.filter(pk=self.pk).exclude(base_url=self.base_url)
+            if moved.exists():
+                self.is_sandbox = False
+                if fields is not None:
+                    kwargs["update_fields"] = {*fields, "is_sandbox"}
         super().save(*args, **kwargs)
 
     @property
@@ -108,16 +114,6 @@ class Account(models.Model):
         if isinstance(value, str) and value:
             return value
         return next((field.default for field in self.vendor.settings if field.name == name), "")
-
-
-def is_private_host(base_url: str) -> bool:
-    """Whether the address is one of the hosts that may be platforms although they are private."""
-    parts = urlsplit(base_url)
-    try:
-        hosts = {parts.hostname or "", f"{parts.hostname}:{parts.port}"}
-    except ValueError:
-        return False
-    return bool(hosts & (set(settings.PLATFORM_ALLOW_HOSTS) | {"localhost", "127.0.0.1", "::1"}))
 
 
 class AccountToken(models.Model):

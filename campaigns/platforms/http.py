@@ -35,6 +35,8 @@ from campaigns.platforms.errors import Forbidden, NotSent, PlatformError, Thrott
 MAX_REPLY_BYTES = 10_000_000
 RECORDED_CHARS = 20_000
 REDACTED = "‹redacted›"
+#: a pretend platform says so with every reply; no other platform is taken for one
+SANDBOX_HEADER = "X-Callboard-Sandbox"
 
 # A Chinese mobile or land line, or anything written in E.164; other digits are ids and times.
 # Chinese text may touch the number on either side, as itself or escaped (\u5ba2199…).
@@ -61,6 +63,10 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def is_pretended(self) -> bool:
+        return SANDBOX_HEADER.lower() in self.headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +254,8 @@ class Transport:
     record: Callable[[ExchangeRecord], None] | None = None
     pace: Callable[[], None] | None = None
     fence: Callable[[], None] | None = None
+    #: is given every whole reply before it is judged; raises nothing
+    heard: Callable[[Reply], None] | None = None
 
     def post_json(self, url: str, payload: Any, *, purpose: str) -> Reply:
         """POST a JSON object. See ``_exchange`` for the errors."""
@@ -306,6 +314,8 @@ class Transport:
             with self._observe(timeout or self.timeout) as probe:
                 reply = self._send(method, url, body, headers, probe=probe, cap=cap, into=into)
             status, content = reply.status, reply.body
+            if self.heard is not None:
+                self.heard(reply)
             self._judge(reply)
             return reply
         except PlatformError as error:

@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from campaigns.platforms.http import SANDBOX_HEADER
 from campaigns.platforms.sandbox_faults import Faults, Rule
 from campaigns.platforms.sandbox_ledger import Entry, Ledger
 
@@ -253,7 +254,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             f"Date: {self.date_time_string()}",
             f"Content-Type: {reply.content_type}",
             f"Content-Length: {length}",
-            f"X-Callboard-Sandbox: {self.server.desk.label}",
+            f"{SANDBOX_HEADER}: {self.server.desk.label}",
             "Cache-Control: no-store",
             *(f"{name}: {value}" for name, value in reply.headers.items()),
         ]

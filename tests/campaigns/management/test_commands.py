@@ -380,6 +380,7 @@ def test_the_demo_is_made_once_and_follows_its_sandbox(
     settings.DATA_DIR = tmp_path
     first = seed_demo(sandbox.url, public_url="http://127.0.0.1:8000", by=None)
     assert "launched" in first
+    assert Account.objects.get().is_sandbox
     task = Task.objects.get()
     assert task.status != "draft"
     assert task.contacts.count() == make_csv().decode("utf-8-sig").count("\n") - 1
