@@ -172,11 +172,6 @@ class ReceiptAdmin(CallboardAdmin):
         else:
             messages.info(request, _("What was chosen waits for its turn already."))
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        if request.method == "POST" and self.has_reprocess_permission(request):
-            return self._answer(request, super(CallboardAdmin, self).changelist_view, extra_context)
-        return super().changelist_view(request, extra_context)
-
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [

@@ -12,9 +12,7 @@ import re
 _GAP = r"(?:[ +\u00a0\u3000\u2010-\u2015\u2212\uff0d-]|%20|%2D){0,2}"
 # Chinese text may touch a number on either side, as itself or escaped (\u5ba2199…, %A2199…); of a
 # longer word of Latin letters and digits it is a part.
-_BEGIN = (
-    r"(?:(?<![A-Za-z0-9])(?<!\d\.)|(?<=\\u[0-9a-fA-F]{4})|(?<=\\[nrt])|(?<=%[0-9a-fA-F]{2}))"
-)
+_BEGIN = r"(?:(?<![A-Za-z0-9])(?<!\d\.)|(?<=\\u[0-9a-fA-F]{4})|(?<=\\[nrt])|(?<=%[0-9a-fA-F]{2}))"
 _END = r"(?![A-Za-z0-9]|\.\d)"
 _MOBILE = rf"(?:(?:\+|00)?86{_GAP})?1[3-9]\d(?:{_GAP}\d){{8}}"
 _LAND = rf"(?:(?:\+|00)86{_GAP})?0\d{{2,3}}[)\uff09]?{_GAP}\d{{3,4}}{_GAP}\d{{4}}"

@@ -17,8 +17,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.middleware.common import CommonMiddleware
 from django.utils.translation import gettext as _
 
+from campaigns.masking import mask_numbers
+
 _TOKEN_PATH = re.compile(r"(/callbacks/)[^/\s\"?]+")
-_PHONE = re.compile(r"(?<![\w.])((?:\+?86)?1[3-9]\d)\d{4}(\d{4})(?!\d)")
 _QUERY_TOKEN = re.compile(r"((?:token|app_secret|app_key|password)=)[^&\s\"]+", re.IGNORECASE)
 
 
@@ -85,4 +86,4 @@ class HidingFormatter(logging.Formatter):
 def hide_secrets(text: str) -> str:
     text = _TOKEN_PATH.sub(r"\1…", text)
     text = _QUERY_TOKEN.sub(r"\1…", text)
-    return _PHONE.sub(r"\1****\2", text)
+    return mask_numbers(text)

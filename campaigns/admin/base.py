@@ -1,7 +1,7 @@
 """In: what every screen needs. Out: the base of our admin classes, and the small parts they share.
 
-No screen deletes: what was called, said and answered stays. No screen offers an action on chosen
-rows, and none breaks on an odd address: what cannot be looked up gets a plain refusal.
+No screen deletes: what was called, said and answered stays. None breaks on an odd address or on odd
+ids of chosen rows: what cannot be looked up gets a plain refusal.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.paginator import InfinitePaginator as UnfoldInfinitePaginator
 from unfold.utils import parse_date_str
 
+from campaigns.masking import mask_numbers
 from campaigns.models import StatusChange
-from campaigns.models.tasks import mask_phone
 
 LAUNCH = "campaigns.launch_task"
 CALL_DIRECTLY = "campaigns.call_directly"
@@ -43,7 +43,7 @@ IMPORT = "campaigns.add_contactimport"
 MAX_PAGES = 400
 ODD = (ValueError, TypeError, DataError, FieldError, OverflowError, ValidationError)
 
-_LONG_NUMBER = re.compile(r"(?<![\w.])\+?\d{10,15}(?![\w.])")
+_ROW_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 _FORM_SALT = "campaigns.admin.form"
 
 
@@ -80,7 +80,10 @@ class CallboardAdmin(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if request.method not in ("GET", "HEAD"):
-            return HttpResponse(status=405)
+            if request.method != "POST" or not self.get_actions(request):
+                return HttpResponse(status=405)
+            if not all(map(_ROW_ID.fullmatch, request.POST.getlist("_selected_action"))):
+                return refuse_odd_value()
         return self._answer(request, super().changelist_view, extra_context)
 
     def change_view(
@@ -111,10 +114,7 @@ class CallboardAdmin(ModelAdmin):
         except ODD:
             if not request.GET:
                 raise
-            return HttpResponseBadRequest(
-                _("This address holds a value that cannot be looked up."),
-                content_type="text/plain; charset=utf-8",
-            )
+            return refuse_odd_value()
         return response
 
     def find_row(self, request: HttpRequest, object_id: str) -> Any:
@@ -132,6 +132,13 @@ class CallboardAdmin(ModelAdmin):
         response = render(request, template, page | context)
         response["Cache-Control"] = "no-store"
         return response
+
+
+def refuse_odd_value() -> HttpResponse:
+    return HttpResponseBadRequest(
+        _("This address holds a value that cannot be looked up."),
+        content_type="text/plain; charset=utf-8",
+    )
 
 
 class DaysFilter(RangeDateFilter):
@@ -212,15 +219,23 @@ def show_duration(seconds: int | None) -> str:
 
 
 def hide_phones(value: Any) -> Any:
-    """Raw data for the screen: every phone number in it masked."""
+    """Raw data for the screen: every phone number in it masked, in the names of fields too."""
     if isinstance(value, dict):
-        return {key: hide_phones(item) for key, item in value.items()}
+        hidden: dict[Any, Any] = {}
+        for key, item in value.items():
+            name = hide_phones(key)
+            while name in hidden:  # two numbers that look the same once they are masked
+                name = f"{name}'"
+            hidden[name] = hide_phones(item)
+        return hidden
     if isinstance(value, list):
         return [hide_phones(item) for item in value]
     if isinstance(value, str):
-        return _LONG_NUMBER.sub(lambda match: mask_phone(match.group()), value)
-    if isinstance(value, int) and not isinstance(value, bool) and 10 <= len(str(value)) <= 11:
-        return mask_phone(value)
+        return mask_numbers(value, likely=True)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        digits = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        hidden_digits = mask_numbers(digits, likely=True)
+        return value if hidden_digits == digits else hidden_digits
     return value
 
 

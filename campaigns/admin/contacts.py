@@ -244,7 +244,8 @@ class ContactAdmin(RevealingAdmin):
         columns = [str(column) for column in row.task.robot.columns]
         values = dict(row.values)
         if columns and not getattr(row, "revealed", False):
-            values = hide_phones(values) | {columns[0]: mask_phone(values.get(columns[0]))}
+            hidden = {column: hide_phones(value) for column, value in values.items()}
+            values = hidden | {columns[0]: mask_phone(values.get(columns[0]))}
         return {
             "phone": show_phone(row, row.phone),
             "phone_raw": show_phone(row, row.phone_raw),

@@ -171,9 +171,7 @@ def make_receipt(call: Call, kind: str = "receiveCallRecord", **fields: Any) -> 
 
 def make_world(*, contacts: int = 12, calls: int = 6) -> World:
     """An account with everything, a draft, a running task with calls, a direct call."""
-    account = make_account(
-        name="讯飞外呼", connection_checked_at=timezone.now(), is_sandbox=True
-    )
+    account = make_account(name="讯飞外呼", connection_checked_at=timezone.now(), is_sandbox=True)
     token = CallbackToken.make(account)[1]
     account.callback_urls = {
         "receiveCallRecord": f"http://127.0.0.1:8000/callbacks/{token}/receiveCallRecord",
