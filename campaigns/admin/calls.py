@@ -32,7 +32,7 @@ from campaigns.admin.base import (
     show_moment,
 )
 from campaigns.admin.contacts import RevealingAdmin, show_phone, show_result
-from campaigns.admin.recordings import describe_recording
+from campaigns.admin.recordings import FETCH, describe_recording
 from campaigns.models import Account, Call, Recording, Turn
 from campaigns.phones import search_forms
 from campaigns.wording import tell_problem
@@ -158,6 +158,7 @@ class CallAdmin(RevealingAdmin):
 
     def describe(self, request: HttpRequest, row: Call) -> dict[str, Any]:
         turns = list(row.turns.order_by("position"))
+        whole = getattr(row, "revealed", False)
         receipts = reverse("admin:callbacks_receipt_changelist")
         return {
             "number": self.show_number(row),
@@ -166,9 +167,12 @@ class CallAdmin(RevealingAdmin):
             "result": self.show_result(row),
             "talk": show_duration(row.talk_seconds),
             "ring": show_duration(row.ring_seconds),
-            "recordings": [describe_recording(one) for one in row.recordings.all()],
-            "turns": [{"turn": turn, "hits": list_hits(turn)} for turn in turns],
-            "path": list_path(turns),
+            "recordings": [
+                describe_recording(one, may_fetch=request.user.has_perm(FETCH))
+                for one in row.recordings.all()
+            ],
+            "turns": [describe_turn(turn, whole=whole) for turn in turns],
+            "path": list_path(turns, whole=whole),
             "times": [
                 (name, value)
                 for name, value in (
@@ -179,11 +183,11 @@ class CallAdmin(RevealingAdmin):
                 )
                 if value
             ],
-            "conflicts": list_conflicts(row),
+            "conflicts": list_conflicts(row, whole=whole),
             "problems": [(field, tell_problem(why)) for field, why in sorted(row.problems.items())],
             "raw": print_json(
                 {"details": row.details, "evidence": row.evidence},
-                whole=getattr(row, "revealed", False),
+                whole=whole,
             ),
             "receipts_url": (
                 f"{receipts}?account__id__exact={row.account_id}"
@@ -206,17 +210,34 @@ def make_icon(name: str, title: str) -> Any:
     )
 
 
-def list_path(turns: list[Turn]) -> list[str]:
+def show_words(text: str, *, whole: bool) -> str:
+    """What was said, its phone numbers masked unless the whole ones were asked for."""
+    return text if whole else str(hide_phones(text))
+
+
+def list_path(turns: list[Turn], *, whole: bool) -> list[str]:
     """The names of the nodes in the order they were passed, repetitions folded."""
     path: list[str] = []
     for turn in turns:
         name = turn.node_name or turn.node_id
         if name and (not path or path[-1] != name):
             path.append(name)
-    return path
+    return [show_words(name, whole=whole) for name in path]
 
 
-def list_hits(turn: Turn) -> list[dict[str, Any]]:
+def describe_turn(turn: Turn, *, whole: bool) -> dict[str, Any]:
+    """One turn; the words in it may hold numbers that were spoken."""
+    return {
+        "turn": turn,
+        "hits": list_hits(turn, whole=whole),
+        **{
+            name: show_words(getattr(turn, name), whole=whole)
+            for name in ("text", "node_name", "intention_text", "label")
+        },
+    }
+
+
+def list_hits(turn: Turn, *, whole: bool) -> list[dict[str, Any]]:
     """What the script took the contact's words for, whatever the vendor's shape: the words and
     whether they were chosen, the chosen ones first."""
     hits = []
@@ -224,11 +245,11 @@ def list_hits(turn: Turn) -> list[dict[str, Any]]:
         words = hit.get("hit") or hit.get("name") if isinstance(hit, dict) else hit
         if words:
             picked = isinstance(hit, dict) and hit.get("pick") is True
-            hits.append({"text": str(hide_phones(str(words)))[:120], "picked": picked})
+            hits.append({"text": show_words(str(words), whole=whole)[:120], "picked": picked})
     return sorted(hits, key=lambda one: not one["picked"])[:8]
 
 
-def list_conflicts(call: Call) -> list[tuple[str, str]]:
+def list_conflicts(call: Call, *, whole: bool) -> list[tuple[str, str]]:
     """(field, who said what) of the fields about which the platform contradicts itself."""
     rows = []
     for field, statements in dict(call.conflicts).items():
@@ -239,7 +260,7 @@ def list_conflicts(call: Call) -> list[tuple[str, str]]:
             else item
             for item in (statements if isinstance(statements, list) else [statements])
         ]
-        rows.append((field, str(hide_phones(" · ".join(str(one) for one in said)))[:500]))
+        rows.append((field, show_words(" · ".join(str(one) for one in said), whole=whole)[:500]))
     return rows
 
 

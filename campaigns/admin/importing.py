@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -15,9 +16,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget
 
-from campaigns.admin.base import IMPORT
+from campaigns.admin.base import EXPORT, IMPORT, UNMASK, audit_reveal, hide_phones
 from campaigns.importing import ImportRefused, csv_of_rejected, import_file
 from campaigns.models import ContactImport, Task
+from campaigns.models.tasks import mask_phone
+
+_MANY_DIGITS = re.compile(r"\d{7,}")
 
 
 class ImportForm(forms.Form):
@@ -103,14 +107,30 @@ def tell_import(request: HttpRequest, done: ContactImport) -> None:
 
 
 def send_rejected(model_admin: Any, request: HttpRequest, import_id: int) -> Any:
-    """The rows that were refused, as a CSV to correct and to import again."""
-    if not request.user.has_perm(IMPORT):
+    """The rows that were refused, as a CSV to correct and to import again.
+
+    Who may not see whole numbers gets them masked; who may is written down.
+    """
+    if not any(map(request.user.has_perm, (IMPORT, EXPORT))):
         raise PermissionDenied
-    done = ContactImport.objects.filter(pk=import_id).select_related("task").first()
+    done = ContactImport.objects.filter(pk=import_id).first()
     if done is None:
         raise Http404
+    model_admin.find_row(request, str(done.task_id))
+    masked = [hide_cells(row) for row in done.rejected_rows]
+    if not request.user.has_perm(UNMASK):
+        done.rejected_rows = masked
+    elif masked != done.rejected_rows:
+        audit_reveal(request, [done])
     response = StreamingHttpResponse(csv_of_rejected(done), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="rejected-{done.pk}.csv"'
     response["Cache-Control"] = "no-store"
     response["X-Content-Type-Options"] = "nosniff"
     return response
+
+
+def hide_cells(row: dict[str, Any]) -> dict[str, Any]:
+    """A refused row without its number, which may be refused for having a digit too many."""
+    hidden = {name: str(hide_phones(str(row.get(name, "")))) for name in ("column", "value")}
+    hidden["value"] = _MANY_DIGITS.sub(lambda found: mask_phone(found.group()), hidden["value"])
+    return row | hidden

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
     RelatedDropdownFilter,
 )
+from unfold.decorators import action
 
 from campaigns import recordings
 from campaigns.admin.base import (
@@ -29,7 +32,9 @@ from campaigns.admin.base import (
     show_moment,
 )
 from campaigns.models import Recording
+from campaigns.queue import enqueue_all
 
+FETCH = "campaigns.change_recording"
 RECORDING_COLORS = {"remote": "info", "fetching": "info", "stored": "good", "unavailable": "bad"}
 
 
@@ -38,9 +43,13 @@ def show_recording_status(recording: Recording) -> Any:
     return make_badge(recording.get_status_display(), color, title=_(recording.reason or " "))
 
 
-def describe_recording(recording: Recording) -> dict[str, Any]:
+def describe_recording(recording: Recording, *, may_fetch: bool = False) -> dict[str, Any]:
     """What the player needs."""
+    lost = recording.status == Recording.Status.UNAVAILABLE
     return {
+        "again": reverse("admin:campaigns_recording_again", args=[recording.pk])
+        if may_fetch and lost
+        else "",
         "recording": recording,
         "status": show_recording_status(recording),
         "reason": _(recording.reason) if recording.reason else "",
@@ -52,6 +61,20 @@ def describe_recording(recording: Recording) -> dict[str, Any]:
         ),
         "length": show_duration(recording.announced_seconds),
     }
+
+
+def fetch_again(request: HttpRequest, chosen: QuerySet[Recording]) -> None:
+    """Let the unavailable ones of these be tried anew, and say how many they are."""
+    with transaction.atomic():
+        ids = recordings.retry_recordings(chosen)
+        enqueue_all("campaigns.jobs.fetch_recording", [{"recording_id": number} for number in ids])
+    if ids:
+        text = ngettext(
+            "%(n)d recording is fetched again.", "%(n)d recordings are fetched again.", len(ids)
+        )
+        messages.success(request, text % {"n": len(ids)})
+    else:
+        messages.info(request, _("Only recordings that are not available can be fetched again."))
 
 
 @admin.register(Recording)
@@ -83,13 +106,32 @@ class RecordingAdmin(CallboardAdmin):
     sortable_by = ()
     search_fields = ("call__platform_call_id__exact",)
     search_help_text = gettext_lazy("The platform's id of a call")
+    actions: Any = ("fetch_chosen",)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
+            path("<int:object_id>/again/", view(self.fetch_one), name="campaigns_recording_again"),
             path("<int:object_id>/audio/", view(self.audio), name="campaigns_recording_audio"),
             *super().get_urls(),
         ]
+
+    def has_fetch_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(FETCH))
+
+    @action(description=gettext_lazy("Fetch again"), permissions=["fetch"])
+    def fetch_chosen(self, request: HttpRequest, queryset: QuerySet[Recording]) -> None:
+        fetch_again(request, Recording.objects.filter(pk__in=queryset.values("pk")))
+
+    def fetch_one(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """The same for one, from the page of its call."""
+        if request.method != "POST":
+            return HttpResponse(status=405)
+        recording = self.find_row(request, str(object_id))
+        if not self.has_fetch_permission(request):
+            raise PermissionDenied
+        fetch_again(request, Recording.objects.filter(pk=recording.pk))
+        return redirect("admin:campaigns_call_change", recording.call_id)
 
     def audio(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The sound, for who may see recordings."""

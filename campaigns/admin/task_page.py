@@ -133,7 +133,7 @@ def make_numbers(task: Task, summary: TaskSummary) -> list[dict[str, Any]]:
             "label": _("Done"),
             "value": summary.done,
             "note": _("of %(n)d to call") % {"n": summary.to_call},
-            "url": f"{contacts}&status__exact=finished",
+            "url": f"{contacts}&status__in=finished,rejected",
         },
         {"label": _("Calls"), "value": called.calls, "url": calls},
         {
@@ -207,7 +207,7 @@ def list_buttons(user: AbstractBaseUser | Any, task: Task, summary: TaskSummary)
             buttons.append("resume")
         if task.status != "deleted":
             buttons.append("delete")
-    if campaign and task.platform_task_id:
+    if campaign and may_launch and task.platform_task_id:
         buttons.append("ask")
     if campaign and user.has_perm("campaigns.add_task"):
         buttons.append("clone")

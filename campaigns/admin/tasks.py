@@ -21,6 +21,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter, Rel
 from campaigns import dispatch, reconcile
 from campaigns.admin import direct, home, importing
 from campaigns.admin.base import (
+    EXPORT,
+    IMPORT,
     LAUNCH,
     CallboardAdmin,
     make_badge,
@@ -253,7 +255,10 @@ class TaskAdmin(CallboardAdmin):
         extra = dict(extra_context or {})
         if task is not None and self.has_view_permission(request, task):
             extra |= describe_task(request, task) | describe_rest(task) | self._facts(task)
-            extra |= {"account": task.account}
+            extra |= {
+                "account": task.account,
+                "may_take_rejected": any(map(request.user.has_perm, (IMPORT, EXPORT))),
+            }
         try:
             return super().changeform_view(request, object_id, form_url, extra)
         except DraftRefused as refused:
@@ -380,7 +385,7 @@ class TaskAdmin(CallboardAdmin):
         """Ask the platform now how the task stands."""
         if request.method != "POST":
             return HttpResponse(status=405)
-        task = self.find_row(request, object_id)
+        task = self._find_launchable(request, object_id)
         if not reconcile.poll_task(task.pk):
             task.refresh_from_db()
             messages.error(

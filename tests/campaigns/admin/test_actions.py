@@ -413,6 +413,9 @@ def test_numbers_agree_with_the_rows_behind_them(root: Client, world: World) -> 
         assert len(rows) == part["number"], part["state"]
     for row in (*page.context["results"], *page.context["intentions"]):
         assert len(root.get(row["url"]).context["cl"].result_list) == row["number"], row["label"]
+    done = next(row for row in page.context["numbers"] if row["label"] == "Done")
+    assert done["value"] == 6
+    assert len(root.get(done["url"]).context["cl"].result_list) == done["value"]
 
 
 def test_a_window_of_the_past_day_is_counted_today(root: Client, world: World) -> None:
