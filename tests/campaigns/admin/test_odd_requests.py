@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.apps import apps
@@ -178,13 +179,13 @@ def test_odd_forms_end_in_no_error(root: Client, world: World) -> None:
     broken = []
 
     def send(url: str, form: dict[str, Any]) -> None:
-        response = root.post(url, form)
+        response = post_odd(root, url, form)
         if response.status_code >= 500:
             broken.append((url, {name: str(value)[:20] for name, value in form.items()}))
 
     for url in (task, account, direct):
         for text in ODD_TEXTS:
-            send(url, dict.fromkeys(names, text.encode("utf-8", "surrogatepass")))
+            send(url, dict.fromkeys(names, text))
     for name in make_task_form(world):
         for text in ("x\x00y", DIGITS, "-1"):
             send(task, make_task_form(world) | {name: text})
@@ -204,6 +205,12 @@ def make_task_form(world: World) -> dict[str, object]:
         "recall_count": 1,
         "recall_wait_seconds": 600,
     }
+
+
+def post_odd(client: Client, url: str, form: dict[str, Any]) -> Any:
+    """What a browser never sends, lone surrogates too; the test client would take bytes apart."""
+    body = urlencode(form, doseq=True, errors="surrogatepass")
+    return client.post(url, body, content_type="application/x-www-form-urlencoded")
 
 
 ODD_FORMS: list[dict[str, Any]] = [
@@ -231,15 +238,9 @@ def test_odd_list_actions_do_nothing(root: Client, world: World) -> None:
         own = list(admin.site._registry[apps.get_model(label, model)].actions or [])
         for action in ["delete_selected", *own]:
             for odd in ODD_FORMS:
-                form = {
-                    field: [item.encode("utf-8", "surrogatepass") for item in value]
-                    if isinstance(value, list)
-                    else value.encode("utf-8", "surrogatepass")
-                    for field, value in ({"action": action} | odd).items()
-                }
                 for query in ("", f"?p={DIGITS}", f"?id__exact={DIGITS}"):
                     point = transaction.savepoint()
-                    response = root.post(f"{url}{query}", form)
+                    response = post_odd(root, f"{url}{query}", {"action": action} | odd)
                     transaction.savepoint_rollback(point)
                     tried += 1
                     if response.status_code >= 500:
