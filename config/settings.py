@@ -180,6 +180,8 @@ LEASE_SECONDS = env.float("LEASE_SECONDS", default=120.0)
 POLL_SECONDS = env.float("POLL_SECONDS", default=15.0)
 #: largest push that is taken, in bytes
 PUSH_MAX_BYTES = 5_000_000
+#: seconds in which the whole of a push must have come
+PUSH_BODY_SECONDS = env.float("PUSH_BODY_SECONDS", default=2.0)
 #: largest contact file, in bytes
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=250_000_000)
 #: largest recording, in bytes

@@ -1,7 +1,8 @@
 """In: HOST and PORT. Out: the HTTP server with the Django application, until SIGTERM.
 
-granian, chosen by measurement (docs/decisions.md). Django is loaded once and its worker processes
-are forked from it; one that dies is replaced by the others' parent, and all of them end with it.
+granian, chosen by measurement (docs/decisions.md). The application is loaded once (its threads
+begin with the first requests: ``config.asgi``) and its worker processes are forked from it; one
+that dies is replaced by the others' parent, and all of them end with it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
+from config.asgi import application
 from config.supervisor import die_with_parent
-from config.wsgi import application
 
-#: processes, and requests that each works on at a time (its threads come and go with the need)
-WORKERS, THREADS = 2, 16
+#: processes; how many requests each works on at a time is WEB_THREADS (config.asgi)
+WORKERS = 2
 #: seconds that requests under way get when the server is stopped
 PATIENCE = 8
 
@@ -33,14 +34,13 @@ def load_application() -> Any:
 def main() -> None:
     os.environ["CALLBOARD_WEB_PID"] = str(os.getpid())
     Server(
-        "config.wsgi:application",
+        "config.asgi:application",
         address=settings.HOST,
         port=settings.PORT,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
         loop=Loops.asyncio,
         workers=int(os.environ.get("WEB_WORKERS", WORKERS)),
-        blocking_threads=int(os.environ.get("WEB_THREADS", THREADS)),
         workers_kill_timeout=PATIENCE,
         respawn_failed_workers=True,
         respawn_interval=0.5,

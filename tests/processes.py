@@ -61,11 +61,11 @@ def run_worker(**environment: str) -> contextlib.AbstractContextManager[subproce
 @contextlib.contextmanager
 def run_web(port: int, **environment: str) -> Iterator[str]:
     """The HTTP server of production on this port; gives its address when it answers."""
-    command = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--blocking-threads", "4", "--no-access-log"]
+    command = ["-m", "granian", "--interface", "asginl", "--loop", "asyncio"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--no-access-log"]
     address = f"http://127.0.0.1:{port}"
     with run_process(
-        [*command, "config.wsgi:application"],
+        [*command, "config.asgi:application"],
         environment=make_environment(PORT=str(port), PUBLIC_URL=address, **environment),
     ) as child:
         wait_for_answer(f"{address}/healthz", child)
