@@ -20,6 +20,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Right
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
@@ -95,7 +96,8 @@ def link_calls(
 
 def find_linkable(calls: Any) -> Any:
     """Recent calls without a contact for whose id there is one now."""
-    contacts = Contact.objects.filter(
+    # The index holds contacts with an id alone, and is not used unless the query says so.
+    contacts = Contact.objects.exclude(platform_contact_id="").filter(
         account=OuterRef("account"), platform_contact_id=OuterRef("platform_contact_id")
     )
     recent = timezone.now() - timedelta(days=SWEEP_DAYS)
@@ -107,10 +109,12 @@ def find_linkable(calls: Any) -> Any:
 
 
 def find_guessable(calls: Any) -> Any:
-    """Calls of the last hour without a contact where some contact has no platform id: of the same
-    task, or of a direct call by the same robot."""
+    """Calls of the last hour without a contact where one with this number has no platform id: of
+    the same task, or of a direct call by the same robot."""
     recent = timezone.now() - GUESS_WITHIN
-    nameless = Contact.objects.filter(platform_contact_id="")
+    # The number as it stands, or behind a country code: the index has to do, every few seconds.
+    numbers = [OuterRef("callee"), Right(OuterRef("callee"), 11)]
+    nameless = Contact.objects.filter(phone__in=numbers, platform_contact_id="")
     of_task = nameless.filter(task=OuterRef("task"), status__in=CANDIDATES)
     of_robot = nameless.filter(
         account=OuterRef("account"),

@@ -290,11 +290,13 @@ def test_the_sweep_finds_direct_calls_too() -> None:
 
 def test_the_sweep_leaves_old_calls_and_those_that_came_in_alone() -> None:
     task = make_campaign()
-    make_called(task, phone="19900000009", platform_contact_id="")
+    make_called(task, platform_contact_id="", status="finished")
+    make_called(task, platform_contact_id="")
     apply(task.account, read_record("old", outbound=True, task_data_id=None))
     recent = {"time_hangup": _now_ms(), "task_data_id": None}
     apply(task.account, read_record("in", **INBOUND | recent))
-    apply(task.account, read_record("new", outbound=True, **recent))
+    apply(task.account, read_record("new", outbound=True, **recent | {"callee": "+8619900000001"}))
+    apply(task.account, read_record("else", outbound=True, **recent | {"callee": "19900000002"}))
     found = linking.find_guessable(Call.objects.all())
     assert [call.platform_call_id for call in found] == ["new"]
 
