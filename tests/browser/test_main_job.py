@@ -110,12 +110,12 @@ def do_main_job(page: Any, house: House, tmp_path: Path, language: str) -> str:
 
     # test the connection, synchronise
     page.goto(f"{admin}/campaigns/account/{house.account}/change/")
-    assert page.locator(".cb-sandbox").first.is_visible()
     for verb in ("test", "sync"):
         page.click(f'form[action$="/{verb}/"] button')
         page.wait_for_load_state()
     assert page.locator(".cb-badge.good").first.is_visible()
     assert page.locator(".errornote").count() == 0
+    assert page.locator(".cb-sandbox").first.is_visible()
 
     # create a task
     page.goto(f"{admin}/campaigns/task/add/?account={house.account}")
