@@ -14,6 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import chain
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -97,10 +98,12 @@ def find_limits(*, is_push: bool) -> Limits:
 
 async def read_body(scope: Scope, receive: Receive, limits: Limits) -> IO[bytes]:
     """The whole body, at its beginning. Raises ``Refused``."""
-    body: IO[bytes] = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - the caller's
+    declared = read_length(scope)
+    small = declared is not None and declared <= SPOOL_BYTES
+    body: IO[bytes] = BytesIO() if small else SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115
     try:
         async with asyncio.timeout(limits.whole):
-            await fill(body, scope, receive, limits)
+            await fill(body, declared, receive, limits)
     except TimeoutError:
         body.close()
         raise Refused(408, "The body did not come in time.") from None
@@ -111,16 +114,18 @@ async def read_body(scope: Scope, receive: Receive, limits: Limits) -> IO[bytes]
     return body
 
 
-async def fill(body: IO[bytes], scope: Scope, receive: Receive, limits: Limits) -> None:
+async def fill(body: IO[bytes], declared: int | None, receive: Receive, limits: Limits) -> None:
     too_large = Refused(413, "Too large.")
     drained = limits.size * DRAIN_TIMES
-    declared = read_length(scope)
     if declared is not None and declared > drained:
         raise too_large
     size, more = 0, declared != 0
     while more:
-        async with asyncio.timeout(limits.pause):
+        if limits.pause is None:
             message = await receive()
+        else:
+            async with asyncio.timeout(limits.pause):
+                message = await receive()
         if message["type"] != "http.request":
             raise Refused(400, "Cut short.")
         piece = message.get("body", b"")
@@ -129,7 +134,8 @@ async def fill(body: IO[bytes], scope: Scope, receive: Receive, limits: Limits) 
             raise too_large
         if size <= limits.size:
             body.write(piece)
-        more = message.get("more_body", False)
+        # The end is known from the length: one round less than until the server says so.
+        more = message.get("more_body", False) and size != declared
     if size > limits.size:
         raise too_large
     if declared is not None and size < declared:
