@@ -21,11 +21,14 @@ def plan_batches(task: Task) -> list[int]:
     """Put every ready contact of the task into a batch; returns the new batches' ids in order.
 
     The size of a batch is what the platform takes in one request; the order of the file is kept.
+    Nothing is planned for a task that is not being handed over.
     """
     limits = task.account.vendor.limits
     size = limits.rows_per_direct_call if task.kind == Task.Kind.DIRECT else limits.rows_per_insert
     with transaction.atomic():
-        Task.objects.select_for_update().get(pk=task.pk)
+        locked = Task.objects.select_for_update().get(pk=task.pk)
+        if locked.status != Task.Status.LOADING or locked.request in lifecycle.HOLDING:
+            return []  # paused, deleted or failed since somebody decided to plan
         exclude_under_way(task)
         ready = task.contacts.filter(status=Contact.Status.READY)
         # The same list for the sizes and for the contacts: others become ready meanwhile.

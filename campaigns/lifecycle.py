@@ -204,12 +204,15 @@ def free_task(task: Task, reason: str) -> None:
     Nobody of it was called, and nobody can be called for it any more at the platform. ``reason`` is
     kept with the requests of unknown outcome.
     """
-    contacts = Contact.objects.filter(task=task, calls_made=0)
+    contacts = Contact.objects.filter(task=task, calls_made=0, calls=None)
     move_rows(task.attempts.all(), "confirmed_absent", of=["unknown"], reason=reason)
     move_rows(task.batches.all(), "not_sent", of=["unknown"], reason=reason)
     move_rows(task.batches.all(), "withdrawn", of=["planned"])
     free = {"batch": None, "platform_contact_id": "", "reason": ""}
-    move_contacts(contacts, "ready", of=["planned", "unknown", "accepted"], **free)
+    ids = list(contacts.values_list("id", flat=True))  # an UPDATE takes no joins
+    move_contacts(
+        Contact.objects.filter(pk__in=ids), "ready", of=["planned", "unknown", "accepted"], **free
+    )
 
 
 def withdraw_task(task: Task, reason: str) -> None:

@@ -133,7 +133,8 @@ def may_have_started(task: Task) -> bool:
     nothing_done = ["not_sent", "refused", "confirmed_absent"]
     return (
         starts.exclude(status__in=nothing_done).exists()
-        or task.contacts.filter(calls_made__gt=0).exists()
+        or task.calls.exists()
+        or task.contacts.filter(calls__isnull=False).exists()
     )
 
 

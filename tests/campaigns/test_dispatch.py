@@ -176,7 +176,6 @@ def test_a_switched_off_account_sends_nothing(
 def test_after_the_pause_click_no_batch_leaves(make_campaign: Any, platform: Client) -> None:
     task = make_campaign(contacts=60)
     dispatch.launch_task(task, by=None)
-    lifecycle.move(task, "loading", of=["paused"]) if task.status == "paused" else None
     Task.objects.filter(pk=task.pk).update(platform_task_id="1")
     batching.plan_batches(task)
     claimed = dispatch.claim_batch(task.pk)
