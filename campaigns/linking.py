@@ -226,17 +226,23 @@ def _find_contacts(account_id: int, rows: list[Call]) -> dict[str, tuple[int, in
 
 def _find_by_number(rows: list[Call]) -> None:
     """Calls of a task of ours whose contact has no platform id yet: by the number, if it is the
-    only one."""
-    wanted: dict[tuple[int, str], list[Call]] = defaultdict(list)
-    for row in rows:
-        if row.contact_id is None and row.task_id:
-            with contextlib.suppress(PhoneRefused):
-                wanted[row.task_id, normalise_phone(row.callee)].append(row)
-    if not wanted:
+    only one. The number that was sent goes before the one that was dialled, which may be masked."""
+    open_rows = [row for row in rows if row.contact_id is None and row.task_id]
+    if not open_rows:
         return
+    sent = dict(
+        Call.objects.filter(pk__in=[row.pk for row in open_rows]).values_list(
+            "pk", "details__contact_number"
+        )
+    )
+    wanted: dict[int, list[str]] = defaultdict(list)
+    for row in open_rows:
+        for text in (sent.get(row.pk), row.callee):
+            with contextlib.suppress(PhoneRefused):
+                wanted[row.pk].append(normalise_phone(str(text or "")))
     query = Contact.objects.filter(
-        task_id__in={task_id for task_id, _ in wanted},
-        phone__in={phone for _, phone in wanted},
+        task_id__in={row.task_id for row in open_rows},
+        phone__in={phone for phones in wanted.values() for phone in phones},
         status__in=CANDIDATES,
     )
     found: dict[tuple[int, str], list[tuple[int, str]]] = defaultdict(list)
@@ -244,15 +250,16 @@ def _find_by_number(rows: list[Call]) -> None:
         "task_id", "phone", "pk", "platform_contact_id"
     ):
         found[task_id, phone].append((pk, platform_id))
-    for key, calls in wanted.items():
-        for row in calls:
+    for row in open_rows:
+        for phone in wanted[row.pk]:
             fitting = [
                 pk
-                for pk, platform_id in found[key]
+                for pk, platform_id in found[row.task_id, phone]
                 if not platform_id or not row.platform_contact_id
             ]
             if len(fitting) == 1:
                 row.contact_id = fitting[0]
+                break
 
 
 def _find_direct(account_id: int, rows: list[Call]) -> None:

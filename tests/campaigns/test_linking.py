@@ -303,3 +303,20 @@ def test_the_sweep_leaves_old_calls_and_those_that_came_in_alone() -> None:
 
 def _now_ms() -> int:
     return int(timezone.now().timestamp() * 1000)
+
+
+def test_a_call_with_a_masked_number_is_known_by_the_number_that_was_sent() -> None:
+    """The reply of the insert was lost, so the platform's id of the contact is not known."""
+    task = make_campaign()
+    contact = make_called(task, phone="19900000005", platform_contact_id="")
+    make_called(task, phone="19900000006", platform_contact_id="")
+    record = read_record(
+        task_id="88785",
+        task_data_id="262381",
+        callee="199****0005",
+        task_row_index=1,
+        task_row_head=["客户手机号码"],
+        task_row_value=["19900000005"],
+    )
+    applied = ingest.apply_events(task.account, [record])
+    assert Call.objects.get(pk=applied.call_ids[0]).contact_id == contact.pk

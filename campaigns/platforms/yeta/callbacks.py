@@ -191,6 +191,9 @@ def _read_record_details(fields: Fields) -> dict[str, Any]:
             if not isinstance(details[name], list):
                 fields.name_problem(name, "is not a list")
                 del details[name]
+    row = details.get("task_row_value")
+    if isinstance(row, list) and row and isinstance(row[0], str):
+        details["contact_number"] = row[0]  # the number as it was sent; ``callee`` may be masked
     if "task_row_index" in details:
         details["task_row_index"] = fields.integer("task_row_index")
     if fields.id("task_id") in _NO_TASK:

@@ -103,6 +103,7 @@ def test_the_outbound_record() -> None:
             "task_row_index": 1,
             "task_row_head": ["客户手机号码"],
             "task_row_value": ["19900000006"],
+            "contact_number": "19900000006",
         },
     )
 
