@@ -29,6 +29,12 @@ class Can(StrEnum):
     QUERY_TASKS = "query_tasks"
     CALL_DIRECTLY = "call_directly"  # hand numbers over without a task, nothing to ask afterwards
     LIST_FAILED_PUSHES = "list_failed_pushes"
+    #: a task is one or more instances that dial what is put into them at once: there is no start
+    #: to hold back and no count to ask for
+    FILL_INSTANCES = "fill_instances"
+    FIND_CONTACTS = "find_contacts"  # ask in which task a contact of ours is
+    FETCH_CALLS = "fetch_calls"  # ask for the calls of a task
+    VERIFY_PUSHES = "verify_pushes"  # ask whether a push says what the platform knows
 
 
 # ------------------------------------------------------------------ what a client gives and takes
@@ -103,6 +109,15 @@ class Inserted:
     platform_contact_ids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What the platform says about a push when asked. ``record`` has the shape of
+    ``PushClaimed.claim``; ``events`` is what it says in our words, believed over any push."""
+
+    record: dict[str, Any]
+    events: tuple[AnyEvent, ...]
+
+
 class TokenStore(Protocol):
     """Keeps one account's token for all processes; one fetch at a time, by a row lock."""
 
@@ -137,9 +152,15 @@ class Client(Protocol):
         """Create a task, not yet started; returns the platform's id. *Adds calls.*"""
 
     def insert_contacts(
-        self, platform_task_id: str, *, columns: Sequence[str], rows: Sequence[Sequence[str]]
+        self,
+        platform_task_id: str,
+        *,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        keys: Sequence[str],
     ) -> Inserted:
-        """Add rows to a task that is not started. *Adds calls.*"""
+        """Add rows to a task. ``keys`` are our own ids of the rows, for a platform that keeps them
+        (they are then its ids of the contacts). *Adds calls.*"""
 
     def start_task(self, platform_task_id: str) -> None:
         """Let the platform dial. *Adds calls.*"""
@@ -178,6 +199,22 @@ class Client(Protocol):
     def list_failed_pushes(self, day: datetime | None = None) -> tuple[str, ...]:
         """Relative paths of the files with the pushes that failed on a day of the last seven."""
 
+    def find_contact(
+        self,
+        *,
+        key: str | None = None,
+        number: str | None = None,
+        begin_at: datetime,
+        end_at: datetime,
+    ) -> tuple[str, ...]:
+        """Ids of the tasks that hold a contact with this key or number, added between these."""
+
+    def fetch_calls(self, platform_task_id: str) -> tuple[AnyEvent, ...]:
+        """The calls of a task as events."""
+
+    def verify_push(self, query: Mapping[str, str]) -> Verified:
+        """What the platform knows about a push; ``query`` is that of ``PushClaimed``."""
+
 
 # ----------------------------------------------------------------------- what a platform declares
 
@@ -202,24 +239,67 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class AccountField:
-    """One setting or credential of an account: ``name``, what it is, an example, a default."""
+    """One setting or credential of an account: ``name``, what it is, an example, a default.
+    ``choices``: the only values it takes, the default among them."""
 
     name: str
     label: str
     help: str = ""
     default: str = ""
     required: bool = False
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the platform allows: rows in one insert, rows in one direct call, recalls of a task,
-    speeds (lowest, highest). 0 or None: not offered."""
+    speeds (lowest, highest), contacts in one instance. 0 or None: not offered. ``lines`` and
+    ``windows``: a task may name them; ``end_required``: a task must say when it ends;
+    ``verify_days``: how long the platform can be asked about a push."""
 
     rows_per_insert: int = 0
     rows_per_direct_call: int = 0
     recall_count: int = 0
     speed: tuple[int, int] | None = None
+    contacts_per_instance: int = 0
+    lines: bool = True
+    windows: bool = True
+    end_required: bool = False
+    verify_days: int = 0
+
+
+class Standing(StrEnum):
+    """How far we know that a feature is as we say."""
+
+    DOCUMENTED = "documented"
+    UNVERIFIED = "unverified"  # rests on others' client code or on inference, off by default
+    UNKNOWN = "not documented to us"
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One row of the capability table (docs/platforms.md): a feature of the platform's text or
+    index, how we know it, what Callboard does with it ("" : nothing)."""
+
+    feature: str
+    standing: Standing
+    support: str = ""
+    note: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusTable:
+    """A table "their word → ours". ``fields`` are the names under which the word comes in pushes and
+    replies, by which the contract tests find out which words were ever seen."""
+
+    name: str
+    fields: tuple[str, ...]
+    words: Mapping[str, Any]
+
+
+#: the setting with which an operator switches on what rests on others' client code
+UNVERIFIED_SETTING = "allow_unverified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +307,9 @@ class Platform:
     """A vendor, declared. ``parse`` is pure: bytes in, events out, or ``Unrecognised``/``Ignored``.
 
     ``kinds`` are the callback kinds with a sentence each; "" where one address serves all.
-    ``default_base_url`` is the documented one. ``documents`` names the texts behind the package.
+    ``default_base_url`` is the documented one, "" for a platform that takes no calls from us.
+    ``documents`` names the texts behind the package. What is in ``unverified`` is in ``can`` too,
+    and is offered only where the account's setting ``allow_unverified`` is on.
     """
 
     slug: str
@@ -250,3 +332,11 @@ class Platform:
     #: kind → what a push of it is answered with where the platform waits for our word and we have
     #: nothing to say; every other kind is answered with "taken"
     answers: Mapping[str, bytes] = field(default_factory=dict)
+    #: other names by which people call it, for the command line
+    aliases: tuple[str, ...] = ()
+    unverified: frozenset[Can] = frozenset()
+    #: every status table, for the contract tests and the page of unknown codes
+    vocabulary: tuple[StatusTable, ...] = ()
+    capabilities: tuple[Capability, ...] = ()
+    #: hosts from which absolute addresses of recordings may be fetched, as the texts show them
+    recording_hosts: frozenset[str] = frozenset()

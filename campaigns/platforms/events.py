@@ -4,6 +4,25 @@ An event is a statement about the past, frozen, without any Django in it. Times 
 datetimes, durations whole seconds, ids strings, phone numbers as the platform wrote them (they
 are normalised when they meet our rows). ``None`` means "this event does not say", never "empty".
 ``problems`` names fields that were present but unusable: {field: why}.
+
+``details`` holds what has no column. These names mean the same for every platform and have a place
+of their own on the page of a call; everything else in it is shown under the vendor's own name:
+
+===================  ==========================================================================
+``contact_number``   the number as it was handed over, where ``callee`` may be another or masked
+``intention_text``   the intention in words
+``labels``           {label: value}: what the script or the platform found out about the call
+``questions``        [{"name", "question", "answer", "text", "status", "answered": bool|None, …}]
+``slots``            {name: value}: what was understood of the contact's words
+``amounts``          [{"name", "amount", "currency"}]: amounts as decimal strings, never floats
+``person``           {name: value}: what the platform tells of the person called
+``carried``          {name: value}: what we or the customer's systems gave along, comes back as is
+``notes``            [{"name", "text"}]: summaries, remarks and form fields an agent filled in
+``survey``           {"score": int|None, "text": str, …}: what the contact said of the service
+``path``             [str]: the steps of the menu (IVR) that the call went through
+``transfer``         {name: value}: from or to which call or person it was transferred
+``media_failure``    {"reason", "code", "keyword"}: what was heard before anybody answered
+===================  ==========================================================================
 """
 
 from __future__ import annotations
@@ -56,6 +75,25 @@ class Role(StrEnum):
     AGENT = "agent"
 
 
+class AgentState(StrEnum):
+    """What an agent is doing, the same words for every platform."""
+
+    OFFLINE = "offline"
+    ONLINE = "online"  # logged in, nothing more is known
+    IDLE = "idle"
+    BUSY = "busy"  # on a break, does not take calls
+    DIALLING = "dialling"
+    RINGING = "ringing"
+    TALKING = "talking"
+    WRAP_UP = "wrap_up"
+    HOLDING = "holding"
+    MUTED = "muted"
+    DISCONNECTED = "disconnected"
+    INVALID = "invalid"
+    CUSTOM = "custom"  # a state of the customer's own; its name is beside it
+    UNKNOWN = "unknown"
+
+
 class PlatformTaskState(StrEnum):
     """A task as the platform sees it, the same words for every platform."""
 
@@ -91,8 +129,10 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallEnded(Event):
-    """A call record. ``attempt`` counts from 1. ``details`` are vendor fields worth showing."""
+class CallNews(Event):
+    """What can be said of how a call went. ``attempt`` counts from 1. ``line`` is our side's number
+    where it is neither ``caller`` nor ``callee``; ``agent_number`` the platform's own number of the
+    agent; ``wait_seconds`` the time in queues before anybody of us answered."""
 
     direction: Direction | None = None
     caller: str | None = None
@@ -104,12 +144,28 @@ class CallEnded(Event):
     answered: bool | None = None
     ring_seconds: int | None = None
     talk_seconds: int | None = None
+    wait_seconds: int | None = None
     result: Result | None = None
     platform_result: str | None = None
     platform_result_text: str | None = None
     hangup_by: HangupBy | None = None
+    intention: str | None = None
     attempt: int | None = None
+    agent_number: str | None = None
+    agent_name: str | None = None
+    queue_name: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallProgressed(CallNews):
+    """News of a call whose record is still to come: it is dialled, rings, is answered, hung up.
+    Such a call is shown, and counts for nothing before its record is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded(CallNews):
+    """A call record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,5 +231,48 @@ class TaskChanged:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-CallEvent = CallEnded | RecordingReady | DialogReady
-AnyEvent = CallEvent | TaskChanged
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushClaimed(Event):
+    """A push that the platform can be asked about (``Can.VERIFY_PUSHES``). ``query`` is what it is
+    asked with, ``claim`` the whole push, to be compared with the answer field by field."""
+
+    query: dict[str, str]
+    claim: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentChanged:
+    """What an agent did: logged in or out, or came into another state.
+
+    ``at`` None: the push does not say when, the time of its receipt counts. ``logged_in`` None: it
+    does not say. ``order`` ranks news of one and the same second: what comes later by its nature
+    has the higher one. An agent is known by ``agent_number`` within its account.
+    """
+
+    source: str
+    agent_number: str
+    agent_name: str | None = None
+    state: AgentState
+    platform_state: str | None = None
+    platform_state_text: str | None = None
+    logged_in: bool | None = None
+    at: datetime | None = None
+    order: int = 0
+    platform_event_id: str | None = None
+    platform_call_id: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSeen:
+    """The push names whose it is. ``setting`` is the account's setting that holds the id: an empty
+    one adopts it, and a push that names another is nobody of ours."""
+
+    setting: str
+    platform_account_id: str
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+CallEvent = CallEnded | CallProgressed | RecordingReady | DialogReady | PushClaimed
+AnyEvent = CallEvent | TaskChanged | AgentChanged | AccountSeen

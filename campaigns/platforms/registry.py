@@ -15,3 +15,12 @@ def get_platform(slug: str) -> Platform:
     except KeyError:
         known = ", ".join(sorted(PLATFORMS))
         raise KeyError(f"There is no platform {slug!r}. Known: {known}.") from None
+
+
+def find_platform(text: str) -> Platform | None:
+    """The platform that people mean by a word: its slug, name or alias, in any case."""
+    word = text.strip().lower()
+    for platform in PLATFORMS.values():
+        if word in (platform.slug, platform.name.lower(), *map(str.lower, platform.aliases)):
+            return platform
+    return None

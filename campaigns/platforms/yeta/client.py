@@ -81,9 +81,15 @@ class YetaClient:
         return replies.read_task_id(self._call("outbound/v1/task/create", payload))
 
     def insert_contacts(
-        self, platform_task_id: str, *, columns: Sequence[str], rows: Sequence[Sequence[str]]
+        self,
+        platform_task_id: str,
+        *,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        keys: Sequence[str] = (),
     ) -> Inserted:
-        """task/insert, at most 50 rows. *Adds calls.*"""
+        """task/insert, at most 50 rows. The platform gives ids of its own: ``keys`` are not sent.
+        *Adds calls.*"""
         payload = {"task_id": platform_task_id, **_make_rows(columns, rows)}
         result = self._call("outbound/v1/task/insert", payload)
         return Inserted(platform_contact_ids=replies.read_contact_ids(result, count=len(rows)))
