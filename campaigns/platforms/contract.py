@@ -290,8 +290,8 @@ class Capability:
 
 @dataclass(frozen=True, slots=True)
 class StatusTable:
-    """A table "their word → ours". ``fields`` are the names under which the word comes in pushes and
-    replies, by which the contract tests find out which words were ever seen."""
+    """A table "their word → ours". ``fields`` are the names under which the word comes in pushes
+    and replies, by which the contract tests find out which words were ever seen."""
 
     name: str
     fields: tuple[str, ...]
