@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from campaigns.platforms.errors import ErrorCode
+from campaigns.platforms.errors import ErrorCode, NotSent
 from campaigns.platforms.events import AnyEvent, TaskChanged
 from campaigns.platforms.http import Transport
 
@@ -138,18 +138,30 @@ class Connection:
     tokens: TokenStore
 
 
-class Client(Protocol):
-    """One account's way to its platform. Every method raises only ``PlatformError``s: ``NotSent``,
-    ``Throttled``, ``Rejected`` or ``Uncertain``. A method that is not in ``Platform.can`` is never
-    called. Methods marked *adds calls* are sent at most once."""
+class NotOffered(NotSent):
+    """The platform has no such call, or none that is documented to us."""
+
+    advice = "This platform does not offer that. Nothing was sent."
+
+
+class Client:
+    """One account's way to its platform; a vendor's client overrides what its platform can.
+
+    Every method raises only ``PlatformError``s: ``NotSent``, ``Throttled``, ``Rejected`` or
+    ``Uncertain``. Methods marked *adds calls* are sent at most once. What is not overridden is not
+    in ``Platform.can`` and raises ``NotOffered``.
+    """
 
     def test_connection(self) -> None:
         """Log in with the account's credentials, for real, past any cached token."""
+        raise NotOffered("test_connection")
 
-    def fetch_catalog(self) -> Catalog: ...
+    def fetch_catalog(self) -> Catalog:
+        raise NotOffered("fetch_catalog")
 
     def create_task(self, order: TaskOrder) -> str:
         """Create a task, not yet started; returns the platform's id. *Adds calls.*"""
+        raise NotOffered("create_task")
 
     def insert_contacts(
         self,
@@ -161,16 +173,21 @@ class Client(Protocol):
     ) -> Inserted:
         """Add rows to a task. ``keys`` are our own ids of the rows, for a platform that keeps them
         (they are then its ids of the contacts). *Adds calls.*"""
+        raise NotOffered("insert_contacts")
 
     def start_task(self, platform_task_id: str) -> None:
         """Let the platform dial. *Adds calls.*"""
+        raise NotOffered("start_task")
 
-    def pause_task(self, platform_task_id: str) -> None: ...
+    def pause_task(self, platform_task_id: str) -> None:
+        raise NotOffered("pause_task")
 
-    def delete_task(self, platform_task_id: str) -> None: ...
+    def delete_task(self, platform_task_id: str) -> None:
+        raise NotOffered("delete_task")
 
     def query_task(self, platform_task_id: str) -> TaskChanged | None:
         """The task as the platform sees it now, None when it does not know it."""
+        raise NotOffered("query_task")
 
     def query_tasks(
         self,
@@ -183,6 +200,7 @@ class Client(Protocol):
         descending: bool = False,
     ) -> tuple[TaskChanged, ...]:
         """All tasks that fit, every page (bounded)."""
+        raise NotOffered("query_tasks")
 
     def call_directly(
         self,
@@ -195,9 +213,11 @@ class Client(Protocol):
         speed: int | None = None,
     ) -> Inserted:
         """Dial these numbers now. Nothing can be asked about it afterwards. *Adds calls.*"""
+        raise NotOffered("call_directly")
 
     def list_failed_pushes(self, day: datetime | None = None) -> tuple[str, ...]:
         """Relative paths of the files with the pushes that failed on a day of the last seven."""
+        raise NotOffered("list_failed_pushes")
 
     def find_contact(
         self,
@@ -208,12 +228,15 @@ class Client(Protocol):
         end_at: datetime,
     ) -> tuple[str, ...]:
         """Ids of the tasks that hold a contact with this key or number, added between these."""
+        raise NotOffered("find_contact")
 
     def fetch_calls(self, platform_task_id: str) -> tuple[AnyEvent, ...]:
         """The calls of a task as events."""
+        raise NotOffered("fetch_calls")
 
     def verify_push(self, query: Mapping[str, str]) -> Verified:
         """What the platform knows about a push; ``query`` is that of ``PushClaimed``."""
+        raise NotOffered("verify_push")
 
 
 # ----------------------------------------------------------------------- what a platform declares

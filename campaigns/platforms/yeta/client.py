@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, time
 from typing import Any
 
-from campaigns.platforms.contract import Catalog, Connection, Inserted, TaskOrder
+from campaigns.platforms.contract import Catalog, Client, Connection, Inserted, TaskOrder
 from campaigns.platforms.errors import Consequence, NotSent, Rejected, Throttled, Uncertain
 from campaigns.platforms.events import PlatformTaskState, TaskChanged
 from campaigns.platforms.http import Reply
@@ -28,7 +28,7 @@ MAX_PAGES = 100
 _UNKNOWN_TASK = "200202"
 
 
-class YetaClient:
+class YetaClient(Client):
     """One account at yeta. Every method raises only ``PlatformError``s, and ``ValueError`` for an
     argument that may never be sent (more than 50 rows, times without a zone)."""
 
