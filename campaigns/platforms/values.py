@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -31,6 +31,10 @@ _LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,25}\Z")
+_LOCAL_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
+    r" ?(Z|[+-][0-9]{2}:?[0-9]{2})?\Z"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,25 @@ def read_epoch_seconds(value: Any) -> datetime | None:
     return _EPOCH + timedelta(seconds=number)
 
 
+def read_local_time(value: Any, *, zone: tzinfo) -> datetime | None:
+    """A time ``2021-05-08 14:39:37`` (or with T, a fraction, a zone), aware. Without a zone of its
+    own it is one of ``zone``. None for nothing or ""."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if not isinstance(value, str) or not (found := _LOCAL_TIME.match(value.strip())):
+        raise Problem(value.why if isinstance(value, Odd) else "is not a date and time")
+    day, clock, fraction, offset = found.groups()
+    try:
+        told = f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{offset or ''}"
+        time = datetime.fromisoformat(told)
+        time = (time if offset else time.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Problem("is not a date and time") from None
+    if not _EARLIEST <= time.timestamp() < _LATEST:
+        raise Problem("is not a time between 2000 and 2100")
+    return time
+
+
 def read_flag(value: Any) -> bool | None:
     """true/false, 1/0, "1"/"0", "true"/"false". None for nothing or ""."""
     if value is None or value == "":
@@ -207,7 +230,7 @@ class Fields:
     problems: dict[str, str] = field(default_factory=dict)
     place: str = ""
 
-    def _read(self, read: Any, name: str, **limits: int) -> Any:
+    def _read(self, read: Any, name: str, **limits: Any) -> Any:
         try:
             return read(self.raw.get(name), **limits)
         except Problem as problem:
@@ -241,6 +264,11 @@ class Fields:
 
     def epoch_seconds(self, name: str) -> datetime | None:
         found: datetime | None = self._read(read_epoch_seconds, name)
+        return found
+
+    def local_time(self, name: str, *, zone: tzinfo) -> datetime | None:
+        """A time in words, one of ``zone`` unless it names its own."""
+        found: datetime | None = self._read(read_local_time, name, zone=zone)
         return found
 
     def flag(self, name: str) -> bool | None:

@@ -6,6 +6,7 @@ import gzip
 import json
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from campaigns.platforms.values import (
     read_flag,
     read_id,
     read_integer,
+    read_local_time,
     read_relative_path,
     read_text,
 )
@@ -314,6 +316,31 @@ def test_clean_values_are_what_jsonb_takes(value: Any) -> None:
                 check(inner)
 
     check(clean(value))
+
+
+@pytest.mark.parametrize(
+    ("told", "at"),
+    [
+        ("2021-05-08 14:39:47", "2021-05-08T06:39:47+00:00"),
+        (" 2021-05-08T14:39:47.5Z", "2021-05-08T14:39:47.500000+00:00"),
+        ("2021-05-08 14:39:47 +0200", "2021-05-08T12:39:47+00:00"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_time_in_words_is_one_of_the_zone(told: str | None, at: str | None) -> None:
+    found = read_local_time(told, zone=ZoneInfo("Asia/Shanghai"))
+    assert (found and found.isoformat()) == at
+
+
+@pytest.mark.parametrize(
+    "told",
+    [0, 1620455987, "1620455987", "2021-05-08", "2021-02-30 00:00:00", "0000-00-00 00:00:00"]
+    + ["0001-01-01 00:00:00", "9999-12-31 23:59:59", "2021-05-08 14:39:47+99:99"],
+)
+def test_what_is_no_time_in_words_is_a_problem(told: Any) -> None:
+    with pytest.raises(Problem):
+        read_local_time(told, zone=ZoneInfo("Asia/Shanghai"))
 
 
 @given(ANY_JSON)
