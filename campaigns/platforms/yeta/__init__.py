@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from campaigns.platforms.contract import AccountField, Can, Limits, Platform
 from campaigns.platforms.yeta.callbacks import ANSWERS, KINDS, parse
+from campaigns.platforms.yeta.capabilities import CAPABILITIES
 from campaigns.platforms.yeta.client import ROWS_PER_REQUEST, SPEEDS, YetaClient
-from campaigns.platforms.yeta.vocabulary import ERRORS, RESULTS
+from campaigns.platforms.yeta.vocabulary import ERRORS, RESULTS, VOCABULARY
 
 PLATFORM = Platform(
     slug="yeta",
@@ -49,4 +50,6 @@ PLATFORM = Platform(
     secret_fields=frozenset({"token", "app_secret", "app_key"}),
     results=RESULTS,
     answers=ANSWERS,
+    vocabulary=VOCABULARY,
+    capabilities=CAPABILITIES,
 )

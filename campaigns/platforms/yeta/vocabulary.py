@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from campaigns.platforms.contract import StatusTable
 from campaigns.platforms.errors import Consequence, ErrorCode
 from campaigns.platforms.events import Direction, HangupBy, PlatformTaskState, Result, Role
 
@@ -172,6 +173,22 @@ ERRORS: dict[str, ErrorCode] = {
          "The task is finished at the platform and takes nothing more. Clone it to go on."),
     )
 }  # fmt: skip
+
+
+#: Every table above with the places of its words in pushes and replies. A place is a name, with
+#: those of the objects around it where the name alone means several things (``status`` does).
+VOCABULARY: tuple[StatusTable, ...] = (
+    StatusTable("results of calls", ("task_result",), RESULTS),
+    StatusTable("directions", ("direction",), DIRECTIONS),
+    StatusTable("roles", ("role",), ROLES),
+    StatusTable("states of tasks", ("rows.status",), TASK_STATES),
+    StatusTable("types of tasks", ("task_type",), TASK_TYPES),
+    StatusTable("states of robots", ("robots.status",), ROBOT_STATES),
+    StatusTable("types of robots", ("robots.type",), ROBOT_KINDS),
+    StatusTable("states of lines", ("lines.status",), LINE_STATES),
+    StatusTable("types of nodes", ("node_type",), NODE_TYPES),
+    StatusTable("error codes", ("code",), ERRORS),
+)
 
 
 def get_task_state(code: str, *, deleted: bool = False) -> PlatformTaskState:
