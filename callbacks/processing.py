@@ -8,6 +8,7 @@ that kills can take nobody with it.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import time
@@ -31,7 +32,7 @@ from campaigns.ingest import apply_events, link_late
 from campaigns.models import Account, StatusChange
 from campaigns.platforms.contract import Push, Reading
 from campaigns.platforms.errors import Ignored, Unrecognised
-from campaigns.platforms.events import AnyEvent, TaskChanged
+from campaigns.platforms.events import AccountSeen, AgentChanged, AnyEvent, CallEvent
 from campaigns.platforms.values import clean_text
 
 logger = logging.getLogger(__name__)
@@ -170,6 +171,10 @@ def understand(receipt: Receipt) -> Outcome:
             account.zone, {one.name: account.get_setting(one.name) for one in vendor.settings}
         )
         events = vendor.parse(Push(receipt.kind, bytes(receipt.body), headers), reading)
+        events = tuple(date_event(event, receipt) for event in events)
+        for event in events:
+            if isinstance(event, AccountSeen) and not adopt_id(account, event):
+                raise Unrecognised("foreign_account")
     except Unrecognised as error:
         return Outcome(
             receipt,
@@ -193,7 +198,7 @@ def understand(receipt: Receipt) -> Outcome:
     problems: dict[str, str] = {}
     for event in events:
         problems |= {clean_text(k)[:200]: clean_text(v)[:300] for k, v in event.problems.items()}
-    calls = [event.platform_call_id for event in events if not isinstance(event, TaskChanged)]
+    calls = [event.platform_call_id for event in events if isinstance(event, CallEvent)]
     return Outcome(
         receipt,
         "processed",
@@ -201,6 +206,31 @@ def understand(receipt: Receipt) -> Outcome:
         problems=dict(sorted(problems.items())[:200]),
         platform_call_id=clean_text(calls[0])[:200] if calls else "",
     )
+
+
+def date_event(event: AnyEvent, receipt: Receipt) -> AnyEvent:
+    """The event with the time of the receipt where the push does not say when it happened."""
+    if isinstance(event, AgentChanged) and event.at is None:
+        return dataclasses.replace(event, at=receipt.received_at)
+    return event
+
+
+def adopt_id(account: Account, event: AccountSeen) -> bool:
+    """Whether the push is this account's. The first id that comes is taken for the account's; an
+    operator sees it in the settings, and can correct it there."""
+    named = clean_text(event.platform_account_id)
+    known = account.get_setting(event.setting)
+    if not known:
+        with connection.cursor() as cursor:
+            # One statement, so that of two first pushes one is first.
+            cursor.execute(
+                "UPDATE campaigns_account SET settings = jsonb_set(settings, %s, %s)"
+                " WHERE id = %s AND coalesce(settings ->> %s, '') = ''",
+                [[event.setting], json.dumps(named), account.pk, event.setting],
+            )
+        account.refresh_from_db(fields=["settings"])
+        known = account.get_setting(event.setting)
+    return known.strip() == named
 
 
 def apply_outcomes(outcomes: Sequence[Outcome]) -> None:

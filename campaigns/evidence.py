@@ -20,7 +20,15 @@ from typing import Any
 
 from django.utils.translation import gettext_noop as N_
 
-from campaigns.platforms.events import CallEnded, CallEvent, DialogReady, Result, TurnSaid
+from campaigns.platforms.events import (
+    CallEnded,
+    CallEvent,
+    CallNews,
+    DialogReady,
+    PushClaimed,
+    Result,
+    TurnSaid,
+)
 from campaigns.platforms.values import clean, clean_text
 
 Evidence = dict[str, list[list[Any]]]
@@ -46,17 +54,23 @@ TEXTS: dict[str, int] = {
     "hangup_by": 10,
     "intention": 50,
     "intention_min": 50,
+    "agent_number": 100,
+    "agent_name": 100,
+    "queue_name": 100,
 }
 #: half an id is another id: these are dropped, not cut, when they are too long
 IDS = frozenset({"platform_task_id", "platform_contact_id", "platform_robot_id", "relation_id"})
 TIMES = ("dialed_at", "ringing_at", "answered_at", "ended_at")
-INTEGERS = ("ring_seconds", "talk_seconds", "attempt")
+INTEGERS = ("ring_seconds", "talk_seconds", "wait_seconds", "attempt")
 #: "unknown" is the weakest statement about these, whoever makes it
 VAGUE = frozenset({"result", "hangup_by"})
+#: a call may pass through several hands: another value is no contradiction
+CHANGING = frozenset({"agent_number", "agent_name", "queue_name"})
 _KEYS = ("platform_task_id", "platform_contact_id", "platform_robot_id", "relation_id")
-_RECORD = (
+_NEWS = (
     *("direction", "caller", "callee", *TIMES, "answered", *INTEGERS),
-    *("result", "platform_result", "platform_result_text", "hangup_by"),
+    *("result", "platform_result", "platform_result_text", "hangup_by", "intention"),
+    *("agent_number", "agent_name", "queue_name"),
 )
 _ANSWERED = frozenset({Result.ANSWERED, Result.TRANSFERRED})
 
@@ -92,9 +106,9 @@ def read_event(event: CallEvent) -> tuple[Evidence, dict[str, str]]:
             problems[field] = N_("is nothing that can be kept")
 
     names: tuple[str, ...] = _KEYS
-    if isinstance(event, CallEnded):
-        names += _RECORD
-        state("record", True)
+    if isinstance(event, CallNews):
+        names += _NEWS
+        state("record" if isinstance(event, CallEnded) else "progress", True)
     elif isinstance(event, DialogReady):
         names += ("intention", "intention_min")
         state("dialog", describe_dialog(event.turns))
@@ -102,7 +116,7 @@ def read_event(event: CallEvent) -> tuple[Evidence, dict[str, str]]:
         value = getattr(event, name)
         if value is not None and value != "":
             state(name, value)
-    details = dict(event.details)
+    details = {} if isinstance(event, PushClaimed) else dict(event.details)
     if isinstance(event, DialogReady):
         details |= {"dialog_began_at": event.began_at, "dialog_ended_at": event.ended_at}
     for name, value in sorted(details.items())[:KEPT_DETAILS]:
@@ -232,6 +246,7 @@ def project(evidence: Mapping[str, list[list[Any]]]) -> Projection:
     columns |= {name: _read_time(best.get(name)) for name in TIMES}
     columns |= {name: best.get(name) for name in INTEGERS}
     columns["has_record"] = "record" in best
+    columns["stage"] = _find_stage(best)
     columns["turns_count"] = best.get("dialog", {}).get("turns", 0)
     columns["answered"] = best.get("answered")
     if columns["answered"] is None and columns["result"] in _ANSWERED:
@@ -254,15 +269,29 @@ def project(evidence: Mapping[str, list[list[Any]]]) -> Projection:
     return Projection(columns, conflicts)
 
 
+def _find_stage(best: Mapping[str, Any]) -> str:
+    """How far the call is. Whatever is not known to be going on has ended."""
+    if "progress" not in best or not {"record", "ended_at", "dialog"}.isdisjoint(best):
+        return "ended"
+    if "answered_at" in best or best.get("answered"):
+        return "talking"
+    if "ringing_at" in best:
+        return "ringing"
+    # Told without a time of anything: a reason why nobody could be reached.
+    return "dialling" if "dialed_at" in best else "ended"
+
+
 def find_conflicts(evidence: Mapping[str, list[list[Any]]]) -> dict[str, list[dict[str, Any]]]:
     """Fields with distinct values, each with who said it, the one believed first."""
     conflicts: dict[str, list[dict[str, Any]]] = {}
+    # News on the way is no contradiction of the record that follows.
+    passing = {item[1] for item in evidence.get("progress", ())} if "record" in evidence else set()
     for field, items in sorted(evidence.items()):
-        if len(items) < 2:
+        if len(items) < 2 or field in CHANGING:
             continue
         said: dict[str, dict[str, Any]] = {}
         for _, source, value in items:
-            if field in VAGUE and value == "unknown":
+            if source in passing or (field in VAGUE and value == "unknown"):
                 continue
             shown = N_("{} turns").format(value["turns"]) if field == "dialog" else value
             said.setdefault(_spell(value), {"source": source, "value": shown})

@@ -1,4 +1,5 @@
-"""In: events of one account. Out: the calls, turns, recordings and task states they amount to.
+"""In: events of one account. Out: the calls, turns, recordings, agents and task states they amount
+to.
 
 The merge is pure (``evidence``); here is its one write: rows that are missing are inserted, all
 are locked in one order, merged in Python and written back in one statement. The same set of
@@ -7,6 +8,8 @@ events gives the same rows, whatever their order and however often they come.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +19,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from campaigns.agents import note_agents
 from campaigns.evidence import (
     EARLIEST,
     INTEGER_MAX,
@@ -28,11 +32,14 @@ from campaigns.evidence import (
     read_event,
 )
 from campaigns.linking import link_calls, link_late, link_pending
-from campaigns.models import Account, Call, Task, Turn
+from campaigns.models import Account, Call, Instance, Task, Turn, Verification
+from campaigns.platforms.contract import Can
 from campaigns.platforms.events import (
+    AgentChanged,
     AnyEvent,
     CallEvent,
     DialogReady,
+    PushClaimed,
     RecordingReady,
     TaskChanged,
     TurnSaid,
@@ -51,6 +58,9 @@ __all__ = [
 ]
 
 FETCH_JOB = "campaigns.jobs.fetch_recording"
+VERIFY_JOB = "campaigns.jobs.verify_push"
+#: the account's setting never · sample · always, and of how many pushes a sample takes one
+VERIFY_SETTING, SAMPLE_OF = "verify", 10
 _UPDATED = [
     *("evidence", "problems", "conflicts", "happened_at", "updated_at"),
     *project({}).columns,
@@ -78,6 +88,7 @@ class _Told:
     problems: dict[str, str] = field(default_factory=dict)
     dialogs: dict[str, tuple[TurnSaid, ...]] = field(default_factory=dict)
     recordings: list[RecordingReady] = field(default_factory=list)
+    claims: list[PushClaimed] = field(default_factory=list)
 
 
 def apply_events(
@@ -92,14 +103,16 @@ def apply_events(
     applied = Applied()
     told: dict[str, _Told] = defaultdict(_Told)
     for event in events:
-        if not isinstance(event, TaskChanged):
+        if isinstance(event, CallEvent):
             _hear(told[clean_text(event.platform_call_id)[:200]], event)
     with transaction.atomic():
         if told:
             calls = _write_calls(account, told)
             applied.call_ids = sorted(call.pk for call in calls.values())
             applied.recording_ids = _write_recordings(calls, told)
+            _write_claims(account, {calls[name].pk: one.claims for name, one in told.items()})
             link_calls(account.pk, call_ids=applied.call_ids)
+        note_agents(account, [event for event in events if isinstance(event, AgentChanged)])
         for event in events:
             if isinstance(event, TaskChanged):
                 applied.task_ids += _apply_task_event(account, event)
@@ -114,6 +127,8 @@ def _hear(told: _Told, event: CallEvent) -> None:
         told.dialogs[describe_dialog(event.turns)["digest"]] = event.turns
     elif isinstance(event, RecordingReady):
         told.recordings.append(event)
+    elif isinstance(event, PushClaimed):
+        told.claims.append(event)
 
 
 # ----------------------------------------------------------------------------------------- calls
@@ -255,14 +270,71 @@ def _take_larger(one: int | None, other: Any, limit: int) -> int | None:
     return max(known, default=None)
 
 
+# ---------------------------------------------------------------------------------------- claims
+
+
+def _write_claims(account: Account, claims: dict[int, list[PushClaimed]]) -> None:
+    """Keep the pushes that the platform can be asked about, once each; those that the account's
+    policy picks get a job that asks."""
+    if not any(claims.values()):
+        return
+    rows = [
+        Verification(
+            call_id=call_id, digest=digest_claim(claim.claim), query=clean(claim.query),
+            claim=clean(claim.claim),
+        )
+        for call_id, told in sorted(claims.items())
+        for claim in told
+    ]  # fmt: skip
+    known = set(
+        Verification.objects.filter(call_id__in=claims).values_list("call_id", "digest")
+    )  # their calls are locked: nobody else writes them
+    new = [row for row in rows if (row.call_id, row.digest) not in known]
+    Verification.objects.bulk_create(new, ignore_conflicts=True)
+    policy = account.get_setting(VERIFY_SETTING)
+    if policy in ("always", "sample") and account.can(Can.VERIFY_PUSHES):
+        picked = {
+            (row.call_id, row.digest)
+            for row in new
+            if policy == "always" or int(row.digest[:8], 16) % SAMPLE_OF == 0
+        }
+        made = Verification.objects.filter(
+            call_id__in={call_id for call_id, _ in picked}, status="unasked"
+        )
+        enqueue_all(
+            VERIFY_JOB,
+            [
+                {"verification_id": pk}
+                for pk, *key in made.values_list("pk", "call_id", "digest")
+                if tuple(key) in picked
+            ],
+        )
+
+
+def digest_claim(claim: dict[str, Any]) -> str:
+    spelled = json.dumps(clean(claim), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(spelled.encode()).hexdigest()
+
+
 # ----------------------------------------------------------------------------------------- tasks
 
 
 def _apply_task_event(account: Account, event: TaskChanged) -> Iterable[int]:
-    tasks = Task.objects.filter(account=account, platform_task_id=event.platform_task_id)
-    for task in tasks if event.platform_task_id else ():
+    if not event.platform_task_id:
+        return
+    for task in Task.objects.filter(account=account, platform_task_id=event.platform_task_id):
         apply_task_state(task, event)
         yield task.pk
+    instances = Instance.objects.filter(
+        task__account=account, platform_task_id=event.platform_task_id
+    )
+    for instance in instances:
+        Instance.objects.filter(pk=instance.pk).update(
+            platform_state=str(event.state)[:20],
+            platform_word=clean_text(event.platform_state)[:100],
+            platform_checked_at=timezone.now(),
+        )
+        yield instance.task_id
 
 
 def apply_task_state(task: Task, event: TaskChanged) -> None:

@@ -15,7 +15,16 @@ from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
-from campaigns.models import Attempt, Batch, Contact, ContactImport, Recording, StatusChange, Task
+from campaigns.models import (
+    Attempt,
+    Batch,
+    Contact,
+    ContactImport,
+    Recording,
+    StatusChange,
+    Task,
+    Verification,
+)
 
 #: {model: {state: the states that may follow it}}
 MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
@@ -77,6 +86,11 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
         "stored": frozenset(),
         "unavailable": frozenset({"remote"}),
     },
+    Verification: {
+        state: frozenset({"asking", "too_old"})
+        for state in ("unasked", "verified", "mismatch", "failed", "too_old")
+    }
+    | {"asking": frozenset({"verified", "mismatch", "failed", "too_old"})},
 }
 
 

@@ -26,6 +26,7 @@ MANAGER = (
     "campaigns.export_data",
     "campaigns.change_attempt",
     "campaigns.change_recording",
+    "campaigns.change_verification",
     "callbacks.change_receipt",
 )
 ADMIN = (

@@ -9,13 +9,16 @@ from campaigns.models.accounts import (
     Robot,
     Voice,
 )
-from campaigns.models.calls import Call, Recording, Turn
+from campaigns.models.agents import Agent, AgentEvent
+from campaigns.models.calls import Call, Recording, Turn, Verification
 from campaigns.models.history import StatusChange
-from campaigns.models.tasks import Attempt, Batch, Contact, ContactImport, Task
+from campaigns.models.tasks import Attempt, Batch, Contact, ContactImport, Instance, Task
 
 __all__ = [
     "Account",
     "AccountToken",
+    "Agent",
+    "AgentEvent",
     "Attempt",
     "Batch",
     "Call",
@@ -23,11 +26,13 @@ __all__ = [
     "Contact",
     "ContactImport",
     "Exchange",
+    "Instance",
     "Line",
     "Recording",
     "Robot",
     "StatusChange",
     "Task",
     "Turn",
+    "Verification",
     "Voice",
 ]

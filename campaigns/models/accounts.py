@@ -18,7 +18,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.models.fields import EncryptedSecrets
-from campaigns.platforms.contract import Can, Platform
+from campaigns.platforms.contract import UNVERIFIED_SETTING, Can, Platform
 from campaigns.platforms.registry import PLATFORMS, get_platform
 from campaigns.wording import tell_outcome
 
@@ -44,6 +44,7 @@ class Account(models.Model):
     base_url = models.CharField(
         _("base URL"),
         max_length=300,
+        blank=True,
         validators=[URLValidator(schemes=["http", "https"])],
         help_text=_("The address that the platform's calls begin with."),
     )
@@ -102,7 +103,17 @@ class Account(models.Model):
         return get_platform(self.platform)
 
     def can(self, ability: Can) -> bool:
-        return ability in self.vendor.can
+        """Whether the platform can do this, as far as it may be used for this account."""
+        vendor = self.vendor
+        if ability in vendor.unverified and self.get_setting(UNVERIFIED_SETTING) != "on":
+            return False
+        return ability in vendor.can
+
+    def clean(self) -> None:
+        """A platform that we call needs an address; one that only pushes has none."""
+        vendor = PLATFORMS.get(self.platform)
+        if vendor is not None and vendor.connect is not None and not self.base_url:
+            raise ValidationError({"base_url": _("This platform is called at an address.")})
 
     @property
     def zone(self) -> ZoneInfo:

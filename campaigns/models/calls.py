@@ -52,6 +52,14 @@ class Call(models.Model):
         PLATFORM = "platform", _("platform")
         UNKNOWN = "unknown", _("unknown")
 
+    class Stage(models.TextChoices):
+        """How far a call is, as far as we heard."""
+
+        DIALLING = "dialling", _("dialling")
+        RINGING = "ringing", _("ringing")
+        TALKING = "talking", _("talking")
+        ENDED = "ended", _("ended")
+
     account = models.ForeignKey(Account, models.PROTECT, verbose_name=_("account"))
     platform_call_id = models.CharField(_("platform's call id"), max_length=200)
     task = models.ForeignKey(
@@ -89,6 +97,11 @@ class Call(models.Model):
     intention = models.CharField(_("intention"), max_length=50, blank=True)
     intention_min = models.CharField(_("lowest intention"), max_length=50, blank=True)
     attempt = models.PositiveIntegerField(_("attempt"), null=True)
+    wait_seconds = models.PositiveIntegerField(_("waiting time"), null=True)
+    agent_number = models.CharField(_("agent's number"), max_length=100, blank=True)
+    agent_name = models.CharField(_("agent"), max_length=100, blank=True)
+    queue_name = models.CharField(_("queue"), max_length=100, blank=True)
+    stage = models.CharField(_("stage"), max_length=10, choices=Stage, default=Stage.ENDED)
     details = models.JSONField(_("details"), default=dict)
 
     has_record = models.BooleanField(_("call record"), default=False)
@@ -114,6 +127,14 @@ class Call(models.Model):
             models.Index(fields=["-happened_at", "-id"], name="call_happened"),
             models.Index(fields=["task", "-happened_at"], name="call_task"),
             models.Index(fields=["account", "-happened_at"], name="call_account"),
+            models.Index(
+                fields=["account", "agent_number", "-happened_at"],
+                condition=~Q(agent_number=""),
+                name="call_agent",
+            ),
+            models.Index(
+                fields=["-happened_at"], condition=~Q(stage="ended"), name="call_going_on"
+            ),
             models.Index(fields=["callee"], name="call_callee"),
             models.Index(fields=["caller"], name="call_caller"),
             models.Index(
@@ -163,6 +184,54 @@ class Turn(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role}: {self.text[:40]}"
+
+
+class Verification(models.Model):
+    """A push about a call that the platform can be asked about, and what it said.
+
+    A push proves nothing: whoever knows the address can make one. It is ``verified`` only when the
+    platform itself, asked over its own interface, said the same.
+    """
+
+    class Status(models.TextChoices):
+        UNASKED = "unasked", _("not asked")
+        ASKING = "asking", _("being asked")
+        VERIFIED = "verified", _("verified")
+        MISMATCH = "mismatch", _("the platform says otherwise")
+        FAILED = "failed", _("no answer")
+        TOO_OLD = "too_old", _("too old to be asked about")
+
+    call = models.ForeignKey(
+        Call, models.CASCADE, related_name="verifications", verbose_name=_("call")
+    )
+    digest = models.CharField(max_length=64)
+    query = models.JSONField(_("asked with"), default=dict)
+    claim = models.JSONField(_("what the push says"), default=dict)
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status, default=Status.UNASKED, editable=False
+    )
+    #: an English sentence, translated when shown
+    reason = models.TextField(_("reason"), blank=True, editable=False)
+    #: [{"field", "claimed", "answered"}]
+    differences = models.JSONField(_("differences"), default=list)
+    asked_at = models.DateTimeField(_("asked"), null=True)
+    created_at = models.DateTimeField(_("received"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("verification")
+        verbose_name_plural = _("verifications")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["call", "digest"], name="one_verification_per_push")
+        ]
+        indexes = [
+            models.Index(
+                fields=["asked_at"], condition=Q(status="asking"), name="verification_asking"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.call_id}: {self.status}"
 
 
 def name_recording_file(recording: Recording, filename: str) -> str:

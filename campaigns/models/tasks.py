@@ -18,6 +18,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns.models.accounts import Account, Line, Robot, Voice
 from campaigns.models.history import tell_reason
+from campaigns.platforms.contract import Can
 
 
 class Task(models.Model):
@@ -157,6 +158,11 @@ class Task(models.Model):
         return gettext(self.reason) if self.reason else ""
 
     @property
+    def fills_instances(self) -> bool:
+        """Whether the platform dials what it is given at once, in instances of its own."""
+        return self.kind == self.Kind.CAMPAIGN and Can.FILL_INSTANCES in self.account.vendor.can
+
+    @property
     def hours(self) -> list[tuple[time, time]]:
         return [(time.fromisoformat(begin), time.fromisoformat(end)) for begin, end in self.windows]
 
@@ -203,6 +209,39 @@ class ContactImport(models.Model):
         return tell_reason(self.reason, self.reason_values)
 
 
+class Instance(models.Model):
+    """One of the tasks at the platform that together are one of ours: where the platform holds only
+    so many contacts in one, and dials what is put in at once. It is made when its first contacts
+    are handed over; until then it has no ``platform_task_id``."""
+
+    task = models.ForeignKey(Task, models.CASCADE, related_name="instances", verbose_name=_("task"))
+    number = models.PositiveIntegerField(_("number"))
+    platform_name = models.CharField(_("name at the platform"), max_length=150, blank=True)
+    platform_task_id = models.CharField(_("platform id"), max_length=100, blank=True)
+    platform_state = models.CharField(_("state at the platform"), max_length=20, blank=True)
+    platform_word = models.CharField(_("platform's state"), max_length=100, blank=True)
+    platform_checked_at = models.DateTimeField(_("told"), null=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("instance")
+        verbose_name_plural = _("instances")
+        ordering = ["task", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["task", "number"], name="one_instance_per_number")
+        ]
+        indexes = [
+            models.Index(
+                fields=["platform_task_id"],
+                condition=~Q(platform_task_id=""),
+                name="instance_platform_id",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_id}/{self.number}"
+
+
 class Batch(models.Model):
     """Contacts that go to the platform in one request, once.
 
@@ -220,6 +259,9 @@ class Batch(models.Model):
         WITHDRAWN = "withdrawn", _("withdrawn")
 
     task = models.ForeignKey(Task, models.CASCADE, related_name="batches", verbose_name=_("task"))
+    instance = models.ForeignKey(
+        Instance, models.CASCADE, null=True, related_name="batches", verbose_name=_("instance")
+    )
     number = models.PositiveIntegerField(_("number"))
     size = models.PositiveIntegerField(_("contacts"))
     status = models.CharField(
@@ -269,6 +311,9 @@ class Attempt(models.Model):
     task = models.ForeignKey(Task, models.CASCADE, related_name="attempts", verbose_name=_("task"))
     batch = models.ForeignKey(
         Batch, models.CASCADE, null=True, related_name="attempts", verbose_name=_("batch")
+    )
+    instance = models.ForeignKey(
+        Instance, models.CASCADE, null=True, related_name="attempts", verbose_name=_("instance")
     )
     command = models.CharField(_("command"), max_length=10, choices=Command)
     status = models.CharField(
