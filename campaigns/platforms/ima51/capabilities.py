@@ -24,7 +24,7 @@ def _row(
 
 
 CAPABILITIES: tuple[Capability, ...] = (
-    _row(_PUSH, "通话记录回调 · The call record", _DOC, "Always; the latest of one id completes it"),
+    _row(_PUSH, "通话记录回调 · The call record", _DOC, "Always; news of one id are one call"),
     _row(_PUSH, "The wrapper data", _UNVERIFIED, "Read with it and without it",
          "In the example only"),
     _row(_PUSH, "Ten tries, five seconds each", _DOC, "Repeats change nothing"),

@@ -16,7 +16,10 @@ PLATFORM = Platform(
     slug="yeta",
     name="iFlytek yeta",
     default_base_url="https://www.xfyeta.com/openapi",
-    can=frozenset(Can),
+    can=frozenset(
+        {Can.SYNCHRONISE, Can.CREATE_TASK, Can.PAUSE_TASK, Can.DELETE_TASK, Can.QUERY_TASKS}
+        | {Can.CALL_DIRECTLY, Can.LIST_FAILED_PUSHES}
+    ),
     limits=Limits(
         rows_per_insert=ROWS_PER_REQUEST,
         rows_per_direct_call=ROWS_PER_REQUEST,

@@ -179,7 +179,7 @@ ERRORS: dict[str, ErrorCode] = {
 #: those of the objects around it where the name alone means several things (``status`` does).
 VOCABULARY: tuple[StatusTable, ...] = (
     StatusTable("results of calls", ("task_result",), RESULTS),
-    StatusTable("directions", ("direction",), DIRECTIONS),
+    StatusTable("directions", ("direction",), {str(n): way for n, way in DIRECTIONS.items()}),
     StatusTable("roles", ("role",), ROLES),
     StatusTable("states of tasks", ("rows.status",), TASK_STATES),
     StatusTable("types of tasks", ("task_type",), TASK_TYPES),
