@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -18,11 +19,12 @@ from campaigns.platforms.sandbox_engine import Engine, Settings, Side
 from campaigns.platforms.sandbox_faults import Faults, Rule
 from campaigns.platforms.sandbox_http import Reply, Request, Server
 from campaigns.platforms.sandbox_ledger import Ledger
-from campaigns.platforms.sandbox_push import Push, PushPool
+from campaigns.platforms.sandbox_push import Delivery, Push, PushPool
 from campaigns.platforms.sandbox_store import Store
 from campaigns.platforms.yeta.sandbox import YetaSandbox
 
-SIDES = (YetaSandbox,)
+# One line for each platform; the first is what control requests mean that name none.
+SIDES: tuple[Callable[[Engine], Side], ...] = (YetaSandbox,)
 
 
 class SandboxServer:
@@ -47,7 +49,11 @@ class SandboxServer:
         ledger = Ledger()
         faults = Faults(seed=self.seed)
         self._pool = PushPool(
-            faults=faults, ledger=ledger, find_url=self._find_url, on_settled=self._settle_push
+            faults=faults,
+            ledger=ledger,
+            find_url=self._find_url,
+            find_delivery=self._find_delivery,
+            on_settled=self._settle_push,
         )
         self._engine = Engine(
             clock=clock,
@@ -62,8 +68,9 @@ class SandboxServer:
         )
         self._sides: dict[str, Side] = {}
         for make in SIDES:
-            side: Side = make(self._engine)
+            side = make(self._engine)
             self._sides[side.name] = side
+            self._engine.deliveries[side.name] = side.delivery
         self._control = Control(self._engine, pool=self._pool, sides=self._sides)
         self.label = ",".join(self._sides)
         try:
@@ -71,6 +78,7 @@ class SandboxServer:
         except OSError:
             self._store.close()
             raise
+        self._engine.url = self.url
         self._closed = False
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
@@ -89,7 +97,7 @@ class SandboxServer:
     @property
     def url(self) -> str:
         host, port = self.address
-        return f"http://{host}:{port}"
+        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
 
     @property
     def base_url(self) -> str:
@@ -136,16 +144,17 @@ class SandboxServer:
     def refuse(self, endpoint: str, request: Request, *, rule: Rule) -> Reply:
         return self._find_side(request).refuse(endpoint, request, rule=rule)
 
-    def spoil(self, endpoint: str, reply: Reply, *, rule: Rule) -> Reply:
-        for side in self._sides.values():
-            reply = side.spoil(endpoint, reply, rule=rule)
-        return reply
+    def spoil(self, endpoint: str, request: Request, reply: Reply, *, rule: Rule) -> Reply:
+        return self._find_side(request).spoil(endpoint, reply, rule=rule)
 
     def _find_side(self, request: Request) -> Side:
         return next(s for s in self._sides.values() if s.name_endpoint(request.path))
 
     def _find_url(self, push: Push) -> str | None:
         return self._sides[push.side].find_url(push)
+
+    def _find_delivery(self, push: Push) -> Delivery:
+        return self._engine.deliveries[push.side]
 
     def _settle_push(self, push: Push, acknowledged: bool) -> None:
         self._sides[push.side].settle_push(push, acknowledged=acknowledged)

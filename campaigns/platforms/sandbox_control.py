@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from campaigns.platforms.sandbox_engine import Engine, Side
 from campaigns.platforms.sandbox_faults import KINDS
 from campaigns.platforms.sandbox_http import Reply, Request
+from campaigns.platforms.sandbox_live import MOST_RATE
 from campaigns.platforms.sandbox_push import PushPool
 
 PREFIX = "/_sandbox"
@@ -45,7 +46,8 @@ class Control:
             "calls": lambda request: self._engine.ledger.calls.select(request.query),
             "pushes": lambda request: self._engine.ledger.pushes.select(request.query),
             "asks": lambda request: self._engine.ledger.asks.select(request.query),
-            "apps": lambda _: [app for side in sides.values() for app in side.list_apps()],
+            "apps": self._list_apps,
+            "sides": lambda _: self._tell_sides(),
             "tasks": self._list_tasks,
             "faults": lambda _: {"rules": self._engine.faults.listing(), "kinds": KINDS},
         }
@@ -55,6 +57,7 @@ class Control:
             "settings": self._change_settings,
             "rollover": self._roll_over,
             "reset": self._reset,
+            "calls": lambda wish: self._find_side(wish).place_call(wish),
             "inbound": lambda wish: self._find_side(wish).place_inbound(wish),
         }
 
@@ -83,6 +86,8 @@ class Control:
         wish = _read(request.body)
         if request.method == "PUT" and name == "apps" and rest:
             return Reply.json(self._find_side(wish).put_app(rest, wish))
+        if request.method == "PUT" and name == "sides" and rest:
+            return Reply.json(self._switch_side(self._find_side({"platform": rest}), wish))
         if request.method == "POST" and name in self._deeds and not rest:
             return Reply.json(self._deeds[name](wish))
         return _tell_problem(404, "There is nothing here.")
@@ -107,13 +112,45 @@ class Control:
             "speed": self._engine.clock.speed,
             "call_scale": self._engine.settings.call_scale,
             "token_seconds": self._engine.settings.token_seconds,
-            "push_timeout": self._pool.timeout,
-            "push_retry_wait": self._pool.retry_wait,
+            **self._tell_delivery(next(iter(self._sides))),
+            "sides": self._tell_sides(),
             "busy": self._tell_busy(),
         }
 
+    def _tell_delivery(self, name: str) -> dict[str, Any]:
+        delivery = self._engine.deliveries[name]
+        return {
+            "push_timeout": delivery.timeout,
+            "push_retry_wait": delivery.retry_wait,
+            "push_tries": delivery.tries,
+        }
+
+    def _tell_sides(self) -> dict[str, Any]:
+        return {
+            name: side.live.tell() | self._tell_delivery(name) for name, side in self._sides.items()
+        }
+
+    def _switch_side(self, side: Side, wish: dict[str, Any]) -> dict[str, Any]:
+        live = wish.get("live")
+        if not (live is None or isinstance(live, bool)):
+            raise ValueError("live must be true or false.")
+        side.live.switch(live=live, rate=_number(wish, "rate", most=MOST_RATE))
+        return side.live.tell()
+
+    def _list_apps(self, _: Request) -> list[dict[str, Any]]:
+        return [
+            {"platform": name, **app}
+            for name, side in self._sides.items()
+            for app in side.list_apps()
+        ]
+
     def _list_tasks(self, request: Request) -> list[dict[str, Any]]:
-        return [task for side in self._sides.values() for task in side.list_tasks(request.query)]
+        return [
+            {"platform": name, **task}
+            for name, side in self._sides.items()
+            for task in side.list_tasks(request.query)
+            if request.query.get("platform", name) == name
+        ]
 
     def _change_clock(self, wish: dict[str, Any]) -> dict[str, Any]:
         speed = _number(wish, "speed", most=100_000)
@@ -132,10 +169,19 @@ class Control:
         life = _number(wish, "token_seconds", most=1_000_000)
         timeout = _number(wish, "push_timeout", most=600)
         wait = _number(wish, "push_retry_wait", most=86_400)
+        tries = _number(wish, "push_tries", most=1000)
+        # Of one platform if it is named, else of all.
+        named = [self._find_side(wish).name] if "platform" in wish else list(self._sides)
         settings.call_scale = settings.call_scale if scale is None else scale
         settings.token_seconds = settings.token_seconds if life is None else life
-        self._pool.timeout = self._pool.timeout if timeout is None else timeout
-        self._pool.retry_wait = self._pool.retry_wait if wait is None else wait
+        for name in named:
+            before = self._engine.deliveries[name]
+            self._engine.deliveries[name] = replace(
+                before,
+                timeout=before.timeout if timeout is None else timeout,
+                retry_wait=before.retry_wait if wait is None else wait,
+                tries=before.tries if tries is None else max(1, int(tries)),
+            )
         return {"call_scale": settings.call_scale, "token_seconds": settings.token_seconds}
 
     def _roll_over(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -150,6 +196,7 @@ class Control:
         self._engine.scheduler.clear()
         self._pool.clear()
         self._engine.clock.rewind()
+        self.keep_clock()
         self._engine.ledger.clear()
         return {}
 

@@ -7,14 +7,15 @@ A side is one pretend platform: its HTTP endpoints, its calls and its pushes. It
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from campaigns.platforms.sandbox_clock import Clock, Scheduler
 from campaigns.platforms.sandbox_faults import Faults, Rule
 from campaigns.platforms.sandbox_http import Reply, Request
 from campaigns.platforms.sandbox_ledger import Ledger
-from campaigns.platforms.sandbox_push import Push
+from campaigns.platforms.sandbox_live import Live
+from campaigns.platforms.sandbox_push import Delivery, Push
 from campaigns.platforms.sandbox_store import Store
 
 
@@ -38,10 +39,28 @@ class Engine:
     # Where ids start, so that a sandbox that forgot everything does not give one out twice.
     first_id: int
     send: Callable[[Push], None]
+    # How each side delivers now: what it declares, as `POST /_sandbox/settings` changed it.
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    # Where the sandbox itself is reached, for addresses in pushes. Known once it listens.
+    url: str = ""
 
 
 class Side(Protocol):
-    name: str
+    """What `sandbox.py` and `sandbox_control.py` ask of every side. `sandbox_side.py` has a base
+    for those that mostly push. Endpoints of a side are called `<side>/…` and its push modules
+    `<side>.…`, by which fault rules tell sides apart (yeta's have the plain names)."""
+
+    @property
+    def name(self) -> str:
+        """The slug of the platform."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """Its rules for pushes, as its text has them."""
+
+    @property
+    def live(self) -> Live:
+        """Its made-up traffic."""
 
     def name_endpoint(self, path: str) -> str:
         """The short name of an endpoint of this platform, or an empty string."""
@@ -72,6 +91,9 @@ class Side(Protocol):
 
     def place_inbound(self, wish: Mapping[str, Any]) -> dict[str, Any]:
         """Let somebody call in. Raises ValueError with a sentence."""
+
+    def place_call(self, wish: Mapping[str, Any]) -> dict[str, Any]:
+        """One call at once; says what it is. Raises ValueError with a sentence."""
 
     def roll_over(self) -> None:
         """Let what failed to be pushed today have failed yesterday."""

@@ -66,7 +66,7 @@ class Desk(Protocol):
     def refuse(self, endpoint: str, request: Request, *, rule: Rule) -> Reply:
         """A reply of the platform itself that does nothing (kinds `code`, `token_dies`)."""
 
-    def spoil(self, endpoint: str, reply: Reply, *, rule: Rule) -> Reply:
+    def spoil(self, endpoint: str, request: Request, reply: Reply, *, rule: Rule) -> Reply:
         """Change what a reply says, not how it travels."""
 
 
@@ -206,7 +206,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             log.exception("The sandbox failed to answer %s.", endpoint or "a page")
             return Reply.json({"code": 10004, "message": "sandbox fault", "result": {}}, status=500)
         entry["acted"] = True
-        return desk.spoil(endpoint, reply, rule=rule) if rule else reply
+        return desk.spoil(endpoint, request, reply, rule=rule) if rule else reply
 
     def _stall(self, rule: Rule | None, otherwise: float) -> None:
         self.server.stopping.wait(rule.number("seconds", otherwise) if rule else otherwise)

@@ -93,6 +93,8 @@ class Ledger:
             self.requests_by_hash: Counter[str] = Counter()
             self.push_counts: Counter[str] = Counter()
             self.calls_by_result: Counter[str] = Counter()
+            self.calls_by_side: dict[str, Counter[str]] = {}
+            self.pushes_by_side: dict[str, Counter[str]] = {}
 
     def note_request(self, endpoint: str, *, method: str, fault: str | None) -> Entry:
         """Written as soon as the head of a request is read, so that refused ones count too."""
@@ -128,19 +130,29 @@ class Ledger:
             if row:
                 self.rings_by_row[row] += 1
 
-    def note_call(self, call: Entry) -> None:
+    def note_call(
+        self, call: Entry, *, side: str, call_id: str, result: str, contact: str = ""
+    ) -> None:
+        """Note a call of any side. `call` stays the side's own and may go on changing; the ids and
+        the result (the platform's own word) are put beside what it says."""
         with self._lock:
+            call |= {"platform": side, "call": call_id, "contact": contact, "result": result}
             self.calls.add(call)
-            self.calls_by_result[call["task_result"] or "inbound"] += 1
+            self.calls_by_result[result] += 1
+            self.calls_by_side.setdefault(side, Counter())[result] += 1
 
     def note_push(self, entry: Entry) -> Entry:
         with self._lock:
-            self.push_counts["created"] += 1
+            self._count_push("created", entry["platform"])
             return self.pushes.add(entry)
 
-    def count_push(self, what: str) -> None:
+    def count_push(self, what: str, *, side: str) -> None:
         with self._lock:
-            self.push_counts[what] += 1
+            self._count_push(what, side)
+
+    def _count_push(self, what: str, side: str) -> None:
+        self.push_counts[what] += 1
+        self.pushes_by_side.setdefault(side, Counter())[what] += 1
 
     def note_ask(self, entry: Entry) -> None:
         with self._lock:
@@ -158,6 +170,14 @@ class Ledger:
                 "calls_by_result": dict(self.calls_by_result),
                 "pushes": dict(self.push_counts),
                 "asks": self.asks.total,
+                "platforms": {
+                    side: {
+                        "calls": sum(self.calls_by_side.get(side, Counter()).values()),
+                        "calls_by_result": dict(self.calls_by_side.get(side, Counter())),
+                        "pushes": dict(self.pushes_by_side.get(side, Counter())),
+                    }
+                    for side in sorted({*self.calls_by_side, *self.pushes_by_side})
+                },
                 "cap": self._cap,
             }
 

@@ -15,7 +15,10 @@ from typing import Any
 
 
 class Store:
-    """A document store in one SQLite file, safe to use from any thread."""
+    """A document store in one SQLite file, safe to use from any thread.
+
+    All sides share it: a side calls its kinds `<side>.<kind>` (yeta's have the plain names).
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self._lock = threading.Lock()
@@ -59,8 +62,10 @@ class Store:
     def remove(self, kind: str, key: str) -> None:
         self._execute("DELETE FROM document WHERE kind = ? AND key = ?", (kind, key))
 
-    def clear(self) -> None:
-        self._execute("DELETE FROM document", ())
+    def clear(self, *kinds: str) -> None:
+        """Forget all documents of these kinds."""
+        for kind in kinds:
+            self._execute("DELETE FROM document WHERE kind = ?", (kind,))
 
     def load(self, kind: str, *, last: int | None = None) -> list[dict[str, Any]]:
         """All documents of a kind in the order of their first writing; the `last` ones only."""

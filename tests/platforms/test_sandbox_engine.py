@@ -304,7 +304,7 @@ def test_nobody_takes_it_for_real(client: Client) -> None:
 def test_unknown_pages(client: Client) -> None:
     for path in ("/x", "/_sandbox/x", "/_sandbox/calls/1", "/openapi", "/openapi/x", "/_sandboxx"):
         assert client.send("GET", path).status == 404
-    assert client.post("/_sandbox/calls", {}).status == 404
+    assert client.post("/_sandbox/tasks", {}).status == 404
     assert client.send("POST", "/_sandbox/reset", body=b"{}").status == 400, "not JSON"
     assert client.post("/_sandbox/clock", {"speed": -1}).status == 400
     assert client.post("/_sandbox/clock", {"speed": True}).status == 400

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from campaigns.platforms.sandbox_audio import render
 from campaigns.platforms.sandbox_engine import Engine
 from campaigns.platforms.sandbox_faults import Rule
 from campaigns.platforms.sandbox_http import Reply, Request
-from campaigns.platforms.sandbox_push import Push
-from campaigns.platforms.yeta.sandbox_audio import render
+from campaigns.platforms.sandbox_live import Live
+from campaigns.platforms.sandbox_push import Delivery, Push, says_success
 from campaigns.platforms.yeta.sandbox_dialer import Call, Dialer
 from campaigns.platforms.yeta.sandbox_inbound import Inbound
 from campaigns.platforms.yeta.sandbox_replies import (
@@ -51,6 +52,8 @@ class YetaSandbox:
     """The side of yeta."""
 
     name = SIDE
+    # The text: no "success" within 3 s, then three more tries, then a file of failed pushes.
+    delivery = Delivery(3.0, 1.0, 4, says_success, undelivered="filed")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -58,6 +61,15 @@ class YetaSandbox:
         self._dialer = Dialer(self._world)
         self._tasks = TaskDesk(self._world, self._dialer)
         self._inbound = Inbound(self._world, self._dialer)
+        self.live = Live(
+            side=SIDE,
+            clock=engine.clock,
+            scheduler=engine.scheduler,
+            store=engine.store,
+            seed=engine.seed,
+            act=self._inbound.place_aside,
+            is_ready=lambda: self._inbound.find_listening() is not None,
+        )
 
     # HTTP
 
@@ -232,6 +244,7 @@ class YetaSandbox:
             app = self._world.put_app(told)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"The application is not usable: {type(error).__name__}.") from None
+        self.live.nudge()
         return self._tell_app(app)
 
     def list_apps(self) -> list[dict[str, Any]]:
@@ -268,6 +281,9 @@ class YetaSandbox:
     def place_inbound(self, wish: Mapping[str, Any]) -> dict[str, Any]:
         return self._inbound.place(wish)
 
+    def place_call(self, wish: Mapping[str, Any]) -> dict[str, Any]:
+        return self._inbound.place_usual(wish)
+
     def roll_over(self) -> None:
         self._world.age_failed()
 
@@ -275,6 +291,7 @@ class YetaSandbox:
         return self._dialer.calling
 
     def reset(self) -> None:
+        self.live.reset()
         with self._world.lock:
             self._dialer.reset()
             self._world.reset()
@@ -294,7 +311,8 @@ class YetaSandbox:
                 if task.status in ACTIVE and not task.deleted and not task.is_pool:
                     self._dialer.activate(task)
             for told in self._engine.store.load("push"):
-                self._engine.send(Push(**told))
+                self._engine.send(Push.from_dict(told))
+        self.live.resume()
 
 
 @functools.lru_cache(maxsize=16)

@@ -12,11 +12,11 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
+from campaigns.platforms.sandbox_audio import size_of
 from campaigns.platforms.sandbox_chance import make_chance
 from campaigns.platforms.sandbox_clock import SHANGHAI
 from campaigns.platforms.sandbox_push import Push
 from campaigns.platforms.yeta import sandbox_records as records
-from campaigns.platforms.yeta.sandbox_audio import size_of
 from campaigns.platforms.yeta.sandbox_outcomes import RECALLED, Outcome, decide
 from campaigns.platforms.yeta.sandbox_script import Conversation, converse
 from campaigns.platforms.yeta.sandbox_state import (
@@ -287,7 +287,17 @@ class Dialer:
             made.append((records.DIALOG, records.make_dialog(app, call)))
         now = self._engine.clock.now_ms()
         return [
-            Push(f"{call['call_uuid']}:{number}", SIDE, app.key, module, data, now)
+            Push(
+                f"{call['call_uuid']}:{number}",
+                SIDE,
+                app.key,
+                module,
+                data,
+                now,
+                call=call["call_uuid"],
+                contact=call["task_data_id"],
+                labels={name: data.get(name) for name in ("call_uuid", "task_data_id")},
+            )
             for number, (module, data) in enumerate(made)
             if module in app.urls
         ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
+import threading
 import time
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -51,6 +54,37 @@ class Inbound:
             self._engine.store.put("call", call["call_uuid"], call)
             self.take_up(call)
         return {"call_uuid": call["call_uuid"], "context": context, "semantic": semantic}
+
+    def place_usual(self, wish: Mapping[str, Any]) -> dict[str, Any]:
+        """One call with what the wish leaves out filled in. Calls out need a task, as at the
+        platform."""
+        app = self.find_listening()
+        with self._world.lock:
+            app = self._world.apps.get(str(wish["app_key"])) if "app_key" in wish else app
+            if app is None:
+                raise ValueError("app_key is not known, or no application has push addresses.")
+            robot = next((robot.id for robot in app.robots.values() if robot.usable), "")
+        usual = {
+            "app_key": app.key,
+            "robot_id": robot,
+            "call_relation_id": secrets.token_hex(8),
+            "caller": f"199000000{secrets.randbelow(100):02d}",
+        }
+        return self.place({**usual, **wish})
+
+    def place_aside(self) -> None:
+        """The same in a thread of its own: the questions of Part 3 may take seconds, and the
+        events of the clock must not wait for them."""
+        threading.Thread(target=self._place_quietly, daemon=True).start()
+
+    def _place_quietly(self) -> None:
+        # The last address may just have gone: then nobody calls in.
+        with contextlib.suppress(ValueError):
+            self.place_usual({})
+
+    def find_listening(self) -> App | None:
+        with self._world.lock:
+            return next((app for app in self._world.apps.values() if app.urls), None)
 
     def take_up(self, call: Call) -> None:
         """Let the call go on until its end."""

@@ -60,8 +60,7 @@ class World:
     def reset(self) -> None:
         """Forget everything, but give no id out twice."""
         with self.lock:
-            self.engine.store.clear()
-            self.engine.store.put("meta", "seed", {"seed": self.engine.seed})
+            self.engine.store.clear("app", "task", "row", "call", "push", "failed")
             self.save_numbers()
             self._clear()
 
@@ -153,7 +152,13 @@ class World:
         self.calls[call["call_uuid"]] = call
         while len(self.calls) > CALLS_KEPT:
             self.calls.pop(next(iter(self.calls)))
-        self.engine.ledger.note_call(call)
+        self.engine.ledger.note_call(
+            call,
+            side=SIDE,
+            call_id=call["call_uuid"],
+            contact=call["task_data_id"],
+            result=call["task_result"] or "inbound",
+        )
         if call["direction"] == 2:
             self.engine.ledger.note_ring(call["callee"], row=call["task_data_id"])
 
