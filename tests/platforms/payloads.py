@@ -36,7 +36,11 @@ class Payload:
         return self.event.startswith("reply_")
 
     def make_push(self) -> Push:
-        kind = self.target.rstrip("/").rpartition("/")[2]
+        """The push at the address it was sent to: ``/callbacks/TOKEN/<kind>``, ``/callbacks/TOKEN/``
+        where one address takes all."""
+        return self.make_push_at(self.target.strip("/").partition("TOKEN")[2].strip("/"))
+
+    def make_push_at(self, kind: str) -> Push:
         return Push(kind=kind, body=self.body, headers=self.headers)
 
 
