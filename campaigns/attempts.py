@@ -21,7 +21,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
 from campaigns.connections import AccountInactive, open_client
-from campaigns.models import Account, Attempt, Batch, Contact, Task
+from campaigns.models import Account, Attempt, Batch, Contact, Instance, Task
 from campaigns.platforms.contract import Client
 from campaigns.platforms.errors import Consequence, NotSent, PlatformError, Rejected, Throttled
 
@@ -61,7 +61,9 @@ class Outcome:
         return self.status == "accepted"
 
 
-def open_attempt(task: Task, command: str, *, batch: Batch | None = None) -> Attempt:
+def open_attempt(
+    task: Task, command: str, *, batch: Batch | None = None, instance: Instance | None = None
+) -> Attempt:
     """Write down that a request is about to be sent. The caller commits before it sends (its
     ``atomic`` is ``durable``).
 
@@ -70,6 +72,7 @@ def open_attempt(task: Task, command: str, *, batch: Batch | None = None) -> Att
     return Attempt.objects.create(
         task=task,
         batch=batch,
+        instance=instance,
         command=command,
         lease_until=timezone.now() + timedelta(seconds=settings.LEASE_SECONDS),
     )

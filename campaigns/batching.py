@@ -8,13 +8,16 @@ is still unsettled elsewhere in the same family and round is kept out: its conta
 from __future__ import annotations
 
 from django.db import connection, transaction
-from django.db.models import Exists, Max, OuterRef, Q
+from django.db.models import Exists, Max, OuterRef, Q, Sum
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
-from campaigns.models import Batch, Contact, Task
+from campaigns.models import Batch, Contact, Instance, Task
 
 ALREADY_UNDER_WAY = N_("The same number is already under way in this round of calls.")
+ALREADY_CALLED = N_(
+    "A call to it came back although it was not handed over. It is not called again."
+)
 
 
 def plan_batches(task: Task) -> list[int]:
@@ -35,15 +38,45 @@ def plan_batches(task: Task) -> list[int]:
         ids = list(ready.select_for_update().order_by("id").values_list("id", flat=True))
         last = task.batches.aggregate(last=Max("number"))["last"] or 0
         groups = [ids[begin : begin + size] for begin in range(0, len(ids), size)]
+        places = place_groups(task, groups)
         batches = Batch.objects.bulk_create(
-            Batch(task=task, number=number, size=len(group))
-            for number, group in enumerate(groups, start=last + 1)
+            Batch(task=task, instance=place, number=number, size=len(group))
+            for number, (group, place) in enumerate(
+                zip(groups, places, strict=True), start=last + 1
+            )
         )
         assign_contacts(
             [(pk, batch.pk) for batch, group in zip(batches, groups, strict=True) for pk in group]
         )
         lifecycle.move_contacts(ready.filter(batch__in=batches), "planned", of=["ready"])
     return [batch.pk for batch in batches]
+
+
+def place_groups(task: Task, groups: list[list[int]]) -> list[Instance | None]:
+    """The instance of each group: the first that has room for it, new ones behind the last. None
+    where the platform knows no instances. What was refused or never sent takes no room; what may
+    have arrived does."""
+    room = task.account.vendor.limits.contacts_per_instance
+    if not task.fills_instances or not room:
+        return [None] * len(groups)
+    gone = Q(batches__status__in=["refused", "not_sent", "withdrawn"])
+    instances = list(
+        task.instances.annotate(used=Sum("batches__size", filter=~gone)).order_by("number")
+    )
+    used = [instance.used or 0 for instance in instances]
+    places: list[int] = []
+    at = 0
+    for group in groups:
+        while at < len(used) and used[at] + len(group) > room:
+            at += 1
+        if at == len(used):
+            used.append(0)
+        used[at] += len(group)
+        places.append(at)
+    instances += Instance.objects.bulk_create(
+        Instance(task=task, number=number + 1) for number in range(len(instances), len(used))
+    )
+    return [instances[place] for place in places]
 
 
 def exclude_under_way(task: Task) -> int:
@@ -53,6 +86,9 @@ def exclude_under_way(task: Task) -> int:
         phone=OuterRef("phone"),
         family_id=OuterRef("family_id"),
         round=OuterRef("round"),
+    )
+    lifecycle.move_contacts(
+        task.contacts.filter(calls_made__gt=0), "excluded", of=["ready"], reason=ALREADY_CALLED
     )
     taken = same_number.filter(
         Q(status__in=Contact.UNSETTLED) | Q(status="ready", task=task.pk, pk__lt=OuterRef("pk"))

@@ -98,7 +98,7 @@ def check_draft(draft: Draft) -> dict[str, list[str]]:
 
     limits = draft.account.vendor.limits
     if not draft.account.can(Can.CREATE_TASK) and draft.kind == Task.Kind.CAMPAIGN:
-        refuse("account", _("This platform takes no tasks."))
+        refuse("account", draft.account.explain(Can.CREATE_TASK))
     if not draft.account.is_active:
         refuse("account", _("This account is switched off. Switch it on first."))
     if not draft.name.strip():
@@ -131,6 +131,8 @@ def check_draft(draft: Draft) -> dict[str, list[str]]:
             refuse("recall_wait_seconds", _("Without recalls there is nothing to wait for."))
     _check_windows(draft, refuse)
     _check_times(draft, refuse)
+    if limits.end_required and draft.end_at is None:
+        refuse("end_at", _("This platform wants to be told when the task ends."))
     return errors
 
 
@@ -153,7 +155,10 @@ def _check_robot(draft: Draft, refuse: Any) -> None:
 
 
 def _check_lines(draft: Draft, refuse: Any) -> None:
-    if not draft.lines:
+    if not draft.account.vendor.limits.lines:
+        if draft.lines:
+            refuse("lines", _("With this platform the line is not ours to choose."))
+    elif not draft.lines:
         refuse("lines", _("Choose at least one line."))
     for line in draft.lines:
         if line.account_id != draft.account.pk:
@@ -178,6 +183,9 @@ def _check_speed(draft: Draft, refuse: Any) -> None:
 
 
 def _check_windows(draft: Draft, refuse: Any) -> None:
+    if draft.windows and not draft.account.vendor.limits.windows:
+        refuse("windows", _("With this platform the calling windows are set in its workflow."))
+        return
     try:
         windows = sorted(
             (time.fromisoformat(begin), time.fromisoformat(end)) for begin, end in draft.windows

@@ -103,6 +103,9 @@ NEW_CONTACTS = ("ready", "excluded")
 HOLDING = ("pause", "delete", "rebuild")
 
 
+WITHDRAWN_BEFORE = N_("Deleted before the platform knew of it.")
+
+
 class IllegalMove(Exception):
     """Code asked for a move that the tables do not allow. A fault of ours, never of the data."""
 
@@ -226,6 +229,14 @@ def free_task(task: Task, reason: str) -> None:
     ids = list(contacts.values_list("id", flat=True))  # an UPDATE takes no joins
     move_contacts(
         Contact.objects.filter(pk__in=ids), "ready", of=["planned", "unknown", "accepted"], **free
+    )
+
+
+def withdraw_unsent(task: Task, reason: str) -> int:
+    """Whoever of this task was not handed over is not called any more; returns how many."""
+    move_rows(task.batches.all(), "withdrawn", of=["planned"])
+    return move_contacts(
+        Contact.objects.filter(task=task), "withdrawn", of=["ready", "planned"], reason=reason
     )
 
 

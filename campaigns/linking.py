@@ -13,19 +13,20 @@ id, then contacts by id.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q
-from django.db.models.functions import Right
+from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Cast, Concat, Right
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
-from campaigns.models import Call, Contact, Robot, Task
+from campaigns.models import Call, Contact, Instance, Robot, Task
 from campaigns.phones import PhoneRefused, normalise_phone
 
 PROVED = N_("A call came back: the platform had accepted this contact.")
@@ -48,6 +49,21 @@ SWEEP_LIMIT = 2_000
 #: the same for calls that only number and time can lead to a contact: most of them never will
 GUESS_WITHIN = timedelta(hours=1)
 GUESS_LIMIT = 500
+
+
+#: Our own id of a contact, for platforms that keep one. A spreadsheet must not take it for a
+#: number: AI Rudder's own sample has a case "123456.0".
+NAME = "CB-"
+_NAMED = re.compile(r"CB-([1-9][0-9]{0,17})\Z", re.ASCII)
+
+
+def name_contact(contact_id: int) -> str:
+    return f"{NAME}{contact_id}"
+
+
+def name_contacts(contacts: QuerySet[Contact]) -> None:
+    """Make our id of each contact the platform's."""
+    contacts.update(platform_contact_id=Concat(Value(NAME), Cast("pk", CharField())))
 
 
 def link_calls(
@@ -170,6 +186,7 @@ def join_rows(account_id: int, rows: Iterable[Call]) -> int:
         ):
             row.contact = row.task = None
     tasks = _find_ids(Task, account_id, "platform_task_id", outbound)
+    tasks |= _find_instances(account_id, outbound)
     robots = _find_ids(Robot, account_id, "platform_id", rows, of="platform_robot_id")
     contacts = _find_contacts(account_id, outbound)
     for row in rows:
@@ -213,6 +230,19 @@ def _find_ids(
     return found
 
 
+def _find_instances(account_id: int, rows: list[Call]) -> dict[str, int | None]:
+    """{platform's id of an instance: our task}, None for one that two of ours have."""
+    wanted = {row.platform_task_id for row in rows} - {""}
+    if not wanted:
+        return {}
+    found: dict[str, int | None] = {}
+    query = Instance.objects.filter(task__account=account_id, platform_task_id__in=wanted)
+    for platform_id, task_id in query.values_list("platform_task_id", "task_id"):
+        same = found.get(platform_id, task_id) == task_id
+        found[platform_id] = task_id if same else None
+    return found
+
+
 def _find_contacts(account_id: int, rows: list[Call]) -> dict[str, tuple[int, int]]:
     wanted = {row.platform_contact_id for row in rows if row.contact_id is None} - {""}
     if not wanted:
@@ -221,6 +251,12 @@ def _find_contacts(account_id: int, rows: list[Call]) -> dict[str, tuple[int, in
     query = Contact.objects.filter(account_id=account_id, platform_contact_id__in=wanted)
     for platform_id, pk, task_id in query.values_list("platform_contact_id", "pk", "task_id"):
         found[platform_id] = None if platform_id in found else (pk, task_id)
+    # Ours, carried there by hand: nobody told us that the platform took it.
+    ours = {int(match[1]): match[0] for name in wanted - {*found} if (match := _NAMED.match(name))}
+    if ours:
+        query = Contact.objects.filter(account_id=account_id, pk__in=ours, platform_contact_id="")
+        for pk, task_id in query.values_list("pk", "task_id"):
+            found[ours[pk]] = (pk, task_id)
     return {platform_id: pair for platform_id, pair in found.items() if pair is not None}
 
 

@@ -11,14 +11,16 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
+from campaigns.dispatch.instances import is_open
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
-from campaigns.linking import link_calls
+from campaigns.linking import link_calls, name_contact, name_contacts
 from campaigns.models import Attempt, Batch, Contact, Task
 from campaigns.platforms.errors import Consequence
 
 logger = logging.getLogger(__name__)
 
 EMPTY = N_("No contact is left in it.")
+CALLED = N_("A call to it came back although it was not handed over. It is not called again.")
 ROBOT_CHANGED = N_(
     "The robot has columns now that the contacts do not. Nothing was sent; stop the task for good,"
     " then clone it and import again."
@@ -36,19 +38,28 @@ def claim_batch(task_id: int) -> Attempt | None:
             .select_related("account", "robot", "voice")
             .first()
         )
-        if task is None or (task.kind == Task.Kind.CAMPAIGN and not task.platform_task_id):
+        if task is None:
             return None
-        batch = (
-            task.batches.filter(status=Batch.Status.PLANNED)
-            .select_for_update(skip_locked=True)
-            .order_by("number")
-            .first()
-        )
+        planned = task.batches.filter(status=Batch.Status.PLANNED)
+        if task.fills_instances:
+            if not is_open(task):
+                return None
+            planned = planned.exclude(instance__platform_task_id="")
+        elif task.kind == Task.Kind.CAMPAIGN and not task.platform_task_id:
+            return None
+        batch = planned.select_for_update(skip_locked=True, of=("self",)).order_by("number").first()
         if batch is None or not lifecycle.move(batch, "sending", of=["planned"]):
             return None
+        lifecycle.move_contacts(
+            batch.contacts.filter(calls_made__gt=0), "excluded", of=["planned"], reason=CALLED
+        )
         if not lifecycle.move_contacts(batch.contacts.all(), "sending", of=["planned"]):
             lifecycle.move(batch, "not_sent", of=["sending"], reason=EMPTY)
             return None
+        if task.fills_instances:
+            # Ours is the platform's id of the contact: a call that comes back before the answer,
+            # or instead of it, is known by it.
+            name_contacts(batch.contacts.filter(status=Contact.Status.SENDING))
         direct = task.kind == Task.Kind.DIRECT
         command = "callout" if direct else "insert"
         batch.task = task
@@ -67,7 +78,12 @@ def send_batch(attempt: Attempt) -> Next:
 
     def act(client: Any) -> Any:
         if attempt.command == Attempt.Command.INSERT:
-            return client.insert_contacts(task.platform_task_id, columns=columns, rows=rows)
+            return client.insert_contacts(
+                batch.instance.platform_task_id if batch.instance else task.platform_task_id,
+                columns=columns,
+                rows=rows,
+                keys=[name_contact(contact.pk) for contact in contacts],
+            )
         return client.call_directly(
             robot_id=task.robot.platform_id,
             line=task.lines.get().number,
@@ -147,7 +163,9 @@ def split_batch(batch: Batch) -> list[int]:
     middle = (len(ids) + 1) // 2
     made = []
     for number, half in enumerate((ids[:middle], ids[middle:]), start=last + 1):
-        new = Batch.objects.create(task_id=batch.task_id, number=number, size=len(half))
+        new = Batch.objects.create(
+            task_id=batch.task_id, instance=batch.instance, number=number, size=len(half)
+        )
         chosen = Contact.objects.filter(pk__in=half)
         lifecycle.move_contacts(chosen, "planned", of=["ready"], batch=new)
         made.append(new.pk)

@@ -21,7 +21,6 @@ from campaigns.platforms.contract import Can
 from campaigns.queue import enqueue
 
 SWITCHED_OFF = N_("The account was switched off.")
-WITHDRAWN_BEFORE = N_("Deleted before the platform knew of it.")
 
 
 class LaunchRefused(Exception):
@@ -38,11 +37,11 @@ def check_launch(task: Task) -> list[str]:
     if not task.account.is_active:
         problems.append(_("The account is switched off."))
     if not task.account.can(Can.CREATE_TASK):
-        problems.append(_("This platform does not let us create tasks."))
+        problems.append(task.account.explain(Can.CREATE_TASK))
     if not task.robot.is_usable:
         problems.append(_("The robot is not published any more."))
     lines = list(task.lines.all())
-    if not lines:
+    if not lines and task.account.vendor.limits.lines:
         problems.append(_("The task has no line."))
     if any(line.gone_at for line in lines):
         problems.append(_("A line of the task is gone from the platform."))
@@ -104,7 +103,7 @@ def resume_task(task: Task, *, by: Any) -> Task:
 def delete_task(task: Task, *, by: Any) -> Task:
     """Stop the task at the platform for good; its rows and results stay here."""
     with transaction.atomic():
-        if lifecycle.move(task, "deleted", of=["draft"], reason=WITHDRAWN_BEFORE, by=by):
+        if lifecycle.move(task, "deleted", of=["draft"], reason=lifecycle.WITHDRAWN_BEFORE, by=by):
             lifecycle.move_contacts(task.contacts.all(), "withdrawn", of=["ready"])
             return task
     of = ["loading", "loaded", "starting", "running", "paused", "failed", "finished"]
@@ -114,6 +113,10 @@ def delete_task(task: Task, *, by: Any) -> Task:
 def _request(task: Task, request: str, *, of: list[str], by: Any) -> Task:
     if task.kind == Task.Kind.DIRECT and is_handed_over(task):
         raise LaunchRefused(_("A direct call cannot be stopped: the platform offers no way to."))
+    if task.fills_instances and task.status in (Task.Status.RUNNING, Task.Status.FINISHED):
+        raise LaunchRefused(
+            _("Everybody is handed over: this platform offers no way to stop or to pause it.")
+        )
     with transaction.atomic():
         locked = Task.objects.select_for_update().get(pk=task.pk)
         if locked.status not in of:
@@ -245,7 +248,7 @@ def pause_inactive() -> int:
     dialling = Task.objects.filter(
         account__is_active=False, status__in=["starting", "running"], kind="campaign", request=""
     )
-    tasks = list(dialling)
+    tasks = [task for task in dialling.select_related("account") if not task.fills_instances]
     for task in tasks:
         lifecycle.note_task(task, SWITCHED_OFF, needs_attention=True)
         pause_task(task, by=None)

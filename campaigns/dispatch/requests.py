@@ -14,6 +14,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
 from campaigns.connections import open_client
+from campaigns.dispatch.instances import delete_filling
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
 from campaigns.ingest import apply_task_state
 from campaigns.models import Task
@@ -81,6 +82,8 @@ def _pause(task: Task) -> Next:
 
 
 def _delete(task: Task) -> Next:
+    if task.fills_instances:
+        return delete_filling(task)
     if task.attempts.filter(status__in=["sending", "unknown"]).exists() and not (
         task.platform_task_id
     ):

@@ -60,6 +60,8 @@ def pause_account(account: Account, reason: str) -> None:
     for other in Task.objects.filter(
         account=account, status="running", kind="campaign", request=""
     ):
+        if other.fills_instances:
+            continue  # it offers no pause
         lifecycle.request_task(other, "pause")
         lifecycle.note_task(other, ACCOUNT_STOPPED, needs_attention=True)
 

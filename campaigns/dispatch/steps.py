@@ -10,15 +10,16 @@ import secrets
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
 from campaigns.connections import open_client
+from campaigns.dispatch.counts import count_handed_over, read_states
+from campaigns.dispatch.instances import NOTHING_ACCEPTED, UNKNOWN_OUTCOME, advance_filling
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback, set_back
 from campaigns.ingest import apply_task_state
-from campaigns.models import Batch, Contact, Task
+from campaigns.models import Task
 from campaigns.platforms.contract import TaskOrder
 from campaigns.platforms.errors import PlatformError
 from campaigns.queue import enqueue
@@ -27,11 +28,6 @@ COUNT_DIFFERS = N_(
     "The platform counts another number of contacts than were handed over. The task is not started."
     " If the count stays, it is handed over anew."
 )
-UNKNOWN_OUTCOME = N_(
-    "It is not known whether the platform carried out a request."
-    " Nothing is sent again before it is."
-)
-NOTHING_ACCEPTED = N_("The platform accepted none of the contacts.")
 ASKING_FAILED = N_("The platform could not be asked for the number of contacts. Trying again.")
 TOO_LATE = N_("It could not be handed over for ten minutes, so nobody is called.")
 DIRECT_CALL_SECONDS = 600
@@ -53,6 +49,8 @@ def advance_task(task_id: int) -> Next:
 
 
 def _advance_loading(task: Task) -> Next:
+    if task.fills_instances:
+        return advance_filling(task, make_order)
     if task.kind == Task.Kind.CAMPAIGN and not task.platform_task_id:
         return _create(task)
     if task.kind == Task.Kind.DIRECT and is_overdue(task):
@@ -84,21 +82,6 @@ def is_overdue(task: Task) -> bool:
     )
 
 
-def read_states(task: Task) -> set[str]:
-    """The states in which the task has contacts that are not handed over yet.
-
-    One statement, so one moment: contacts that move between two looks would be seen in neither
-    state, and the task would go on without them.
-    """
-    states = ("ready", "planned", "sending", "unknown")
-    seen = {
-        f"has_{state}": Exists(Contact.objects.filter(task=OuterRef("pk"), status=state))
-        for state in states
-    }
-    row = Task.objects.filter(pk=task.pk).annotate(**seen).values(*seen).get()
-    return {state for state in states if row[f"has_{state}"]}
-
-
 def _create(task: Task) -> Next:
     """Create the task at the platform, under a name with a mark by which it can be asked for."""
     with transaction.atomic(durable=True):
@@ -127,10 +110,11 @@ def note_created(task: Task, platform_task_id: str) -> None:
     clear_setbacks(task)
 
 
-def make_order(task: Task) -> TaskOrder:
-    """The task in the words of the contract. An empty begin means now."""
+def make_order(task: Task, *, name: str = "") -> TaskOrder:
+    """The task in the words of the contract, under its name at the platform or another one. An
+    empty begin means now."""
     return TaskOrder(
-        name=task.platform_name,
+        name=name or task.platform_name,
         robot_id=task.robot.platform_id,
         lines=tuple(task.lines.order_by("number").values_list("number", flat=True)),
         begin_at=max(task.begin_at or timezone.now(), timezone.now()),
@@ -183,11 +167,6 @@ def settle_count(task: Task, counted: int | None) -> bool:
     newest.save(update_fields=["evidence"])
     since = (now - (newest.ended_at or newest.started_at)).total_seconds()
     return len(newest.evidence) >= 3 and since >= settings.SETTLE_SECONDS
-
-
-def count_handed_over(task: Task) -> int:
-    """Contacts that the platform must hold: those of accepted batches."""
-    return task.contacts.filter(batch__status=Batch.Status.ACCEPTED).count()
 
 
 def _start(task: Task) -> Next:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.models.fields import EncryptedSecrets
@@ -108,6 +109,15 @@ class Account(models.Model):
         if ability in vendor.unverified and self.get_setting(UNVERIFIED_SETTING) != "on":
             return False
         return ability in vendor.can
+
+    def explain(self, ability: Can) -> str:
+        """Why ``can`` says no, for an operator."""
+        if ability in self.vendor.unverified:
+            return gettext(
+                "What we know of this comes from others' programs, not from the platform's own"
+                " text. Switch it on in the account's settings once you have tried it."
+            )
+        return gettext("This platform does not offer that, or no text of it is known to us.")
 
     def clean(self) -> None:
         """A platform that we call needs an address; one that only pushes has none."""

@@ -1,20 +1,16 @@
-"""In: what callbacks did not tell. Out: the platform asked, and our rows brought in line with it.
+"""In: requests of unknown outcome. Out: settled by asking: create by its exact name, insert by the
+count, start by the state.
 
-Polls running tasks, settles requests of unknown outcome by asking (create by its exact name, insert
-by the count, start by the state), and ends tasks when no contact is left in a state that is not
-final: never because of silence.
+What cannot be asked about waits for a person. Nothing is ever sent again from here.
 """
 
 from __future__ import annotations
 
-import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
@@ -25,19 +21,12 @@ from campaigns.models import Attempt, Batch, Contact, Task
 from campaigns.platforms.contract import Can
 from campaigns.platforms.errors import PlatformError
 from campaigns.platforms.events import PlatformTaskState, TaskChanged
+from campaigns.reconcile.evidence import is_settled
+from campaigns.reconcile.filled import list_proved_batches, settle_filled
+from campaigns.reconcile.polling import NOT_ASKED, follow_state
 
-logger = logging.getLogger(__name__)
-
-#: the same "no" this often, over at least SETTLE_SECONDS, before something counts as absent
-NEGATIVE_ANSWERS = 3
 #: seconds between two questions about a request that stays unknown
 LONGEST_SETTLE_PAUSE = 300.0
-NOT_ASKED = N_("The platform could not be asked how the task stands.")
-EVERY_CONTACT_FINAL = N_("Every contact is in a final state.")
-SILENT = N_("The platform has finished the task, but some contacts were never reported.")
-PAUSED_THERE = N_("Paused at the platform.")
-RESUMED_THERE = N_("Running again at the platform.")
-DELETED_THERE = N_("Deleted at the platform.")
 CALL_CAME_BACK = N_("A call came back: the platform had carried out the request.")
 FOUND = N_("The platform was asked and has it.")
 ABSENT = N_("The platform was asked several times and does not have it.")
@@ -49,87 +38,6 @@ COUNT_FITS_NEITHER = N_(
     "The platform's count of contacts fits neither answer. Nobody has been called; if the count"
     " stays, the task is handed over anew."
 )
-WATCHED = ("starting", "running", "paused")
-OVER = (PlatformTaskState.FINISHED, PlatformTaskState.EXPIRED)
-DIALLING = (
-    PlatformTaskState.STARTED,
-    PlatformTaskState.RUNNING,
-    PlatformTaskState.WAITING_RETRY,
-    PlatformTaskState.OUTSIDE_HOURS,
-)
-
-
-def list_watched_tasks() -> list[int]:
-    """Ids of the tasks whose state at the platform is due to be asked for."""
-    due = timezone.now() - timedelta(seconds=settings.POLL_SECONDS)
-    watched = Task.objects.filter(status__in=WATCHED)
-    return list(
-        watched.exclude(platform_checked_at__gt=due).order_by("platform_checked_at").values_list(
-            "id", flat=True
-        )
-    )  # fmt: skip
-
-
-def poll_task(task_id: int) -> bool:
-    """Ask the platform about one task and follow what it says; False when it could not be asked."""
-    task = Task.objects.select_related("account").get(pk=task_id)
-    if task.kind == Task.Kind.CAMPAIGN and task.platform_task_id:
-        try:
-            state = open_client(task.account, task=task).query_task(task.platform_task_id)
-        except PlatformError:
-            lifecycle.note_task(task, NOT_ASKED, needs_attention=False)
-            return False
-        if task.reason == NOT_ASKED:
-            lifecycle.note_task(task, "", needs_attention=False)
-        if state is not None:
-            apply_task_state(task, state)
-            follow_state(task, state)
-    end_task(task)
-    return True
-
-
-def follow_state(task: Task, state: TaskChanged) -> None:
-    """Bring our status in line with what the platform says the task is doing."""
-    if state.deleted:
-        with transaction.atomic():
-            moved = lifecycle.move(
-                task, "deleted", of=WATCHED, reason=DELETED_THERE, needs_attention=True,
-                finished_at=timezone.now(),
-            )  # fmt: skip
-            if moved:
-                lifecycle.request_task(task, "")
-                lifecycle.withdraw_task(task, DELETED_THERE)
-        return
-    if state.state in OVER:
-        finish_called(task)
-    elif task.request:
-        return  # what an operator asked for is being carried out
-    elif state.state == PlatformTaskState.PAUSED:
-        lifecycle.move(task, "paused", of=["running"], reason=PAUSED_THERE)
-    elif state.state in DIALLING:
-        lifecycle.move(task, "running", of=["paused"], reason=RESUMED_THERE)
-
-
-def finish_called(task: Task) -> int:
-    """The platform will not call again: whoever was called at least once is finished."""
-    return lifecycle.move_contacts(
-        task.contacts.filter(calls_made__gt=0), "finished", of=["accepted", "unknown"]
-    )
-
-
-def end_task(task: Task) -> bool:
-    """End the task when every contact is in a final state; say so when only silence is left."""
-    if task.contacts.exclude(status__in=Contact.FINAL).exists():
-        if task.platform_state in OVER and task.status == Task.Status.RUNNING:
-            lifecycle.note_task(task, SILENT, needs_attention=True)
-        return False
-    return lifecycle.move(
-        task, "finished", of=["running", "paused"], reason=EVERY_CONTACT_FINAL,
-        needs_attention=False, finished_at=timezone.now(),
-    )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------- unknown outcomes
 
 
 def list_unsettled_tasks() -> list[int]:
@@ -139,7 +47,7 @@ def list_unsettled_tasks() -> list[int]:
     less often: every twentieth of the time that has passed.
     """
     now = timezone.now()
-    due = {attempt.task_id for attempt in list_proved_callouts()}
+    due = {attempt.task_id for attempt in (*list_proved_callouts(), *list_proved_batches())}
     unknown = Attempt.objects.filter(status="unknown").select_related("task")
     for attempt in unknown.order_by("id"):
         age = (now - (attempt.ended_at or attempt.started_at)).total_seconds()
@@ -173,6 +81,8 @@ def settle_task(task_id: int) -> bool:
     if proved:
         lifecycle.calm_task(task, CALL_CAME_BACK)
         return True
+    if task.fills_instances:
+        return settle_filled(task)
     unknown = list(task.attempts.filter(status="unknown").select_related("batch").order_by("id"))
     if not unknown:
         return False
@@ -250,7 +160,7 @@ def _settle_inserts(task: Task, inserts: list[Attempt], state: TaskChanged) -> b
         gone = [_note_negative(task, attempt, f"count {state.contacts}") for attempt in inserts]
         return all(gone)
     lifecycle.note_task(task, COUNT_FITS_NEITHER, needs_attention=True)
-    settled_now = [_is_settled(attempt, f"count {state.contacts}") for attempt in inserts]
+    settled_now = [is_settled(attempt, f"count {state.contacts}") for attempt in inserts]
     if all(settled_now):
         lifecycle.request_task(task, "rebuild")  # carried out by ``dispatch``
     return False
@@ -283,22 +193,9 @@ def _settle_start(task: Task, attempt: Attempt, state: TaskChanged) -> bool:
     return True
 
 
-def _is_settled(attempt: Attempt, answer: str) -> bool:
-    """Write an answer down; True when it has been the same several times over the settle time."""
-    now = timezone.now()
-    asked = attempt.evidence
-    if asked and (now - _read_time(asked[-1]["at"])).total_seconds() < settings.SETTLE_SECONDS / 10:
-        return False
-    attempt.evidence = [*asked, {"at": now.isoformat(), "answer": answer}]
-    attempt.save(update_fields=["evidence"])
-    same = [one for one in attempt.evidence if one["answer"] == answer]
-    since = (now - (attempt.ended_at or attempt.started_at)).total_seconds()
-    return len(same) >= NEGATIVE_ANSWERS and since >= settings.SETTLE_SECONDS
-
-
 def _note_negative(task: Task, attempt: Attempt, answer: str) -> bool:
     """A "no" about a request; several of them over the settle time mean that it never arrived."""
-    if not _is_settled(attempt, answer):
+    if not is_settled(attempt, answer):
         return False
     with transaction.atomic():
         if not lifecycle.move(attempt, "confirmed_absent", of=["unknown"], reason=ABSENT):
@@ -315,7 +212,3 @@ def _note_negative(task: Task, attempt: Attempt, answer: str) -> bool:
         else:
             lifecycle.calm_task(task, ABSENT)
     return True
-
-
-def _read_time(text: str) -> datetime:
-    return parse_datetime(text) or timezone.now()

@@ -1,0 +1,28 @@
+"""In: what callbacks did not tell. Out: the platform asked, and our rows brought in line with it.
+
+``polling`` follows running tasks and ends them; ``settling`` finds out what became of requests of
+unknown outcome, ``filled`` where a platform dials at once what it is given.
+"""
+
+from campaigns.reconcile.evidence import NEGATIVE_ANSWERS
+from campaigns.reconcile.polling import (
+    SILENT,
+    ask_for_calls,
+    end_task,
+    finish_called,
+    list_watched_tasks,
+    poll_task,
+)
+from campaigns.reconcile.settling import list_unsettled_tasks, settle_task
+
+__all__ = [
+    "NEGATIVE_ANSWERS",
+    "SILENT",
+    "ask_for_calls",
+    "end_task",
+    "finish_called",
+    "list_unsettled_tasks",
+    "list_watched_tasks",
+    "poll_task",
+    "settle_task",
+]

@@ -1,0 +1,132 @@
+"""In: tasks that run at a platform. Out: what the platform says of them, followed here.
+
+A task ends when no contact is left in a state that is not final: never because of silence.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
+
+from campaigns import lifecycle
+from campaigns.connections import open_client
+from campaigns.ingest import apply_events, apply_task_state, link_late
+from campaigns.models import Contact, Task
+from campaigns.platforms.contract import Can
+from campaigns.platforms.errors import PlatformError
+from campaigns.platforms.events import CallEvent, PlatformTaskState, TaskChanged
+
+NOT_ASKED = N_("The platform could not be asked how the task stands.")
+EVERY_CONTACT_FINAL = N_("Every contact is in a final state.")
+SILENT = N_("The platform has finished the task, but some contacts were never reported.")
+PAUSED_THERE = N_("Paused at the platform.")
+RESUMED_THERE = N_("Running again at the platform.")
+DELETED_THERE = N_("Deleted at the platform.")
+WATCHED = ("starting", "running", "paused")
+OVER = (PlatformTaskState.FINISHED, PlatformTaskState.EXPIRED)
+DIALLING = (
+    PlatformTaskState.STARTED,
+    PlatformTaskState.RUNNING,
+    PlatformTaskState.WAITING_RETRY,
+    PlatformTaskState.OUTSIDE_HOURS,
+)
+
+
+def list_watched_tasks() -> list[int]:
+    """Ids of the tasks whose state at the platform is due to be asked for."""
+    due = timezone.now() - timedelta(seconds=settings.POLL_SECONDS)
+    watched = Task.objects.filter(status__in=WATCHED)
+    return list(
+        watched.exclude(platform_checked_at__gt=due).order_by("platform_checked_at").values_list(
+            "id", flat=True
+        )
+    )  # fmt: skip
+
+
+def poll_task(task_id: int) -> bool:
+    """Ask the platform about one task and follow what it says; False when it could not be asked."""
+    task = Task.objects.select_related("account").get(pk=task_id)
+    if task.kind == Task.Kind.CAMPAIGN and task.platform_task_id:
+        try:
+            state = open_client(task.account, task=task).query_task(task.platform_task_id)
+        except PlatformError:
+            lifecycle.note_task(task, NOT_ASKED, needs_attention=False)
+            return False
+        if task.reason == NOT_ASKED:
+            lifecycle.note_task(task, "", needs_attention=False)
+        if state is not None:
+            apply_task_state(task, state)
+            follow_state(task, state)
+    end_task(task)
+    return True
+
+
+def follow_state(task: Task, state: TaskChanged) -> None:
+    """Bring our status in line with what the platform says the task is doing."""
+    if state.deleted:
+        with transaction.atomic():
+            moved = lifecycle.move(
+                task, "deleted", of=WATCHED, reason=DELETED_THERE, needs_attention=True,
+                finished_at=timezone.now(),
+            )  # fmt: skip
+            if moved:
+                lifecycle.request_task(task, "")
+                lifecycle.withdraw_task(task, DELETED_THERE)
+        return
+    if state.state in OVER:
+        finish_called(task)
+    elif task.request:
+        return  # what an operator asked for is being carried out
+    elif state.state == PlatformTaskState.PAUSED:
+        lifecycle.move(task, "paused", of=["running"], reason=PAUSED_THERE)
+    elif state.state in DIALLING:
+        lifecycle.move(task, "running", of=["paused"], reason=RESUMED_THERE)
+
+
+def finish_called(task: Task) -> int:
+    """The platform will not call again: whoever was called at least once is finished."""
+    return lifecycle.move_contacts(
+        task.contacts.filter(calls_made__gt=0), "finished", of=["accepted", "unknown"]
+    )
+
+
+def end_task(task: Task) -> bool:
+    """End the task when every contact is in a final state; say so when only silence is left."""
+    if task.contacts.exclude(status__in=Contact.FINAL).exists():
+        if has_ended_there(task) and task.status == Task.Status.RUNNING:
+            lifecycle.note_task(task, SILENT, needs_attention=True)
+        return False
+    return lifecycle.move(
+        task, "finished", of=["running", "paused"], reason=EVERY_CONTACT_FINAL,
+        needs_attention=False, finished_at=timezone.now(),
+    )  # fmt: skip
+
+
+def has_ended_there(task: Task) -> bool:
+    """Whether the platform said that it calls nobody of the task any more."""
+    if not task.fills_instances:
+        return task.platform_state in OVER
+    made = task.instances.exclude(platform_task_id="")
+    return made.exists() and not made.exclude(platform_state__in=OVER).exists()
+
+
+def ask_for_calls(task: Task) -> int:
+    """Ask for the calls of every instance of the task, and keep them like pushes; returns how many
+    calls the platform told of. Raises ``PlatformError``."""
+    if not task.account.can(Can.FETCH_CALLS):
+        return 0
+    ids = list(
+        task.instances.exclude(platform_task_id="").values_list("platform_task_id", flat=True)
+    )
+    told: set[str] = set()
+    for platform_task_id in ids or [task.platform_task_id]:
+        if platform_task_id:
+            events = open_client(task.account, task=task).fetch_calls(platform_task_id)
+            applied = apply_events(task.account, events)
+            link_late(task.account_id, applied.call_ids)
+            told |= {one.platform_call_id for one in events if isinstance(one, CallEvent)}
+    return len(told)
