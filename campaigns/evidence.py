@@ -206,6 +206,35 @@ def merge(one: Mapping[str, list[list[Any]]], other: Mapping[str, list[list[Any]
     return merged
 
 
+def revise_results(evidence: Mapping[str, list[list[Any]]], results: Mapping[str, Any]) -> Evidence:
+    """The evidence as it would be had today's table of results been in force when it was heard.
+
+    ``results`` is {the platform's code: object with ``result``, ``answered``, ``hangup_by``}. What
+    a source said in codes that the table has is read again; what it said without one stays.
+    """
+    revised: Evidence = {field: list(items) for field, items in evidence.items()}
+    for rank, source, code in evidence.get("platform_result", ()):
+        known = results.get(str(code))
+        if known is None or known.result is Result.UNKNOWN:
+            continue
+        words = {"result": known.result.value, "hangup_by": known.hangup_by}
+        if not _has_statement(evidence, "answered_at", rank, source):
+            words["answered"] = known.answered
+        for field, word in words.items():
+            if word is None:
+                continue
+            kept = [item for item in revised.get(field, []) if item[:2] != [rank, source]]
+            value = word.value if isinstance(word, Enum) else word
+            revised[field] = [*kept, [rank, source, value]]
+    return merge(revised, {})
+
+
+def _has_statement(
+    evidence: Mapping[str, list[list[Any]]], field: str, rank: int, source: str
+) -> bool:
+    return any(item[:2] == [rank, source] for item in evidence.get(field, ()))
+
+
 def merge_problems(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
     """The union of two sets of unusable fields, one reason for each."""
     names = sorted({*one, *other})[:KEPT_PROBLEMS]

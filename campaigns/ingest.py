@@ -51,6 +51,8 @@ __all__ = [
     "Applied",
     "apply_events",
     "apply_task_state",
+    "digest_claim",
+    "fill",
     "link_calls",
     "link_late",
     "link_pending",
@@ -61,7 +63,7 @@ FETCH_JOB = "campaigns.jobs.fetch_recording"
 VERIFY_JOB = "campaigns.jobs.verify_push"
 #: the account's setting never · sample · always, and of how many pushes a sample takes one
 VERIFY_SETTING, SAMPLE_OF = "verify", 10
-_UPDATED = [
+UPDATED = [
     *("evidence", "problems", "conflicts", "happened_at", "updated_at"),
     *project({}).columns,
 ]
@@ -144,7 +146,7 @@ def _write_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
     # The dialog is left out, so that its turns are written below, under the lock.
     Call.objects.bulk_create(
         [
-            _fill(
+            fill(
                 Call(account=account, platform_call_id=name, happened_at=now),
                 {key: value for key, value in told[name].evidence.items() if key != "dialog"},
                 told[name].problems,
@@ -169,19 +171,20 @@ def _write_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
         dialog = merged.get("dialog")
         if dialog and dialog[:1] != before.get("dialog", [])[:1]:
             spoken[call.pk] = told[name].dialogs[dialog[0][2]["digest"]]
-        changed.append(_fill(call, merged, problems))
+        changed.append(fill(call, merged, problems))
     Call.objects.bulk_create(
         changed,
         update_conflicts=True,
         unique_fields=["account", "platform_call_id"],
-        update_fields=_UPDATED,
+        update_fields=UPDATED,
     )
     if spoken:
         _write_turns(spoken)
     return calls
 
 
-def _fill(call: Call, evidence: Evidence, problems: dict[str, str]) -> Call:
+def fill(call: Call, evidence: Evidence, problems: dict[str, str]) -> Call:
+    """Set the columns of a call from its evidence."""
     projection = project(evidence)
     call.evidence, call.problems, call.conflicts = evidence, problems, projection.conflicts
     for name, value in projection.columns.items():

@@ -23,6 +23,7 @@ from campaigns import (
     linking,
     reconcile,
     recordings,
+    verifying,
 )
 from campaigns.models import Account, Task
 from campaigns.queue import enqueue
@@ -128,6 +129,19 @@ def fetch_recording(recording_id: int) -> None:
         enqueue("campaigns.jobs.fetch_recording", seconds=wait, recording_id=recording_id)
 
 
+@app.task(name="campaigns.jobs.verify_push")
+def verify_push(verification_id: int, tries: int = 0) -> None:
+    """Ask the platform whether a push says what it knows."""
+    wait = verifying.verify_push(verification_id, tries=tries)
+    if wait is not None:
+        enqueue(
+            "campaigns.jobs.verify_push",
+            seconds=wait,
+            verification_id=verification_id,
+            tries=tries + 1,
+        )
+
+
 @app.task(name="campaigns.jobs.sync_account")
 def sync_account(account_id: int) -> None:
     """Mirror the robots, lines and voices of an account."""
@@ -158,6 +172,7 @@ def keep_going(timestamp: int) -> None:
             recording_id=recording_id,
         )
     linking.link_pending()
+    verifying.reap_questions()
     importing.settle_imports()
 
 
