@@ -11,7 +11,7 @@ import hashlib
 import logging
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO, Any
@@ -28,7 +28,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
 from campaigns.connections import open_transport
-from campaigns.models import Recording
+from campaigns.models import Account, Recording
 from campaigns.platforms.errors import Forbidden, PlatformError, Throttled
 from campaigns.platforms.values import Problem, read_address
 
@@ -42,8 +42,16 @@ DOWNLOAD_SECONDS = 120.0
 LEASE_SECONDS = DOWNLOAD_SECONDS + 60
 INACTIVE_SECONDS = 300.0
 CHUNK = 65_536
+#: characters of an address that stay as they are
+SAFE = "/%?&=+,;:@!$'()*~-._"
+#: the account's setting with further hosts of recordings, comma-separated
+HOSTS_SETTING = "recording_hosts"
 
 NO_PREFIX = N_("The account has no prefix for recordings. Enter it on the account.")
+OTHER_HOST = N_(
+    "The recording lies on a host that the account does not name for recordings. Add it there if it"
+    " is the platform's."
+)
 BAD_ADDRESS = N_("The address of the recording is not one below the account's prefix.")
 FORBIDDEN = N_("The address may not be used. Check the account's prefix for recordings.")
 NOT_THERE = N_("The platform does not have the file, or not yet.")
@@ -121,7 +129,9 @@ def fetch_recording(recording_id: int) -> float | None:
     with tempfile.TemporaryFile() as file:
         try:
             address = make_address(
-                account.get_setting(account.vendor.recording_prefix_setting), recording.address
+                account.get_setting(account.vendor.recording_prefix_setting),
+                recording.address,
+                hosts=list_hosts(account),
             )
             fetched = download(recording, address, file)
             return keep(recording, file, fetched)
@@ -172,13 +182,22 @@ def give_back(
     return seconds if moved else None
 
 
-def make_address(prefix: str, address: str) -> str:
-    """Where a recording is fetched from: below the prefix, or whole if it is on the prefix's host.
+def list_hosts(account: Account) -> frozenset[str]:
+    """The hosts that the platform's text or the account names for recordings."""
+    named = re.split(r"[\s,;]+", account.get_setting(HOSTS_SETTING).lower())
+    return account.vendor.recording_hosts | {host for host in named if host}
+
+
+def make_address(prefix: str, address: str, *, hosts: Collection[str] = ()) -> str:
+    """Where a recording is fetched from: below the prefix, or whole if it is on the prefix's host
+    or on one of ``hosts`` (``host``, which stands for its usual ports, or ``host:port``).
 
     Raises ``Unusable`` for every address that could lead anywhere else.
     """
+    if hosts and (whole_address := _check_host(address, hosts)):
+        return whole_address
     if not prefix:
-        raise Unusable(NO_PREFIX)
+        raise Unusable(OTHER_HOST if hosts else NO_PREFIX)
     try:
         checked = read_address(address)
         base, whole = urlsplit(prefix), urlsplit(checked)
@@ -190,13 +209,26 @@ def make_address(prefix: str, address: str) -> str:
         raise Unusable(BAD_ADDRESS) from None
     if base.scheme not in ("http", "https") or not base.hostname:
         raise Unusable(NO_PREFIX)
-    safe = "/%?&=+,;:@!$'()*~-._"
     if whole.scheme:
         if not same_host:
             raise Unusable(BAD_ADDRESS)
-        return quote(checked, safe=safe)
+        return quote(checked, safe=SAFE)
     # A path that was escaped already stays as it is; everything else odd is escaped now.
-    return f"{prefix.rstrip('/')}/{quote(checked, safe=safe)}"
+    return f"{prefix.rstrip('/')}/{quote(checked, safe=SAFE)}"
+
+
+def _check_host(address: str, hosts: Collection[str]) -> str:
+    """The address, escaped, if it is a whole one on one of these hosts; else ""."""
+    try:
+        checked = read_address(address)
+        parts = urlsplit(checked)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except (Problem, ValueError):
+        raise Unusable(BAD_ADDRESS) from None
+    usual = port is None or port == _port(parts.scheme)
+    if not parts.scheme or not ({f"{host}:{port}"} | ({host} if usual else set())) & set(hosts):
+        return ""
+    return quote(checked, safe=SAFE)
 
 
 def _port(scheme: str) -> int:
