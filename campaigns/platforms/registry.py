@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from campaigns.platforms.contract import Platform
+from campaigns.platforms.moor7 import PLATFORM as MOOR7
 from campaigns.platforms.yeta import PLATFORM as YETA
 
-PLATFORMS: dict[str, Platform] = {platform.slug: platform for platform in (YETA,)}
+PLATFORMS: dict[str, Platform] = {platform.slug: platform for platform in (YETA, MOOR7)}
 
 
 def get_platform(slug: str) -> Platform:
