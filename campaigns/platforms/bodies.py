@@ -28,10 +28,12 @@ _FORM_NAME = re.compile(r"[A-Za-z_][\w.\[\]-]{0,99}\Z", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class Body:
     """A JSON object and what was odd about it. ``problems`` names the keys that were given twice
-    with different values; the last value is the one in ``value``."""
+    with different values; the last value is the one in ``value``, ``doubled`` has all of them in
+    the order in which they came, for a vendor that means each."""
 
     value: dict[str, Any]
     problems: dict[str, str] = field(default_factory=dict)
+    doubled: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def read_body(body: bytes, *, form: bool = False) -> Body:
@@ -60,13 +62,17 @@ def read_body(body: bytes, *, form: bool = False) -> Body:
 def read_object(text: str) -> Body:
     """The one JSON object in a text. Raises ``Unrecognised`` as ``read_body`` does."""
     problems: dict[str, str] = {}
+    doubled: dict[str, list[Any]] = {}
     why = "is given twice; the last one is used"
 
     def keep_last(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made: dict[str, Any] = {}
         for name, value in pairs:
             if name in made and made[name] != value:
-                problems[clean_text(name)[:100]] = why
+                shown = clean_text(name)[:100]
+                problems[shown] = why
+                known = doubled.setdefault(shown, [])
+                known += [value] if known and known[-1] is made[name] else [made[name], value]
             made[name] = value
         return made
 
@@ -87,7 +93,7 @@ def read_object(text: str) -> Body:
         raise Unrecognised("too_deep")
     if not isinstance(value, dict):
         raise Unrecognised("not_object", type(value).__name__)
-    return Body(value, problems)
+    return Body(value, problems, doubled)
 
 
 def _unzip(body: bytes) -> bytes:

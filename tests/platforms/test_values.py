@@ -120,6 +120,15 @@ def test_a_key_given_twice_is_named_and_the_last_one_is_used() -> None:
     assert (body.value["a"], set(body.problems)) == (2, {"a"})
 
 
+def test_a_key_given_twice_can_be_read_whole() -> None:
+    body = read_body(
+        b'{"a": 1, "b": {"x": "1", "x": [2], "x": "3"}, "a": 1, "c": {"x": 4, "x": 5}}'
+    )
+    assert body.doubled == {"x": ["1", [2], "3", 4, 5]}
+    assert body.value == {"a": 1, "b": {"x": "3"}, "c": {"x": 5}}
+    assert read_body(b'{"a": 1}').doubled == {}
+
+
 def test_one_broken_byte_does_not_turn_utf8_into_another_encoding() -> None:
     body = '{"text": "机器人说你好'.encode() + b"\xff" + '再见"}'.encode()
     assert read_body(body).value["text"] == "机器人说你好\ufffd再见"
