@@ -1,11 +1,11 @@
 # Callboard. `make run` and `make test` do all set-up themselves.
-# Variables: PORT HOST DATA_DIR DATABASE_URL ADMIN_PASSWORD DEMO SANDBOX_PORT (see .env.example).
+# Variables: PORT HOST DATA_DIR DATABASE_URL ADMIN_PASSWORD DEMO DEMO_PLATFORMS SANDBOX_PORT (see .env.example).
 
 SHELL := /bin/sh
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench screens format messages venv venv-dev
+.PHONY: help run test check bench screens format messages platforms venv venv-dev
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -16,7 +16,7 @@ run: venv ## set everything up and run Callboard with a sandbox platform; Ctrl-C
 test: venv-dev ## run all tests against a real PostgreSQL (DATABASE_URL, or the private one)
 	@$(PY) -m pytest -n $(or $(TEST_PROCESSES),2) $(ARGS)
 
-check: venv-dev ## format, lint, types, import contracts, deploy check, migrations, translations
+check: venv-dev ## format, lint, types, import contracts, deploy check, migrations, translations, docs/platforms.md
 	@$(PY) -m config.checks
 
 bench: venv-dev ## measure the promises of speed beside their baselines
@@ -31,6 +31,9 @@ format: venv-dev ## write the code the way `make check` wants it
 
 messages: venv-dev ## bring the translation catalogue up to date and compile it
 	@$(PY) manage.py check_translations --update --compile
+
+platforms: venv-dev ## write docs/platforms.md, the capability table of all platforms
+	@$(PY) manage.py platforms_table --write
 
 venv:
 	@$(call bootstrap,)

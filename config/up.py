@@ -44,6 +44,7 @@ class Plan:
     port: int
     sandbox_port: int
     demo: bool
+    demo_platforms: str
     own_database: bool
     public_url: str
 
@@ -75,6 +76,7 @@ def read_plan(env: Mapping[str, str]) -> Plan:
         port=port,
         sandbox_port=sandbox_port,
         demo=demo,
+        demo_platforms=env.get("DEMO_PLATFORMS", "").strip(),
         own_database=not env.get("DATABASE_URL", "").strip(),
         public_url=(env.get("PUBLIC_URL") or f"http://{reachable_host(host)}:{port}").rstrip("/"),
     )
@@ -185,6 +187,7 @@ def make_environment(plan: Plan, env: Mapping[str, str]) -> dict[str, str]:
         "SANDBOX_PORT": str(plan.sandbox_port),
         "DATA_DIR": str(plan.data_dir),
         "DEMO": "1" if plan.demo else "0",
+        "DEMO_PLATFORMS": plan.demo_platforms,
         "PUBLIC_URL": plan.public_url,
         "PYTHONUNBUFFERED": "1",
     }
@@ -229,6 +232,7 @@ def mark_plan(plan: Plan) -> str:
     told = {"demo": str(plan.demo), "public": plan.public_url}
     if plan.demo:
         told["sandbox"] = plan.sandbox_url
+        told["platforms"] = plan.demo_platforms
         told["remembers"] = str((plan.data_dir / "sandbox").is_dir())
     return warm.fingerprint(told)
 

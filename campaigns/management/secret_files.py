@@ -10,14 +10,18 @@ from campaigns.models import Account, CallbackToken
 from campaigns.models.accounts import hash_token
 
 
-def token_file() -> Path:
-    return Path(settings.DATA_DIR) / "secrets" / "demo_callback_token"
+def token_file(account: Account) -> Path:
+    """The first demo knew one platform only; its file keeps its name."""
+    name = "demo_callback_token"
+    if account.platform != "yeta":
+        name += f"_{account.platform}"
+    return Path(settings.DATA_DIR) / "secrets" / name
 
 
 def read_token(account: Account) -> str:
     """The token, "" when there is none or it opens nothing any more."""
     try:
-        text = token_file().read_text().strip()
+        text = token_file(account).read_text().strip()
     except OSError:
         return ""
     live = account.callback_tokens.filter(hash=hash_token(text), revoked_at=None)
@@ -27,7 +31,7 @@ def read_token(account: Account) -> str:
 def keep_token(account: Account) -> str:
     """A new token, in a file that only its owner reads."""
     text = CallbackToken.make(account)[1]
-    write_private(token_file(), text)
+    write_private(token_file(account), text)
     return text
 
 

@@ -134,7 +134,12 @@ class Control:
         live = wish.get("live")
         if not (live is None or isinstance(live, bool)):
             raise ValueError("live must be true or false.")
-        side.live.switch(live=live, rate=_number(wish, "rate", most=MOST_RATE))
+        most = _number(wish, "most", most=1_000_000_000)
+        side.live.switch(
+            live=live,
+            rate=_number(wish, "rate", most=MOST_RATE),
+            most=None if most is None else int(most),
+        )
         return side.live.tell()
 
     def _list_apps(self, _: Request) -> list[dict[str, Any]]:

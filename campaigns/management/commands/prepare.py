@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
@@ -23,6 +24,7 @@ from django.utils.translation import gettext as _
 from campaigns.management.demo import seed_demo
 from campaigns.management.secret_files import write_private
 from campaigns.platforms.errors import PlatformError
+from campaigns.platforms.registry import PLATFORMS, find_platform
 
 ADMIN = "admin"
 #: of the advisory lock under which the tables are made; any number does that all agree on
@@ -47,8 +49,13 @@ class Command(BaseCommand):
         user = prepare_admin()
         if options["demo"]:
             try:
-                told = seed_demo(options["demo"], public_url=settings.PUBLIC_URL, by=user)
-            except (OSError, PlatformError) as error:
+                told = seed_demo(
+                    options["demo"],
+                    public_url=settings.PUBLIC_URL,
+                    by=user,
+                    platforms=read_platforms(os.environ.get("DEMO_PLATFORMS", "")),
+                )
+            except (OSError, PlatformError, ValidationError) as error:
                 # The demo is a guest: without it everything else still works.
                 told = _("The demo could not be made: %(error)s") % {"error": error}
             if told:
@@ -66,6 +73,23 @@ class Command(BaseCommand):
         finally:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATING])
+
+
+def read_platforms(text: str) -> list[str] | None:
+    """The platforms of the demo that DEMO_PLATFORMS names; None, for all, when it names none."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        return None
+    found = []
+    for word in words:
+        platform = find_platform(word)
+        if platform is None:
+            raise CommandError(
+                _("DEMO_PLATFORMS names “%(unknown)s”; there are %(known)s.")
+                % {"unknown": word[:40], "known": ", ".join(PLATFORMS)}
+            )
+        found.append(platform.slug)
+    return found
 
 
 def prepare_admin() -> Any:

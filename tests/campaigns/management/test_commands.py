@@ -15,7 +15,6 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from callbacks.models import Receipt
-from campaigns.management.demo import make_csv, seed_demo
 from campaigns.models import Account, Call, CallbackToken, Recording, StatusChange, Task, Turn
 from campaigns.models.accounts import hash_token
 from campaigns.platforms.sandbox import SandboxServer
@@ -371,24 +370,3 @@ def test_a_worker_does_what_waits_and_ends() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_demo_is_made_once_and_follows_its_sandbox(
-    sandbox: SandboxServer, loopback: None, settings: Any, tmp_path: Path, platform: Any
-) -> None:
-    settings.DATA_DIR = tmp_path
-    first = seed_demo(sandbox.url, public_url="http://127.0.0.1:8000", by=None)
-    assert "launched" in first
-    assert Account.objects.get().is_sandbox
-    task = Task.objects.get()
-    assert task.status != "draft"
-    assert task.contacts.count() == make_csv().decode("utf-8-sig").count("\n") - 1
-    kept = tmp_path / "secrets" / "demo_callback_token"
-    assert kept.stat().st_mode & 0o777 == 0o600
-    token = kept.read_text()
-    settings.PLATFORM_ALLOW_HOSTS = ["127.0.0.1"]
-    assert seed_demo(sandbox.url, public_url="http://127.0.0.1:8001", by=None) == ""
-    assert Task.objects.count() == 1
-    assert kept.read_text() == token, "what the platform knows stays valid"
-    assert Account.objects.get().is_sandbox
