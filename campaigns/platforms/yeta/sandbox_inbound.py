@@ -12,7 +12,7 @@ from http.client import HTTPException
 from typing import Any
 
 from campaigns.platforms.sandbox_chance import make_chance
-from campaigns.platforms.sandbox_push import post
+from campaigns.platforms.sandbox_post import post
 from campaigns.platforms.yeta.sandbox_dialer import Call, Dialer, make_call, name_recording
 from campaigns.platforms.yeta.sandbox_outcomes import decide
 from campaigns.platforms.yeta.sandbox_records import make_semantic_request
