@@ -37,10 +37,10 @@ from campaigns.platforms.values import MAX_ITEMS, MAX_NAME_CHARS, Fields, clean
 KINDS = {"": "call records, sent up to ten times when a call has ended"}
 SOURCE, RANK = "callRecord", 20
 
-#: Any of these makes an object with an ``id`` a call record.
+#: Any of these makes an object with an ``id`` a call record. Others have ``callType`` too.
 _SIGNS = frozenset(
-    {"iccCallId", "callType", "callingNumber", "calledNumber", "communicateBeginTime"}
-    | {"communicateEndTime", "communicateDuration", "speechCallResult", "handupDirection"}
+    {"iccCallId", "callingNumber", "calledNumber", "communicateBeginTime", "communicateEndTime"}
+    | {"communicateDuration", "communicateSource", "speechCallResult", "handupDirection"}
 )
 _BEGIN, _ANSWER, _END = "communicateBeginTime", "agentAnswerTime", "communicateEndTime"
 _TALK = "communicateDuration"

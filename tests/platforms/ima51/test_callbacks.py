@@ -443,7 +443,8 @@ def test_what_stands_beside_the_record_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [{}, {"data": {}}, {"data": []}, {"id": "1"}, {"data": {"id": 1}}]
+    "value",
+    [{}, {"data": {}}, {"data": []}, {"id": "1"}, {"data": {"id": 1}}, {"id": 1, "callType": 1}],
 )
 def test_a_shape_that_is_no_call_record(value: Any) -> None:
     assert find_reason(json.dumps(value).encode()) == "unknown_shape"
