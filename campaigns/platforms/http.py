@@ -35,6 +35,8 @@ from campaigns.platforms.errors import Forbidden, NotSent, PlatformError, Thrott
 MAX_REPLY_BYTES = 10_000_000
 RECORDED_CHARS = 20_000
 REDACTED = "‹redacted›"
+#: headers whose value is a secret of one request: a platform may repeat it in its answer
+SECRET_HEADERS = frozenset({"authorization"})
 #: a pretend platform says so with every reply; no other platform is taken for one
 SANDBOX_HEADER = "X-Callboard-Sandbox"
 
@@ -257,11 +259,13 @@ class Transport:
     #: is given every whole reply before it is judged; raises nothing
     heard: Callable[[Reply], None] | None = None
 
-    def post_json(self, url: str, payload: Any, *, purpose: str) -> Reply:
+    def post_json(
+        self, url: str, payload: Any, *, purpose: str, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         """POST a JSON object. See ``_exchange`` for the errors."""
         body = json.dumps(payload, ensure_ascii=False).encode()
-        headers = {"Content-Type": "application/json;charset=UTF-8"}
-        return self._exchange("POST", url, body=body, headers=headers, purpose=purpose)
+        sent = {"Content-Type": "application/json;charset=UTF-8", **(headers or {})}
+        return self._exchange("POST", url, body=body, headers=sent, purpose=purpose)
 
     def get(self, url: str, *, purpose: str, max_bytes: int = MAX_REPLY_BYTES) -> Reply:
         """GET an address, the whole body in memory. See ``_exchange`` for the errors."""
@@ -310,6 +314,12 @@ class Transport:
         status: int | None = None
         content = b""
         outcome = "replied"
+        hidden = [
+            part
+            for name, value in headers.items()
+            if name.lower() in SECRET_HEADERS
+            for part in (value, value.rpartition(" ")[2])
+        ]
         try:
             with self._observe(timeout or self.timeout) as probe:
                 reply = self._send(method, url, body, headers, probe=probe, cap=cap, into=into)
@@ -327,11 +337,11 @@ class Transport:
                     ExchangeRecord(
                         purpose=purpose,
                         method=method,
-                        url=self.redact(url),
-                        request=self.redact((body or b"").decode(errors="replace")),
+                        url=self.redact(url, hidden=hidden),
+                        request=self.redact((body or b"").decode(errors="replace"), hidden=hidden),
                         status=status,
                         response=self.redact(
-                            content[: RECORDED_CHARS * 2].decode(errors="replace")
+                            content[: RECORDED_CHARS * 2].decode(errors="replace"), hidden=hidden
                         ),
                         outcome=outcome,
                         started_at=started_at,
@@ -404,9 +414,10 @@ class Transport:
         if 300 <= reply.status < 400 or reply.status >= 500 or reply.status < 200:
             raise Uncertain(f"The platform answered HTTP {reply.status}.")
 
-    def redact(self, text: str) -> str:
-        """Take secrets, tokens and phone numbers out of a text that is going to be kept."""
-        for secret in self.secrets:
+    def redact(self, text: str, *, hidden: Collection[str] = ()) -> str:
+        """Take secrets, tokens and phone numbers out of a text that is going to be kept. ``hidden``
+        are secrets beside those of the account."""
+        for secret in (*hidden, *self.secrets):
             if len(secret) >= 4:
                 text = text.replace(secret, REDACTED)
                 text = text.replace(json.dumps(secret)[1:-1], REDACTED)
