@@ -13,12 +13,14 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from auditlog.models import LogEntry
 from django.core.files.base import ContentFile
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from campaigns.catalog import sync_account
@@ -27,11 +29,14 @@ from campaigns.drafting import Draft, create_draft
 from campaigns.importing import import_file
 from campaigns.management.secret_files import keep_token, read_token
 from campaigns.models import Account, Task
+from campaigns.platforms.contract import Can
 from campaigns.platforms.http import SANDBOX_HEADER
 from campaigns.platforms.registry import PLATFORMS
 
 #: what the sandbox knows from the start, see docs/sandbox.md
 APP_KEY, APP_SECRET = "sandbox-key", "sandbox-secret"
+COLUMNS = ("客户手机号码", "姓名", "产品", "到期日")
+WORKFLOW, WORKFLOW_COLUMNS = "301 Payment reminder", ("callee", "callee_name", "comments")
 ROBOT, LINES = "719002", ("055160000001", "055160000002")
 SURNAMES, GIVEN = "王李张刘陈杨赵黄周吴", ("伟", "芳", "娜", "敏", "静", "强")
 PRODUCTS = ("宽带", "会员", "保险")
@@ -217,18 +222,40 @@ def make_renewal_task(account: Account, by: Any) -> Task:
     return task
 
 
-def make_csv() -> bytes:
+def make_workflow_task(account: Account, by: Any) -> Task | None:
+    """Sixty contacts for the workflow that the account's setting names."""
+    if not account.can(Can.CREATE_TASK):
+        return None
+    sync_account(account)
+    robot = account.robot_set.order_by("platform_id").first()
+    draft = Draft(
+        account=account,
+        name=_("Demo: payment reminder"),
+        robot=robot,
+        lines=[],
+        end_at=timezone.now() + timedelta(days=7),
+    )
+    with transaction.atomic():
+        task = create_draft(draft, by=by)
+    file = ContentFile(make_csv(WORKFLOW_COLUMNS))
+    import_file(task, file, file_name="demo.csv", mapping=None, by=by)
+    launch_task(task, by=by)
+    return task
+
+
+def make_csv(columns: Sequence[str] = COLUMNS) -> bytes:
     """Sixty numbers of a range that nobody has; a few of them name their own outcome."""
     out = io.StringIO()
     table = csv.writer(out)
-    table.writerow(["客户手机号码", "姓名", "产品", "到期日"])
+    table.writerow(columns)
     phones = [f"19900000{number:03d}" for number in range(1, 49)]
     phones += [f"19997{intention}{n:05d}" for intention in range(1, 6) for n in (1, 2)]
     phones += ["19990600001", "19992000001"]
     # Those whose outcome is sure come first: something is to be heard soon.
     for number, phone in enumerate(sorted(phones, reverse=True)):
         name = SURNAMES[number % len(SURNAMES)] + GIVEN[number % len(GIVEN)]
-        table.writerow([phone, name, PRODUCTS[number % 3], f"2027-0{1 + number % 9}-15"])
+        row = [phone, name, PRODUCTS[number % 3], f"2027-0{1 + number % 9}-15"]
+        table.writerow(row[: len(columns)])
     return out.getvalue().encode("utf-8-sig")
 
 
@@ -246,7 +273,19 @@ GUESTS = (
         rate=1,
         make_task=make_renewal_task,
     ),
-    Guest(platform="airudder", name="Sandbox AI Rudder", path="", has_key=True),
+    Guest(
+        platform="airudder",
+        name="Sandbox AI Rudder",
+        path="",
+        # Here everything may be tried, and each push be asked about: nobody is called.
+        settings={
+            "allow_unverified": "on",
+            "verify": "always",
+            "workflow_templates": f"{WORKFLOW}: {', '.join(WORKFLOW_COLUMNS)}",
+        },
+        has_key=True,
+        make_task=make_workflow_task,
+    ),
     Guest(platform="moor7", name="Sandbox 7moor", settings={"recording_hosts": "HOST"}),
     Guest(platform="ima51", name="Sandbox 51ima"),
 )
