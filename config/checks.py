@@ -1,7 +1,7 @@
 """In: the working tree. Out: 0 when every check passes; else what failed, all of it at once.
 
 What ``make check`` runs: format, lint, types, import contracts, Django's deploy check, missing
-migrations, incomplete translations.
+migrations, incomplete translations, a stale capability table.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ CHECKS: dict[str, list[str]] = {
     "deploy": [PYTHON, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
     "migrations": [PYTHON, "manage.py", "makemigrations", "--check", "--dry-run"],
     "translations": [PYTHON, "manage.py", "check_translations"],
+    "platforms": [PYTHON, "manage.py", "platforms_table", "--check"],
 }
 
 

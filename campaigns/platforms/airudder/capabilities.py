@@ -78,7 +78,7 @@ _KNOWN: dict[tuple[str, str], tuple[Standing, str, str]] = {
     ),
     (WORKFLOW, "Verify the Custom API Node Data Push"): (
         _DOC,
-        "A button on the push, and the account's setting verify (never, sample, always)",
+        "A button on the call, and the account's setting verify (never, sample, always)",
         "POST /service/cloud/workflow/apinoticeinfo; three months back, custom pushes only",
     ),
     (
