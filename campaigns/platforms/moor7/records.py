@@ -25,7 +25,6 @@ from campaigns.platforms.moor7.vocabulary import (
     FAILURES_BEFORE_RINGING,
     HANGUP_SIDES,
     RESULTS,
-    VOICEMAIL,
     CallResult,
 )
 from campaigns.platforms.values import Problem, read_address
@@ -42,14 +41,10 @@ DURATIONS = (
     *("agentRingDuration", "bridgeDuration", "customerRingDuration", "playNumberDuration"),
     *("recordingDuration", "satisfyDuration", "totalDuration", "waitDuration"),
 )
-#: The four recordings of the text and the voice mail, the one with all voices first.
-ADDRESSES = {
-    "recordFileUrl": "everybody",
-    "doubleTrackFileUrl": "everybody",
-    "voiceMailUrl": "voicemail",
-    "customerFileUrl": "customer",
-    "agentFileUrl": "agent",
-}
+#: The four recordings of the text and the voice mail, those with all voices first.
+ADDRESSES = (
+    *("recordFileUrl", "doubleTrackFileUrl", "voiceMailUrl", "customerFileUrl", "agentFileUrl"),
+)
 #: Any of these makes an object a call record; no other push has them.
 RECORD_SIGNS = frozenset(
     {*TIMES, *DURATIONS, *ADDRESSES, "cdrType", "billCalls", "hangUpSide", "sipCode"}
@@ -163,8 +158,8 @@ def _take_times(
 
 
 def _read_recordings(told: Told, keys: Mapping[str, Any]) -> list[RecordingReady]:
-    """One event for each distinct address, with the fields that named it. The address of a voice
-    mail comes with ordinary calls too: only the type of the record makes it one."""
+    """One event for each distinct address, with the fields that named it: they tell whose voice it
+    is. The one of a voice mail comes with ordinary calls too; only ``recordType`` makes it one."""
     found: dict[str, list[str]] = {}
     for name in ADDRESSES:
         told.used.add(name)
@@ -179,17 +174,13 @@ def _read_recordings(told: Told, keys: Mapping[str, Any]) -> list[RecordingReady
             found.setdefault(address, []).append(name)
         else:
             told.name_problem(name, "is not an address")
-    kind = told.take_word("recordType")
     seconds = told.take_seconds("recordingDuration") if found else None
     return [
         RecordingReady(
             **keys,
             address=address,
             seconds=seconds,
-            details={
-                "fields": names,
-                "voices": "voicemail" if kind == VOICEMAIL else ADDRESSES[names[0]],
-            },
+            details=dict.fromkeys(names, address),
         )
         for address, names in found.items()
     ]
@@ -232,4 +223,8 @@ def _list_details(told: Told) -> dict[str, Any]:
 def _name_keys(survey: Mapping[str, Any]) -> str:
     """The keys pressed. What a key means is said nowhere, so it is no score."""
     keys = survey.get("satisfyKeys")
-    return ", ".join(map(str, keys)) if isinstance(keys, list) else str(keys or "")
+    return (
+        ", ".join(str(key) for key in keys if is_said(key))
+        if isinstance(keys, list)
+        else str(keys or "")
+    )

@@ -132,8 +132,8 @@ OFFLINE_TYPES = {"PSTN": "手机", "SIP": "sip号码"}
 #: ``logoutType``. ``offline``: logged out of the phone bar, and still reached by telephone.
 LOGOUT_TYPES = {"normal": "普通方式", "offline": "离线接听方式"}
 
-VOICEMAIL = "voiceMail"
-RECORD_TYPES = {"normal": "普通", "doubleTrack": "双轨", VOICEMAIL: "留言"}
+#: ``recordType`` (录音文件类型)
+RECORD_TYPES = {"normal": "普通", "doubleTrack": "双轨", "voiceMail": "留言"}
 
 #: ``pushType``, where one came. The text has none for an inbound ring, an inbound hang-up and an
 #: answer of the customer.
