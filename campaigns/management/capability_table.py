@@ -27,6 +27,7 @@ Made by `manage.py platforms_table --write` from the declarations in `campaigns/
 **unverified**: it rests on others' client code or on inference; what would send something because
 of it is off until the account's setting `allow_unverified` is on.
 **not documented to us**: we have a title or a mention and nothing more, and guess nothing.
+A dash: the platform does not offer it, or nothing that we have says how.
 """
 
 CAN_LABELS: dict[Can, str] = {
@@ -85,10 +86,11 @@ def _describe(platform: Platform) -> Iterator[str]:
         ["also called", ", ".join(platform.aliases) or NONE],
     ]
     yield _draw(["How it is connected", ""], facts)
-    yield _draw(
-        ["What it lets us do", "known how"],
-        [[label, _tell_ability(platform, can)] for can, label in CAN_LABELS.items()],
-    )
+    if platform.can:
+        yield _draw(
+            ["What it lets us do", "known how"],
+            [[label, _tell_ability(platform, can)] for can, label in CAN_LABELS.items()],
+        )
     yield _draw(
         ["Address", "takes"],
         [
@@ -123,7 +125,7 @@ def _tell_driving(platform: Platform) -> str:
         return "no, it only pushes"
     if Can.CREATE_TASK not in platform.can:
         return "asked only"
-    return "unverified" if Can.CREATE_TASK in platform.unverified else "documented"
+    return f"yes, {_tell_ability(platform, Can.CREATE_TASK)}"
 
 
 def _tell_receiving(platform: Platform) -> str:
