@@ -17,7 +17,8 @@ from campaigns.platforms.sandbox_store import Store
 USUAL_RATE, MOST_RATE = 6.0, 600.0
 # However fast the clock runs: this many in a real second at most.
 MOST_PER_SECOND = 50.0
-SOON = 1.0
+# The first one: who has just begun to listen may still be starting.
+SOON = 5.0
 
 
 class Live:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from campaigns.platforms.sandbox_engine import Engine
 from campaigns.platforms.sandbox_push import Push
@@ -23,11 +24,20 @@ class Outbox:
         """Send a push when the sandbox's clock shows `due` (seconds since the epoch)."""
         self.send_all([(due, push)])
 
-    def send_all(self, pushes: Iterable[tuple[float, Push]]) -> None:
-        """The same for several, remembered all at once: a restart finds all or none."""
+    def send_all(
+        self,
+        pushes: Iterable[tuple[float, Push]],
+        *,
+        documents: Iterable[tuple[str, str, Mapping[str, Any]]] = (),
+    ) -> None:
+        """The same for several, remembered all at once with the `documents` (kind, key, body) that
+        belong to them: a restart finds all or none."""
         told = list(pushes)
         self._engine.store.put_all(
-            (self._kind, push.id, push.to_dict() | {"due": due}) for due, push in told
+            [
+                *documents,
+                *((self._kind, push.id, push.to_dict() | {"due": due}) for due, push in told),
+            ]
         )
         self._schedule(told)
 

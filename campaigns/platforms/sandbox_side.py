@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from campaigns.platforms.sandbox_chance import make_chance
@@ -41,6 +41,14 @@ class PushApp:
         return self.urls.get(kind) or self.urls.get("") or self.urls.get("*")
 
 
+@dataclass(slots=True)
+class Planned:
+    """What a call that is being planned will leave behind."""
+
+    documents: list[tuple[str, str, Call]] = field(default_factory=list)
+    pushes: list[tuple[float, Push]] = field(default_factory=list)
+
+
 class PushOnlySide:
     """The base of such a side; safe to use from any thread."""
 
@@ -54,6 +62,7 @@ class PushOnlySide:
         self.calls: dict[str, Call] = {}
         self._numbers = itertools.count(engine.first_id)
         self._push_numbers = itertools.count(1)
+        self._planned: Planned | None = None
         self._chance = make_chance(engine.seed, self.name, "apps")
         self.outbox = Outbox(engine, side=self.name)
         self.live = Live(
@@ -84,7 +93,7 @@ class PushOnlySide:
         with self.lock:
             apps = [app for app in self.apps.values() if app.urls]
             if apps:
-                self.plan_call(self._chance.choice(apps), {})
+                self.make_call(self._chance.choice(apps), {})
 
     # What a vendor uses
 
@@ -95,13 +104,29 @@ class PushOnlySide:
     def tell_file_url(self, name: str) -> str:
         return f"{self.engine.url}/{self.name}/files/{name}"
 
+    def make_call(self, app: PushApp, wish: Mapping[str, Any]) -> dict[str, Any]:
+        """`plan_call`, its call and pushes remembered at once: a restart finds all or none."""
+        with self.lock:
+            self._planned = planned = Planned()
+            try:
+                told = self.plan_call(app, wish)
+            finally:
+                self._planned = None
+            self.outbox.send_all(planned.pushes, documents=planned.documents)
+            return told
+
     def note_call(self, call: Call, *, call_id: str, result: str, contact: str = "") -> None:
         """The truth about a call, for the ledger and for its recording; JSON values only."""
-        self.engine.ledger.note_call(
-            call, side=self.name, call_id=call_id, result=result, contact=contact
-        )
-        self._keep_call(call)
-        self.engine.store.put(f"{self.name}.call", call_id, call)
+        with self.lock:
+            self.engine.ledger.note_call(
+                call, side=self.name, call_id=call_id, result=result, contact=contact
+            )
+            self._keep_call(call)
+            document = (f"{self.name}.call", call_id, call)
+            if self._planned is not None:
+                self._planned.documents.append(document)
+            else:
+                self.engine.store.put(*document)
 
     def push(
         self,
@@ -130,7 +155,12 @@ class PushOnlySide:
             contact=contact,
             raw=raw,
         )
-        self.outbox.send_at(now if at is None else at, made)
+        due = now if at is None else at
+        with self.lock:
+            if self._planned is not None:
+                self._planned.pushes.append((due, made))
+            else:
+                self.outbox.send_at(due, made)
 
     # HTTP
 
@@ -194,7 +224,7 @@ class PushOnlySide:
             app = self.apps.get(str(wish["app_key"])) if "app_key" in wish else heard[0]
             if app is None:
                 raise ValueError("app_key is not known.")
-            return self.plan_call(app, wish)
+            return self.make_call(app, wish)
 
     def roll_over(self) -> None:
         """Nothing is filed here."""

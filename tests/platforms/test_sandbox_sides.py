@@ -35,6 +35,8 @@ class Post(PushOnlySide):
         number = str(self.give_number())
         self.note_call({"seconds": seconds}, call_id=number, result="ended", contact="CB-1")
         self.push(app, "ring", {"call": number}, call=number)
+        if wish.get("breaks"):
+            raise ValueError("It broke in the middle.")
         ends_at = self.engine.clock.now() + seconds
         self.push(app, "record", {"call": number}, at=ends_at, raw=ODD, call=number, contact="CB-1")
         return {"call": number}
@@ -292,6 +294,14 @@ def test_a_wish_that_makes_no_sense_is_a_sentence(
     client: Client, name: str, wish: Any, method: str, word: str
 ) -> None:
     assert word in refuse(client, name, wish, method=method)
+
+
+def test_a_call_that_breaks_in_the_middle_is_not_pushed_by_half(client: Client, ear: Ear) -> None:
+    put_app(client, ear.url)
+    assert "middle" in refuse(client, "calls", {"platform": "post", "breaks": True})
+    place(client)
+    client.wait_quiet()
+    assert len(ear.got) == 2 == client.look("pushes")["total"]
 
 
 # Live traffic
