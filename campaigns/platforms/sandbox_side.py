@@ -23,6 +23,7 @@ from campaigns.platforms.sandbox_push import Delivery, Push
 
 DEMO_KEY = "sandbox-key"
 CALLS_KEPT = 20_000
+NUMBERS_RESERVED = 1000
 SECRETS = frozenset({"app_secret", "urls"})
 
 Call = dict[str, Any]
@@ -60,7 +61,7 @@ class PushOnlySide:
         self.lock = threading.RLock()
         self.apps: dict[str, PushApp] = {}
         self.calls: dict[str, Call] = {}
-        self._numbers = itertools.count(engine.first_id)
+        self._next_number = self._reserved = engine.first_id
         self._push_numbers = itertools.count(1)
         self._planned: Planned | None = None
         self._chance = make_chance(engine.seed, self.name, "apps")
@@ -99,7 +100,14 @@ class PushOnlySide:
 
     def give_number(self) -> int:
         """A number never given out before, to make ids of."""
-        return next(self._numbers)
+        with self.lock:
+            self._next_number += 1
+            if self._next_number > self._reserved:
+                # Many at once, so that not each of them is a write.
+                self._reserved += NUMBERS_RESERVED
+                told = {"next": self._reserved}
+                self.engine.store.put(f"{self.name}.numbers", "next", told)
+            return self._next_number
 
     def tell_file_url(self, name: str) -> str:
         return f"{self.engine.url}/{self.name}/files/{name}"
@@ -244,6 +252,8 @@ class PushOnlySide:
     def resume(self) -> None:
         store = self.engine.store
         with self.lock:
+            for told in store.load(f"{self.name}.numbers"):
+                self._next_number = self._reserved = max(told["next"], self._reserved)
             for wish in store.load(f"{self.name}.app"):
                 self.apps[wish["app_key"]] = read_app(wish)
             store.trim(f"{self.name}.call", keep=CALLS_KEPT)

@@ -447,6 +447,9 @@ def test_reset_forgets_all_sides_and_nothing_comes_afterwards(
         put_app(client, ear.url)
         switch(client, live=True, rate=600)
         place(client, seconds=60)
+        number = place(client)
+        client.control("reset", {})
+        assert int(place(client)) > int(number), "no id is given out twice"
         client.control("reset", {})
         heard = len(ear.got)
         client.control("clock", {"advance_seconds": 3600})
