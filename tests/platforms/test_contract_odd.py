@@ -20,10 +20,10 @@ from campaigns.evidence import read_event
 from campaigns.platforms.bodies import read_body
 from campaigns.platforms.contract import Platform, Push
 from campaigns.platforms.errors import Ignored, Unrecognised
-from campaigns.platforms.events import AnyEvent, CallEvent, CallNews, PushClaimed
+from campaigns.platforms.events import AnyEvent, CallEvent, CallNews, PushClaimed, Result
 from campaigns.platforms.registry import PLATFORMS
 from tests.platforms.payloads import Payload, list_payloads
-from tests.platforms.test_contract import PUSHES, READING, list_ids
+from tests.platforms.test_contract import ALL, PUSHES, READING, list_ids
 
 #: above 2^53: a double cannot hold it, its neighbours would become one
 HUGE = "9007199254740993"
@@ -68,10 +68,12 @@ def list_id_words(platform: Platform, payload: Payload) -> list[str]:
     return sorted(word for word in words if replace_word(payload.text, word, HUGE) != payload.text)
 
 
+_VALUE = re.compile(r'"(?:\\.|[^"\\])*"(?!\s*:)|[^\s"{}\[\]:,]+')
+
+
 def replace_word(text: str, word: str, value: str) -> str:
-    """The text with ``value`` wherever ``word`` is the whole value of a field."""
-    pattern = rf'(?<=[:\[,\s])(?:"{re.escape(word)}"|{re.escape(word)})(?=\s*[,}}\]\n"])'
-    return re.sub(pattern, lambda _: value, text)
+    """The text with ``value`` wherever ``word`` is a whole value, as a string or as a number."""
+    return _VALUE.sub(lambda found: value if found[0].strip('"') == word else found[0], text)
 
 
 @pytest.mark.parametrize(("platform", "payload"), PUSHES)
@@ -93,6 +95,44 @@ def test_some_ids_were_put_to_the_test() -> None:
     for slug, platform in PLATFORMS.items():
         pushes = [payload for payload in list_payloads(slug) if not payload.is_reply]
         assert sum(bool(list_id_words(platform, payload)) for payload in pushes) >= len(pushes) / 2
+
+
+# ------------------------------------------------------------------------------- unknown codes
+
+
+def read_codes(platform: Platform, text: str, *, kind: str) -> list[CallNews]:
+    """What a push says of calls whose result has a code."""
+    try:
+        events = platform.parse(Push(kind=kind, body=text.encode()), READING)
+    except Ignored:
+        return []
+    return [e for e in events if isinstance(e, CallNews) and e.platform_result is not None]
+
+
+def list_unknown_codes(platform: Platform) -> list[tuple[str, CallNews]]:
+    """(code that nobody knows, what is said of a call that has it), for every payload's codes."""
+    told = []
+    for payload in list_payloads(platform.slug):
+        kind = payload.make_push().kind
+        if payload.is_reply:
+            continue
+        for code in {e.platform_result for e in read_codes(platform, payload.text, kind=kind)}:
+            for value in ("987", '"987"', '"never heard of"'):
+                text = replace_word(payload.text, code or "", value)
+                word = value.strip('"')
+                said = read_codes(platform, text, kind=kind)
+                told += [(word, event) for event in said if event.platform_result == word]
+    return told
+
+
+@pytest.mark.parametrize("platform", ALL)
+def test_an_unknown_code_is_an_unknown_result_and_kept(platform: Platform) -> None:
+    told = list_unknown_codes(platform)
+    assert {word for word, _ in told} >= {"never heard of"}
+    for word, event in told:
+        assert event.platform_result == word
+        if event.result is not Result.UNKNOWN:
+            assert (event.result, event.answered) == (Result.ANSWERED, True)
 
 
 # ------------------------------------------------------------------------------- changed at random
