@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import http.client
 import os
 import secrets
@@ -227,12 +228,20 @@ def make_programs(plan: Plan, chosen: Mapping[str, str]) -> dict[str, Program]:
     }
 
 
+#: what says which platforms the demo shows
+DEMO_CODE = [
+    BASE_DIR / "campaigns" / name
+    for name in ("management/demo.py", "platforms/registry.py", "platforms/sandbox.py")
+]
+
+
 def mark_plan(plan: Plan) -> str:
     """What ``prepare`` depends on. A sandbox that lost its memory must be told again."""
     told = {"demo": str(plan.demo), "public": plan.public_url}
     if plan.demo:
         told["sandbox"] = plan.sandbox_url
         told["platforms"] = plan.demo_platforms
+        told["guests"] = hashlib.sha256(b"".join(map(Path.read_bytes, DEMO_CODE))).hexdigest()
         told["remembers"] = str((plan.data_dir / "sandbox").is_dir())
     return warm.fingerprint(told)
 
