@@ -219,6 +219,7 @@ def test_without_a_result_the_answer_says_whether_it_was_answered() -> None:
         (2, "AGENT_DROPPED_CALL", HangupBy.AGENT),
         (3, "TRANSFER_DROPPED_CALL'", HangupBy.PLATFORM),
         (..., "TRANSFER_DROPPED_CALL", HangupBy.PLATFORM),
+        (..., "TRANSFER_DROPPED_CALL'", HangupBy.PLATFORM),
         (None, "CONTACT_DROPPED_CALL", HangupBy.CONTACT),
         (7, "CONTACT_DROPPED_CALL", HangupBy.CONTACT),
         (7, ..., HangupBy.UNKNOWN),
@@ -431,6 +432,12 @@ def test_wrapped_unwrapped_in_a_string_or_in_a_form_it_is_the_same_record() -> N
     assert parse_body(json.dumps({"data": inner}).encode()) == whole
     assert parse_body(b"data=" + sample.replace(b"%", b"%25").replace(b"+", b"%2B")) == whole
     assert parse(Push(kind="anything", body=sample), READING) == (whole,)
+
+
+@pytest.mark.parametrize("data", ["x", {"a": 1}])
+def test_a_record_may_have_a_field_that_is_called_as_the_wrapper(data: Any) -> None:
+    event = parse_body(json.dumps(make_record(data=data)).encode())
+    assert (event.platform_call_id, event.details["data"]) == (CALL, data)
 
 
 def test_what_stands_beside_the_record_is_kept() -> None:
