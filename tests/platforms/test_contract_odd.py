@@ -68,12 +68,13 @@ def list_id_words(platform: Platform, payload: Payload) -> list[str]:
     return sorted(word for word in words if replace_word(payload.text, word, HUGE) != payload.text)
 
 
-_VALUE = re.compile(r'"(?:\\.|[^"\\])*"(?!\s*:)|[^\s"{}\[\]:,]+')
+#: a name with its colon, or a value
+_PIECE = re.compile(r'"(?:\\.|[^"\\])*"(?:\s*:)?|[^\s"{}\[\]:,]+')
 
 
 def replace_word(text: str, word: str, value: str) -> str:
     """The text with ``value`` wherever ``word`` is a whole value, as a string or as a number."""
-    return _VALUE.sub(lambda found: value if found[0].strip('"') == word else found[0], text)
+    return _PIECE.sub(lambda found: value if found[0].strip('"') == word else found[0], text)
 
 
 @pytest.mark.parametrize(("platform", "payload"), PUSHES)
