@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from campaigns.platforms.airudder import PLATFORM as AIRUDDER
 from campaigns.platforms.contract import Platform
 from campaigns.platforms.ima51 import PLATFORM as IMA51
 from campaigns.platforms.moor7 import PLATFORM as MOOR7
 from campaigns.platforms.yeta import PLATFORM as YETA
 
-PLATFORMS: dict[str, Platform] = {platform.slug: platform for platform in (YETA, MOOR7, IMA51)}
+PLATFORMS: dict[str, Platform] = {
+    platform.slug: platform for platform in (YETA, AIRUDDER, MOOR7, IMA51)
+}
 
 
 def get_platform(slug: str) -> Platform:

@@ -422,3 +422,21 @@ def test_a_failed_exchange_is_kept_too() -> None:
 def test_a_500_is_kept_with_its_status() -> None:
     kept = record_of(send(make_reply(b"<html>", status="500 Oops")))
     assert (kept.status, kept.outcome, kept.response) == (500, "Uncertain", "<html>")
+
+
+def test_the_value_of_an_authorization_header_is_sent_and_not_kept() -> None:
+    """Neither where the platform repeats it, whole or in part; other headers are no secrets."""
+    kept: list[ExchangeRecord] = []
+    said = b'{"said": "Token abc.12-3 of Airudder is old", "why": "abc.12-3"}'
+    with FaultyServer(send(make_reply(said))) as server:
+        reply = make_transport(record=kept.append).post_json(
+            server.url,
+            {"note": "abc.12-3"},
+            purpose="test",
+            headers={"Authorization": "Token abc.12-3", "User-Agent": "Airudder"},
+        )
+    assert reply.body == said
+    assert b"\r\nAuthorization: Token abc.12-3\r\n" in server.requests[0]
+    assert b"\r\nUser-Agent: Airudder\r\n" in server.requests[0]
+    assert "abc.12-3" not in kept[0].request + kept[0].response + kept[0].url
+    assert "Airudder is old" in kept[0].response

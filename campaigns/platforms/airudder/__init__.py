@@ -1,8 +1,8 @@
 """In: nothing. Out: ``PLATFORM``, what AI Rudder is and can do.
 
-From "验证 自定义API 节点数据推送", "PDS 任务状态更改回调" and what other public material says of it:
-what we ask for in ``client``, what it pushes in ``callbacks``, both with the words of
-``vocabulary``. How each feature is known stands in ``capabilities``.
+From "验证 自定义API 节点数据推送", "PDS 任务状态更改回调" and other public material: what we ask
+for in ``client``, what it pushes in ``callbacks``, both with the words of ``vocabulary``. How each
+feature is known stands in ``capabilities``.
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ PLATFORM = Platform(
             help="One per semicolon: the id, the name, and after a colon the fields of a row as "
             "your template takes them, the phone number first, e.g. "
             "301 Payment reminder: callee, callee_name, comments",
+        ),
+        AccountField(
+            "recording_hosts",
+            "Hosts of recordings",
+            help="Hosts from which recordings may be fetched, separated by commas.",
         ),
     ),
     credentials=(
