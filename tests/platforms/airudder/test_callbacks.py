@@ -87,7 +87,7 @@ def test_keys_given_twice_are_named() -> None:
 
 ODD_TEXTS = ("", "0", "12", "a\x00b", "\ud800", "2018-12-04", "[1", "x" * 30_000, "{}", '{"a":1}')
 ODD_NUMBERS = (True, 0, -1, 1.0, 1e308, 2**53 + 1, 2**63, 10**30, 1543935195, 253402300799000)
-ODD_SHAPES = (None, [], {}, [[]], [{}], {"a": None})
+ODD_SHAPES: tuple[Any, ...] = (None, [], {}, [[]], [{}], {"a": None})
 ODD_VALUES: st.SearchStrategy[Any] = st.sampled_from([*ODD_TEXTS, *ODD_NUMBERS, *ODD_SHAPES])
 
 
