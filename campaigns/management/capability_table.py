@@ -27,7 +27,9 @@ Made by `manage.py platforms_table --write` from the declarations in `campaigns/
 **unverified**: it rests on others' client code or on inference; what would send something because
 of it is off until the account's setting `allow_unverified` is on.
 **not documented to us**: we have a title or a mention and nothing more, and guess nothing.
-A dash: the platform does not offer it, or nothing that we have says how.
+
+What a platform lets us do is *yes* where it rests on what is documented or on what the operator
+enters, *unverified*, or a dash: the platform does not offer it, or nothing that we have says how.
 """
 
 CAN_LABELS: dict[Can, str] = {
@@ -88,7 +90,7 @@ def _describe(platform: Platform) -> Iterator[str]:
     yield _draw(["How it is connected", ""], facts)
     if platform.can:
         yield _draw(
-            ["What it lets us do", "known how"],
+            ["What it lets us do", ""],
             [[label, _tell_ability(platform, can)] for can, label in CAN_LABELS.items()],
         )
     yield _draw(
@@ -125,7 +127,7 @@ def _tell_driving(platform: Platform) -> str:
         return "no, it only pushes"
     if Can.CREATE_TASK not in platform.can:
         return "asked only"
-    return f"yes, {_tell_ability(platform, Can.CREATE_TASK)}"
+    return _tell_ability(platform, Can.CREATE_TASK)
 
 
 def _tell_receiving(platform: Platform) -> str:
@@ -146,7 +148,7 @@ def _tell_verifying(platform: Platform) -> str:
 def _tell_ability(platform: Platform, ability: Can) -> str:
     if ability not in platform.can:
         return NONE
-    return "unverified" if ability in platform.unverified else "documented"
+    return "unverified" if ability in platform.unverified else "yes"
 
 
 def _tell_answer(platform: Platform, kind: str) -> str:

@@ -53,6 +53,11 @@ _KNOWN: dict[tuple[str, str], tuple[Standing, str, str]] = {
         "POST /service/cloud/workflow/createinstance; the parameters are documented, the form of "
         "end_time, the answer and the 10,000 contacts of an instance are from client code",
     ),
+    (WORKFLOW, "Obtain the List of Workflow Templates"): (
+        _UNKNOWN,
+        "The operator names the templates and the fields of their rows: workflow_templates",
+        "",
+    ),
     (WORKFLOW, "Add lists to an workflow task"): (
         _UNVERIFIED,
         f"Launch, with our contact ids as case_id; {_OFF}",
