@@ -5,7 +5,9 @@ import os
 import sys
 
 #: commands that touch no database: none is started for them
-WITHOUT_DATABASE = {"sandbox", "up", "makemessages", "compilemessages", "check_translations"}
+WITHOUT_DATABASE = {"sandbox", "up", "makemessages", "compilemessages", "check_translations"} | {
+    "platforms_table"
+}
 
 
 def main() -> None:
