@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from campaigns.platforms.ima51.sandbox import Ima51Sandbox
+from campaigns.platforms.moor7.sandbox import Moor7Sandbox
 from campaigns.platforms.sandbox_clock import Clock, Scheduler
 from campaigns.platforms.sandbox_control import Control
 from campaigns.platforms.sandbox_engine import Engine, Settings, Side
@@ -25,7 +26,7 @@ from campaigns.platforms.sandbox_store import Store
 from campaigns.platforms.yeta.sandbox import YetaSandbox
 
 # One line for each platform; the first is what control requests mean that name none.
-SIDES: tuple[Callable[[Engine], Side], ...] = (YetaSandbox, Ima51Sandbox)
+SIDES: tuple[Callable[[Engine], Side], ...] = (YetaSandbox, Moor7Sandbox, Ima51Sandbox)
 
 
 class SandboxServer:

@@ -180,7 +180,7 @@ def test_a_push_is_tried_as_often_as_its_platform_says(name: str, answer: str, e
         for push in pushes:
             assert len(push["attempts"]) == (1 if expected else tries), push
             assert (push["state"] == "acknowledged") is expected
-            assert push["call"]
+            assert push["call"] or push["module"] in ("moor7.login", "moor7.agentStatus"), push
         assert len(ear.got) == sum(len(push["attempts"]) for push in pushes)
         counted = client.look("ledger")["platforms"][name]["pushes"]
         assert counted["created"] == len(pushes)

@@ -235,6 +235,7 @@ def _read_media_failure(told: Told, call_id: str) -> CallProgressed:
         direction=direction,
         caller=caller,
         callee=callee,
+        answered=known.answered if known else None,
         result=known.result if known else None if reason is None else Result.UNKNOWN,
         platform_result=reason,
         platform_result_text=keyword or (known.text if known else None),

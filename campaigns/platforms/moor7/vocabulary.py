@@ -15,11 +15,13 @@ from campaigns.platforms.events import AgentState, Direction, HangupBy, Result
 @dataclass(frozen=True, slots=True)
 class CallResult:
     """One word of 接听状态, 失败原因 or of a media failure: the vendor's ``text``, our word, and
-    whether contact and agent (or somebody the call was handed to) spoke."""
+    whether contact and agent (or somebody the call was handed to) spoke. None of these words says
+    who hung up: that has a field of its own."""
 
     text: str
     result: Result
     answered: bool
+    hangup_by: HangupBy | None = None
 
 
 #: ``status`` of a call record (接听状态).

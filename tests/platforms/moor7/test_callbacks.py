@@ -573,6 +573,7 @@ def test_what_was_heard_before_the_answer() -> None:
         source="mediaFailreason",
         rank=4,
         platform_call_id="403381132931895296",
+        answered=False,
         result=Result.BUSY,
         platform_result="onThePhone",
         platform_result_text="正在通话",
