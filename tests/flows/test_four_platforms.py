@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from callbacks.models import Receipt
-from campaigns.models import Account, Call, CallbackToken, Recording
+from campaigns.models import Account, Agent, Call, CallbackToken, Recording
 from campaigns.platforms.registry import PLATFORMS
 from campaigns.platforms.sandbox import SIDES, SandboxServer, serve
+from campaigns.platforms.sandbox_audio import size_of
 from tests.platforms.sandbox_client import Client as Platform
 from tests.processes import find_free_port, run_web, run_worker
 
@@ -112,7 +113,15 @@ def test_rows_equal_the_ledger_of_all_four(environment: dict[str, str]) -> None:
         for _ in range(CALLS):
             for name in NAMES:
                 platform.control("calls", {"platform": name})
-
+        # Live traffic brings what no single call does: agents who come, go and take a break.
+        for name in NAMES:
+            wish = {"live": True, "rate": 600, "most": CALLS}
+            platform.control(f"sides/{name}", wish, method="PUT")
+        wait_until(
+            lambda: all(side["done"] == CALLS for side in platform.look("sides").values()),
+            seconds=60,
+            what="Live traffic did not come to its end.",
+        )
         wait_until(
             lambda: platform.look("ledger")["busy"] == {"calls": 0, "pushes": 0},
             seconds=60,
@@ -131,6 +140,7 @@ def test_rows_equal_the_ledger_of_all_four(environment: dict[str, str]) -> None:
         for name, account in accounts.items():
             compare_with_ledger(account, platform, check=CHECKS[name])
         compare_inbox(platform)
+        compare_agents(accounts["moor7"], platform)
 
 
 def compare_with_ledger(
@@ -162,6 +172,33 @@ def compare_inbox(platform: Platform) -> None:
         assert sum(row.deliveries for row in rows.only("deliveries")) == sent, name
 
 
+def compare_agents(account: Account, platform: Platform) -> None:
+    """Each agent who was pushed is there, in the last state that was said of them."""
+    said: dict[str, list[tuple[str, Told]]] = {}
+    for push in list_all(platform, "pushes"):
+        if push["module"] in ("moor7.agentStatus", "moor7.login", "moor7.logout"):
+            told = push["payload"]
+            said.setdefault(told["agentNumber"], []).append((read_time(told["statusTime"]), told))
+    agents = {agent.number: agent for agent in account.agents.all()}
+    assert said and set(agents) == set(said)
+    assert not Agent.objects.exclude(account=account).exists()
+    for number, events in said.items():
+        latest = max(at for at, _ in events)
+        last = [told for at, told in events if at == latest]
+        words = {told.get("statusNumber") or told["pushType"] for told in last}
+        agent = agents[number]
+        assert agent.platform_state in words, (number, agent.platform_state, last)
+        assert str(seconds(agent.since)) == latest
+        assert agent.events.count() == len(events)
+
+
+def read_time(text: str) -> str:
+    """Seconds since 1970, whichever of its two ways 7moor writes a time in."""
+    if text.isdigit():
+        return text
+    return str(int(datetime.fromisoformat(f"{text}+08:00").timestamp()))
+
+
 def check_yeta(call: Call, told: Told) -> None:
     """Somebody called in: test_from_csv_to_call.py has the calls out."""
     assert (call.direction, call.caller) == ("inbound", told["caller"])
@@ -190,4 +227,32 @@ def check_ima51(call: Call, told: Told) -> None:
     assert not call.recordings.exists()
 
 
-CHECKS: dict[str, Callable[[Call, Told], None]] = {"yeta": check_yeta, "ima51": check_ima51}
+def check_moor7(call: Call, told: Told) -> None:
+    assert (call.direction, call.caller, call.callee) == (
+        told["direction"],
+        told["caller"],
+        told["callee"],
+    )
+    assert call.stage == "ended" and call.has_record
+    assert call.platform_result == told["result"]
+    assert bool(call.answered) == told["answered"]
+    assert seconds(call.ended_at) == told["ended_at"]
+    assert seconds(call.answered_at) == told["answered_at"]
+    assert (call.talk_seconds or 0) == told["talk_seconds"]
+    assert call.agent_number == told["agent_number"]
+    assert not call.problems, call.problems
+    files = {recording.address.rpartition("-")[2]: recording for recording in call.recordings.all()}
+    assert set(files) == set(told["files"])
+    for recording in files.values():
+        assert recording.bytes == recording.file.size == size_of(told["recording_seconds"])
+
+
+def seconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())
+
+
+CHECKS: dict[str, Callable[[Call, Told], None]] = {
+    "yeta": check_yeta,
+    "moor7": check_moor7,
+    "ima51": check_ima51,
+}

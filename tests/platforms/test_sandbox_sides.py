@@ -15,8 +15,11 @@ import pytest
 
 from campaigns.platforms import sandbox as sandbox_module
 from campaigns.platforms.sandbox import SIDES, SandboxServer, serve
+from campaigns.platforms.sandbox_clock import Clock, Scheduler
+from campaigns.platforms.sandbox_live import Live
 from campaigns.platforms.sandbox_push import Delivery, Push, is_ok
 from campaigns.platforms.sandbox_side import PushApp, PushOnlySide
+from campaigns.platforms.sandbox_store import Store
 from tests.platforms.sandbox_client import Client, wait_until
 
 ODD = b'{"data": {"kind": "{}", "kind": "[1]", "name": "\xd7\xaa"}}'
@@ -373,6 +376,50 @@ def test_a_jump_of_the_clock_is_no_flood(client: Client, ear: Ear) -> None:
     client.control("clock", {"advance_seconds": 86_400})
     time.sleep(0.3)
     assert count_calls(client) <= 3
+
+
+def test_switching_often_does_not_multiply_it(client: Client, ear: Ear) -> None:
+    put_app(client, ear.url)
+    for _ in range(30):
+        switch(client, live=True, rate=60)
+    time.sleep(1.2)
+    assert count_calls(client) <= 4
+
+
+def test_what_was_scheduled_asks_again_whether_it_is_wished() -> None:
+    clock, acts, ready = Clock(), [], [True]
+    scheduler = Scheduler(clock)
+    live = Live(
+        side="x",
+        clock=clock,
+        scheduler=scheduler,
+        store=Store(None),
+        seed="s",
+        act=lambda: acts.append(1),
+        is_ready=lambda: ready[0],
+    )
+    live.switch(live=True, rate=60)
+    assert scheduler.pending() == 1
+    ready[0] = False
+    scheduler.start()
+    clock.change(advance=60)
+    wait_until(lambda: scheduler.pending() == 0)
+    scheduler.close()
+    assert acts == []
+
+
+def test_a_side_that_was_reset_sends_nothing_of_before(
+    sandbox: SandboxServer, client: Client, ear: Ear
+) -> None:
+    put_app(client, ear.url)
+    place(client, seconds=60)
+    wait_until(lambda: len(ear.got) == 1)
+    sandbox._sides["post"].reset()
+    put_app(client, ear.url)
+    client.control("clock", {"advance_seconds": 61})
+    wait_until(lambda: sandbox._engine.scheduler.pending() == 0)
+    client.wait_quiet()
+    assert len(ear.got) == 1
 
 
 def test_one_call_that_cannot_be_made_up_does_not_end_the_rest(
