@@ -57,7 +57,7 @@ class Guest:
     settings: Mapping[str, str] = field(default_factory=dict)
     has_key: bool = False
     kinds: bool = False
-    rate: float = 3
+    rate: float = 6
     make_task: Callable[[Account, Any], Task | None] | None = None
 
 
