@@ -6,10 +6,12 @@ What the platform lists no more is marked gone, never deleted: tasks and calls s
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import models, transaction
@@ -20,7 +22,8 @@ from django.utils.translation import gettext_noop as N_
 from campaigns.connections import open_client
 from campaigns.models import Account, CallbackToken, Line, Robot, Voice
 from campaigns.platforms.contract import Catalog, LineInfo, RobotInfo, VoiceInfo
-from campaigns.platforms.errors import PlatformError, Uncertain
+from campaigns.platforms.errors import Forbidden, PlatformError, Uncertain
+from campaigns.platforms.http import check_address
 from campaigns.platforms.values import clean, clean_text
 
 logger = logging.getLogger(__name__)
@@ -222,3 +225,44 @@ def make_callback_urls(account: Account) -> dict[str, str]:
     token = CallbackToken.make(account)[1]
     base = f"{settings.PUBLIC_URL}/callbacks/{token}/"
     return {kind or "*": f"{base}{kind}" for kind in account.vendor.kinds}
+
+
+def check_base_url(url: str) -> str:
+    """Why an address may not be a platform's, in the reader's language; "" when it may.
+
+    Private and loopback hosts are refused unless this installation names them; http is for those
+    alone. A name that cannot be resolved now is left to the connection test.
+    """
+    if problem := check_url_shape(url):
+        return problem
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    allowed = set(settings.PLATFORM_ALLOW_HOSTS)
+    if parts.scheme == "http" and not {host, f"{host}:{port}"} & allowed:
+        return gettext("Use https://: over http everybody on the way can read the credentials.")
+    try:
+        check_address(host, port, allow_hosts=allowed)
+    except Forbidden:
+        return gettext(
+            "This host is on this machine or in a private network. Name it in PLATFORM_ALLOW_HOSTS "
+            "if it should be a platform."
+        )
+    except (socket.gaierror, UnicodeError, OSError):
+        return ""
+    return ""
+
+
+def check_url_shape(url: str) -> str:
+    """Why a text is no base URL whatever this installation allows; "" when it is one."""
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname or "", parts.port
+    except ValueError:
+        return gettext("This is not an address.")
+    if parts.scheme not in ("http", "https") or not host:
+        return gettext("The address must begin with https://.")
+    if parts.username or parts.password:
+        return gettext(
+            "The address must not hold a user or password; credentials have their own fields."
+        )
+    return ""

@@ -7,14 +7,14 @@ do not exist are not in its denominator, and a voicemail is nobody who answered.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.apps import apps
 from django.db.models import Count, Exists, Min, OuterRef, Q, Sum
 from django.utils import timezone
 
-from campaigns.models import Account, Attempt, Call, Contact, Recording, Task
+from campaigns.models import Account, Agent, Attempt, Call, Contact, Instance, Recording, Task
 
 #: results that say nothing about whether people pick up
 NOT_REACHABLE_AT_ALL = (Call.Result.INVALID_NUMBER,)
@@ -138,6 +138,22 @@ def summarise_task(task: Task) -> TaskSummary:
     )
 
 
+def summarise_instances(task: Task) -> list[Instance]:
+    """The instances of a task, each with how many contacts were ``handed`` over to it, how many
+    are ``waiting`` to be, and of how many it is ``unsure``. One query."""
+
+    def count(*states: str) -> Any:
+        return Sum("batches__size", filter=Q(batches__status__in=states), default=0)
+
+    return list(
+        Instance.objects.filter(task=task)
+        .annotate(
+            handed=count("accepted"), waiting=count("planned", "sending"), unsure=count("unknown")
+        )
+        .order_by("number")
+    )
+
+
 def summarise_progress(tasks: list[Task]) -> dict[int, dict[str, int]]:
     """{task id: {state: contacts}} of a few tasks, in one query."""
     counts: dict[int, dict[str, int]] = {
@@ -227,3 +243,48 @@ def find_silent_contacts(now: datetime) -> Any:
         pk=OuterRef("task_id"), status="running", launched_at__lt=now - SILENT_AFTER
     )
     return Contact.objects.filter(Exists(tasks), status="accepted", calls_made=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDay:
+    """An agent's calls of today, ``day`` by the clock of the account."""
+
+    day: date
+    calls: int = 0
+    talk_seconds: int = 0
+
+
+def summarise_agents(agents: list[Agent]) -> dict[int, AgentDay]:
+    """{agent id: today's calls} of a few agents, in one query."""
+    if not agents:
+        return {}
+    todays = {agent.account_id: find_midnight(agent.account) for agent in agents}
+    theirs = Q(pk__in=[])
+    for account_id, midnight in todays.items():
+        numbers = [agent.number for agent in agents if agent.account_id == account_id]
+        theirs |= Q(account=account_id, agent_number__in=numbers, happened_at__gte=midnight)
+    rows = Call.objects.filter(theirs).order_by().values_list("account_id", "agent_number")
+    counted = {
+        (account_id, number): (calls, talk or 0)
+        for account_id, number, calls, talk in rows.annotate(n=Count("*"), t=Sum("talk_seconds"))
+    }
+    return {
+        agent.pk: AgentDay(day=todays[agent.account_id].date(), calls=calls, talk_seconds=talk)
+        for agent in agents
+        for calls, talk in [counted.get((agent.account_id, agent.number), (0, 0))]
+    }
+
+
+def list_agent_calls(agent: Agent) -> Any:
+    """Today's calls of an agent, the newest first."""
+    return Call.objects.filter(
+        account=agent.account_id,
+        agent_number=agent.number,
+        happened_at__gte=find_midnight(agent.account),
+    ).defer("evidence", "details")
+
+
+def find_midnight(account: Account) -> datetime:
+    """The first moment of today, by the clock of the account."""
+    now = timezone.localtime(timezone.now(), account.zone)
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)

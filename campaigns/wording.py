@@ -32,6 +32,38 @@ ACTIONS = {
     "view": gettext_lazy("Can view"),
 }
 
+#: the values that settings of accounts can be chosen from
+CHOICES = {
+    "off": pgettext_lazy("setting", "off"),
+    "on": pgettext_lazy("setting", "on"),
+    "never": pgettext_lazy("setting", "never"),
+    "sample": pgettext_lazy("setting", "a sample, one in ten"),
+    "always": pgettext_lazy("setting", "always"),
+}
+#: what platforms let us do, for people
+ABILITIES = {
+    "synchronise": gettext_lazy("mirror robots, lines and voices"),
+    "create_task": gettext_lazy("create tasks"),
+    "pause_task": gettext_lazy("pause tasks"),
+    "delete_task": gettext_lazy("delete tasks"),
+    "query_tasks": gettext_lazy("ask how tasks stand"),
+    "call_directly": gettext_lazy("call numbers directly"),
+    "list_failed_pushes": gettext_lazy("list pushes that failed"),
+    "fill_instances": gettext_lazy("hand contacts over"),
+    "find_contacts": gettext_lazy("ask where a contact is"),
+    "fetch_calls": gettext_lazy("ask for the calls of a task"),
+    "verify_pushes": gettext_lazy("verify pushes"),
+}
+
+
+def tell_choice(choice: str) -> str:
+    """A value of a setting; one that nobody described as it is."""
+    return str(CHOICES.get(choice, choice))
+
+
+def tell_ability(ability: str) -> str:
+    return str(ABILITIES.get(ability, ability))
+
 
 def tell_problem(why: str) -> str:
     """Why a field could not be used. The catalogue has ``{}`` where the text has its numbers."""

@@ -285,6 +285,12 @@ UNFOLD: dict[str, Any] = {
                         "permission": lambda r: r.user.has_perm("campaigns.view_call"),
                     },
                     {
+                        "title": _("Agents"),
+                        "icon": "support_agent",
+                        "link": reverse_lazy("admin:campaigns_agent_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_agent"),
+                    },
+                    {
                         "title": _("Recordings"),
                         "icon": "graphic_eq",
                         "link": reverse_lazy("admin:campaigns_recording_changelist"),

@@ -2,6 +2,7 @@
 
 from campaigns.admin import (
     accounts,
+    agents,
     calls,
     contacts,
     exchanges,
@@ -14,6 +15,7 @@ from campaigns.admin import (
 
 __all__ = [
     "accounts",
+    "agents",
     "calls",
     "contacts",
     "exchanges",

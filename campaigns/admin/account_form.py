@@ -6,53 +6,20 @@ Credentials are write-only: an empty field keeps what is stored.
 
 from __future__ import annotations
 
-import socket
 from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
-from django.conf import settings
 from django.utils.translation import gettext as _
 from unfold.widgets import (
     UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
 )
 
+from campaigns.catalog import check_base_url
 from campaigns.models import Account
-from campaigns.platforms.contract import Platform
-from campaigns.platforms.errors import Forbidden
-from campaigns.platforms.http import check_address
-
-
-def check_base_url(url: str) -> str:
-    """Why an address may not be a platform's, "" when it may.
-
-    Private and loopback hosts are refused unless this installation names them; http is for those
-    alone. A name that cannot be resolved now is left to the connection test.
-    """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return _("This is not an address.")
-    if parts.scheme not in ("http", "https") or not host:
-        return _("The address must begin with https://.")
-    if parts.username or parts.password:
-        return _("The address must not hold a user or password; credentials have their own fields.")
-    port = port or (443 if parts.scheme == "https" else 80)
-    allowed = set(settings.PLATFORM_ALLOW_HOSTS)
-    if parts.scheme == "http" and not {host, f"{host}:{port}"} & allowed:
-        return _("Use https://: over http everybody on the way can read the credentials.")
-    try:
-        check_address(host, port, allow_hosts=allowed)
-    except Forbidden:
-        return _(
-            "This host is on this machine or in a private network. Name it in PLATFORM_ALLOW_HOSTS "
-            "if it should be a platform."
-        )
-    except (socket.gaierror, UnicodeError, OSError):
-        return ""
-    return ""
+from campaigns.platforms.contract import UNVERIFIED_SETTING, AccountField, Platform
+from campaigns.wording import tell_ability, tell_choice
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -109,14 +76,8 @@ def make_form(vendor: Platform, account: Account | None) -> type[AccountForm]:
     """The form of an account of this platform, with a field for each setting and credential."""
     fields: dict[str, Any] = {"vendor": vendor}
     for declared in vendor.settings:
-        fields[f"setting_{declared.name}"] = forms.CharField(
-            label=_(declared.label),
-            help_text=_(declared.help) if declared.help else "",
-            required=declared.required,
-            max_length=500,
-            initial=account.settings.get(declared.name, "") if account else declared.default,
-            widget=UnfoldAdminTextInputWidget(attrs={"placeholder": declared.default}),
-        )
+        stored = account.settings.get(declared.name, "") if account else declared.default
+        fields[f"setting_{declared.name}"] = make_setting(vendor, declared, initial=stored)
     for declared in vendor.credentials:
         stored = bool(account and account.credentials.get(declared.name))
         fields[f"credential_{declared.name}"] = forms.CharField(
@@ -127,3 +88,37 @@ def make_form(vendor: Platform, account: Account | None) -> type[AccountForm]:
             widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         )
     return type("AccountForm", (AccountForm,), fields)
+
+
+def make_setting(vendor: Platform, declared: AccountField, *, initial: str) -> forms.Field:
+    """One setting: a choice among what the platform declares, or a text."""
+    words = [_(declared.help)] if declared.help else []
+    if declared.name == UNVERIFIED_SETTING:
+        words.append(explain_unverified(vendor))
+    common: dict[str, Any] = {
+        "label": _(declared.label),
+        "help_text": " ".join(words),
+        "required": declared.required,
+    }
+    if declared.choices:
+        return forms.ChoiceField(
+            choices=[(choice, tell_choice(choice)) for choice in declared.choices],
+            initial=initial or declared.default,
+            widget=UnfoldAdminSelectWidget(),
+            **{**common, "required": True},
+        )
+    return forms.CharField(
+        max_length=2000,
+        initial=initial,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": declared.default}),
+        **common,
+    )
+
+
+def explain_unverified(vendor: Platform) -> str:
+    """What the switch switches on, in words."""
+    abilities = " · ".join(tell_ability(one) for one in sorted(vendor.unverified))
+    return _(
+        "It switches on: %(abilities)s. While it is off, Callboard does nothing of that for this"
+        " account."
+    ) % {"abilities": abilities}

@@ -16,12 +16,16 @@ from campaigns.admin.base import (
 )
 from campaigns.models import Account, CallbackToken, Line, Robot, Voice
 from campaigns.models.accounts import hash_token
+from campaigns.platforms.contract import Can
 
 
 def describe_connection(account: Account) -> Any:
-    """A badge: off, never tested, works or does not, with the age of that knowledge."""
+    """A badge: off, pushes only, never tested, works or does not, with the age of the knowledge."""
     if not account.is_active:
         return make_badge(_("switched off"))
+    if account.vendor.connect is None:
+        why = _("This platform takes no calls from us; it sends its pushes, and that is all.")
+        return make_badge(_("pushes only"), "info", title=why)
     if account.connection_checked_at is None:
         return make_badge(_("never tested"), "warn")
     age = tell_age(account.connection_checked_at)
@@ -38,9 +42,34 @@ def describe_callbacks(account: Account) -> list[dict[str, Any]]:
     rows = []
     for kind, words in account.vendor.kinds.items():
         ours = f"{settings.PUBLIC_URL}/callbacks/…{live.hint}/{kind}" if live else ""
-        state = judge_callback(account.callback_urls.get(kind or "*", ""), kind, tokens)
-        rows.append({"kind": kind or "*", "words": _(words), "ours": ours, "state": state})
+        if tells_addresses(account):
+            state = judge_callback(account.callback_urls.get(kind or "*", ""), kind, tokens)
+        else:
+            state = judge_use(list(tokens.values())) if not kind else ""
+        rows.append(
+            {
+                "kind": kind or _("One address for everything"),
+                "words": _(words),
+                "ours": ours,
+                "state": state,
+            }
+        )
     return rows
+
+
+def tells_addresses(account: Account) -> bool:
+    """Whether the platform says where it pushes to. Who has one address for all never does."""
+    return Can.SYNCHRONISE in account.vendor.can and "" not in account.vendor.kinds
+
+
+def judge_use(tokens: list[CallbackToken]) -> Any:
+    """A badge for an address that we can only judge by what came in by it."""
+    used = [token.last_used_at for token in tokens if token.last_used_at]
+    if not tokens:
+        return make_badge(_("no address made yet"), "warn")
+    if not used:
+        return make_badge(_("nothing came yet"), "warn")
+    return make_badge(_("last used %(age)s") % {"age": tell_age(max(used))}, "good")
 
 
 def judge_callback(theirs: Any, kind: str, tokens: dict[str, CallbackToken]) -> Any:
@@ -68,8 +97,10 @@ def judge_callback(theirs: Any, kind: str, tokens: dict[str, CallbackToken]) -> 
 
 def count_mirrors(account: Account) -> list[tuple[str, int, int, str]]:
     """(what, how many the platform lists, how many are gone, link to them)."""
+    if Can.SYNCHRONISE not in account.vendor.can:
+        return []
     rows = []
-    for model in (Robot, Line, Voice):
+    for model in (Robot, Line, Voice) if account.vendor.limits.lines else (Robot,):
         counts = model.objects.filter(account=account).aggregate(
             alive=Count("pk", filter=Q(gone_at=None)), gone=Count("pk", filter=~Q(gone_at=None))
         )

@@ -25,6 +25,7 @@ from campaigns.admin.account_page import (
     count_mirrors,
     describe_callbacks,
     describe_connection,
+    tells_addresses,
 )
 from campaigns.admin.base import (
     CallboardAdmin,
@@ -35,9 +36,10 @@ from campaigns.admin.base import (
     tell_age,
 )
 from campaigns.models import Account
-from campaigns.platforms.contract import Platform
+from campaigns.platforms.contract import Can, Platform
 from campaigns.platforms.errors import PlatformError
 from campaigns.platforms.registry import PLATFORMS
+from campaigns.wording import tell_choice
 
 
 @admin.register(Account)
@@ -88,12 +90,14 @@ class AccountAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("robots"))
     def show_mirrored(self, account: Any) -> Any:
+        if Can.SYNCHRONISE not in account.vendor.can:
+            return "–"
         url = f"{reverse('admin:campaigns_robot_changelist')}?account__id__exact={account.pk}"
         return format_html('<a class="cb-link" href="{}">{}</a>', url, account.robots_alive)
 
     @admin.display(description=gettext_lazy("synchronised"), ordering="synced_at")
     def show_synced(self, account: Account) -> str:
-        return tell_age(account.synced_at)
+        return tell_age(account.synced_at) if Can.SYNCHRONISE in account.vendor.can else "–"
 
     # ------------------------------------------------------------------------------ the form
 
@@ -115,29 +119,26 @@ class AccountAdmin(CallboardAdmin):
         return chosen or next(iter(PLATFORMS.values()))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        plain = ("name", "base_url", "time_zone", "rate_limit", "is_active")
-        if obj is not None and not self.has_change_permission(request, obj):
-            return [(None, {"fields": plain})]
         vendor = self._choose_vendor(request, obj)
-        return [
+        called = vendor.connect is not None
+        if obj is not None and not self.has_change_permission(request, obj):
+            where = ("base_url", "time_zone", "rate_limit") if called else ("time_zone",)
+            return [(None, {"fields": ("name", *where, "is_active")})]
+        where = ("base_url", ("time_zone", "rate_limit")) if called else ("time_zone",)
+        sets: list[tuple[Any, dict[str, Any]]] = [
             (
                 _("Account at %(platform)s") % {"platform": vendor.name},
-                {"fields": (("name", "is_active"), "base_url", ("time_zone", "rate_limit"))},
-            ),
-            (
-                _("Settings of the platform"),
-                {"fields": tuple(f"setting_{declared.name}" for declared in vendor.settings)},
-            ),
-            (
-                _("Credentials"),
-                {
-                    "fields": tuple(
-                        f"credential_{declared.name}" for declared in vendor.credentials
-                    ),
-                    "description": _("They are stored encrypted and never shown again."),
-                },
-            ),
+                {"fields": (("name", "is_active"), *where)},
+            )
         ]
+        if vendor.settings:
+            named = tuple(f"setting_{declared.name}" for declared in vendor.settings)
+            sets.append((_("Settings of the platform"), {"fields": named}))
+        if vendor.credentials:
+            named = tuple(f"credential_{declared.name}" for declared in vendor.credentials)
+            secret = _("They are stored encrypted and never shown again.")
+            sets.append((_("Credentials"), {"fields": named, "description": secret}))
+        return sets
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"base_url": self._choose_vendor(request, None).default_base_url}
@@ -179,8 +180,16 @@ class AccountAdmin(CallboardAdmin):
             "exchanges": account.exchanges.all()[:8],
             "synced": tell_age(account.synced_at),
             "may_change": self.has_change_permission(request, account),
+            "may_test": account.vendor.connect is not None,
+            "may_sync": account.can(Can.SYNCHRONISE),
+            "tells_addresses": tells_addresses(account),
             "shown_settings": [
-                (_(declared.label), account.get_setting(declared.name))
+                (
+                    _(declared.label),
+                    tell_choice(account.get_setting(declared.name))
+                    if declared.choices
+                    else account.get_setting(declared.name),
+                )
                 for declared in account.vendor.settings
             ],
         }
@@ -199,6 +208,9 @@ class AccountAdmin(CallboardAdmin):
 
     def _test(self, request: HttpRequest, object_id: str) -> HttpResponse:
         account = self._find_changeable(request, object_id)
+        if account.vendor.connect is None:
+            messages.error(request, _("This platform takes no calls from us. There is no test."))
+            return redirect("admin:campaigns_account_change", account.pk)
         problem = catalog.test_connection(account)
         if problem:
             messages.error(request, _(problem))
@@ -212,6 +224,9 @@ class AccountAdmin(CallboardAdmin):
 
     def _sync(self, request: HttpRequest, object_id: str) -> HttpResponse:
         account = self._find_changeable(request, object_id)
+        if not account.can(Can.SYNCHRONISE):
+            messages.error(request, account.explain(Can.SYNCHRONISE))
+            return redirect("admin:campaigns_account_change", account.pk)
         try:
             counts = catalog.sync_account(account)
         except PlatformError as error:
@@ -235,7 +250,7 @@ class AccountAdmin(CallboardAdmin):
             urls = catalog.make_callback_urls(account)
             self.log_change(request, account, "New callback addresses.")
             made = [
-                (kind or "*", _(words), urls[kind or "*"])
+                (kind or _("One address for everything"), _(words), urls[kind or "*"])
                 for kind, words in account.vendor.kinds.items()
             ]
         return self.show(
@@ -244,6 +259,7 @@ class AccountAdmin(CallboardAdmin):
             _("Callback addresses"),
             account=account,
             made=made,
+            tells_addresses=tells_addresses(account),
             live=account.callback_tokens.filter(revoked_at=None),
             form_token=issue_form_token(request),
         )

@@ -1,15 +1,15 @@
-"""In: models/calls.py, Call and Turn. Out: the list of calls and the page of one."""
+"""In: models/calls.py, Call. Out: the list of calls and the page of one."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -17,12 +17,14 @@ from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     BooleanRadioFilter,
     ChoicesDropdownFilter,
-    RadioFilter,
     RelatedDropdownFilter,
-    TextFilter,
 )
+from unfold.decorators import action
 
+from campaigns.admin import unknown_codes, verifications
 from campaigns.admin.base import (
+    EXPORT,
+    UNMASK,
     DaysFilter,
     InfinitePaginator,
     hide_phones,
@@ -31,40 +33,27 @@ from campaigns.admin.base import (
     show_duration,
     show_moment,
 )
-from campaigns.admin.contacts import RevealingAdmin, show_phone, show_result
-from campaigns.admin.recordings import FETCH, describe_recording
-from campaigns.models import Account, Call, Recording, Turn
+from campaigns.admin.call_filters import (
+    AgentFilter,
+    DialogFilter,
+    IntentionFilter,
+    PlatformFilter,
+    PlatformResultFilter,
+    StageFilter,
+    VerificationFilter,
+)
+from campaigns.admin.call_page import describe_call, show_outcome
+from campaigns.admin.contacts import RevealingAdmin, show_phone
+from campaigns.admin.export import send_calls
+from campaigns.models import Account, Agent, Call, Recording
 from campaigns.phones import search_forms
-from campaigns.wording import tell_problem
-
-
-class DialogFilter(RadioFilter):
-    title = gettext_lazy("dialog")
-    parameter_name = "dialog"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[Any]:
-        return [("yes", _("with dialog")), ("no", _("without"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.value() == "yes":
-            return queryset.filter(turns_count__gt=0)
-        if self.value() == "no":
-            return queryset.filter(turns_count=0)
-        return queryset
-
-
-class IntentionFilter(TextFilter):
-    title = gettext_lazy("intention")
-    parameter_name = "intention"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(intention=self.value()) if self.value() else queryset
 
 
 @admin.register(Call)
 class CallAdmin(RevealingAdmin):
     empty_hint = gettext_lazy(
-        "Calls appear by themselves as the platform reports them, once a task is launched."
+        "Calls appear by themselves as the platform reports them, once a task is launched or the"
+        " platform has our address."
     )
     fields = ()
     paginator = InfinitePaginator
@@ -73,15 +62,17 @@ class CallAdmin(RevealingAdmin):
         "show_time",
         "show_number",
         "show_result",
-        "platform_result_text",
+        "show_words",
         "show_talk",
         "intention",
+        "show_agent",
         "show_marks",
         "show_task",
     )
     list_select_related = ("task", "account")
     list_filter = (
         ("result", ChoicesDropdownFilter),
+        StageFilter,
         IntentionFilter,
         ("direction", ChoicesDropdownFilter),
         ("answered", BooleanRadioFilter),
@@ -89,15 +80,56 @@ class CallAdmin(RevealingAdmin):
         ("happened_at", DaysFilter),
         ("task", AutocompleteSelectFilter),
         ("account", RelatedDropdownFilter),
+        PlatformFilter,
+        AgentFilter,
+        VerificationFilter,
+        PlatformResultFilter,
     )
     sortable_by = ()
     search_fields = ("platform_call_id",)
     search_help_text = gettext_lazy("A phone number in any form, a call id or a relation id")
     change_form_template = "admin/campaigns/call/change_form.html"
+    list_before_template = "campaigns/calls_above.html"
+    actions: Any = ("export_chosen",)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path(
+                "unknown-codes/",
+                view(partial(unknown_codes.list_page, self)),
+                name="campaigns_call_unknown_codes",
+            ),
+            path(
+                "unknown-codes/<slug:platform>/read-again/",
+                view(partial(unknown_codes.read_again, self)),
+                name="campaigns_call_read_again",
+            ),
+            path("export/", view(self.export_all), name="campaigns_call_export"),
+            path(
+                "verification/<int:push_id>/ask/",
+                view(partial(verifications.ask_platform, self)),
+                name="campaigns_verification_ask",
+            ),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         stored = Recording.objects.filter(call=OuterRef("pk"))
         return super().get_queryset(request).annotate(has_recording=Exists(stored))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The agents of the page are looked up at once, for the links to them."""
+        changelist = super().get_changelist_instance(request)
+        told = {(call.account_id, call.agent_number) for call in changelist.result_list}
+        wanted = Agent.objects.filter(
+            account__in={account for account, _number in told},
+            number__in={number for _account, number in told if number},
+        )
+        agents = {(agent.account_id, agent.number): agent for agent in wanted}
+        for call in changelist.result_list:
+            call.agent = agents.get((call.account_id, call.agent_number))
+        return changelist
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -128,7 +160,17 @@ class CallAdmin(RevealingAdmin):
 
     @admin.display(description=gettext_lazy("result"))
     def show_result(self, call: Call) -> Any:
-        return show_result(call.result, title=call.platform_result_text)
+        return show_outcome(call)
+
+    @admin.display(description=gettext_lazy("platform's words for it"))
+    def show_words(self, call: Call) -> Any:
+        """The platform's own word, its code where it has no words."""
+        text = str(hide_phones(call.platform_result_text or call.platform_result))
+        return format_html('<span class="cb-words" title="{}">{}</span>', text, text or "–")
+
+    @admin.display(description=gettext_lazy("agent"))
+    def show_agent(self, call: Any) -> Any:
+        return show_agent(call, getattr(call, "agent", None))
 
     @admin.display(description=gettext_lazy("talk time"))
     def show_talk(self, call: Call) -> str:
@@ -150,121 +192,70 @@ class CallAdmin(RevealingAdmin):
             else "–",
         )
 
-    @admin.display(description=gettext_lazy("task"))
+    @admin.display(description=gettext_lazy("task or account"))
     def show_task(self, call: Call) -> Any:
+        of = make_link(call.task) if call.task else call.account.name
         if call.account.is_sandbox:
-            return format_html("{} {}", make_link(call.task), make_sandbox_badge(short=True))
-        return make_link(call.task)
+            return format_html("{} {}", of, make_sandbox_badge(short=True))
+        return of
 
     def describe(self, request: HttpRequest, row: Call) -> dict[str, Any]:
-        turns = list(row.turns.order_by("position"))
-        whole = getattr(row, "revealed", False)
-        receipts = reverse("admin:callbacks_receipt_changelist")
+        agents = Agent.objects.filter(account=row.account_id, number=row.agent_number)
+        agent = agents.first() if row.agent_number else None
         return {
             "number": self.show_number(row),
-            "caller": show_phone(row, row.caller),
-            "callee": show_phone(row, row.callee),
             "result": self.show_result(row),
-            "talk": show_duration(row.talk_seconds),
-            "ring": show_duration(row.ring_seconds),
-            "recordings": [
-                describe_recording(one, may_fetch=request.user.has_perm(FETCH))
-                for one in row.recordings.all()
-            ],
-            "turns": [describe_turn(turn, whole=whole) for turn in turns],
-            "path": list_path(turns, whole=whole),
-            "times": [
-                (name, value)
-                for name, value in (
-                    (_("Dialled"), row.dialed_at),
-                    (_("Ringing since"), row.ringing_at),
-                    (_("Picked up"), row.answered_at),
-                    (_("Ended"), row.ended_at),
-                )
-                if value
-            ],
-            "conflicts": list_conflicts(row, whole=whole),
-            "problems": [(field, tell_problem(why)) for field, why in sorted(row.problems.items())],
-            "raw": print_json(
-                {"details": row.details, "evidence": row.evidence},
-                whole=whole,
-            ),
-            "receipts_url": (
-                f"{receipts}?account__id__exact={row.account_id}"
-                f"&platform_call_id__exact={row.platform_call_id}"
-            ),
-            "receipts": list(
-                row.account.receipts.filter(platform_call_id=row.platform_call_id)
-                .defer("body")
-                .order_by("id")[:20]
-            )
-            if row.platform_call_id
-            else [],
-            "sandbox_badge": make_sandbox_badge() if row.account.is_sandbox else "",
+            "agent": show_agent(row, agent) if row.agent_number or row.agent_name else "",
+            **describe_call(request, row),
+            **verifications.describe_verifications(request, row),
         }
+
+    # ---------------------------------------------------------------------------- the export
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        query = f"?{request.GET.urlencode()}" if request.GET else ""
+        extra = {
+            "may_export": self.has_export_permission(request),
+            "export_url": reverse("admin:campaigns_call_export") + query,
+        }
+        return super().changelist_view(request, extra | (extra_context or {}))
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(EXPORT))
+
+    @action(description=gettext_lazy("Export as CSV"), permissions=["export"])
+    def export_chosen(self, request: HttpRequest, queryset: QuerySet[Call]) -> HttpResponse:
+        """The chosen rows, or all that the filters leave."""
+        return send_calls(request, queryset, whole=request.user.has_perm(UNMASK))
+
+    def export_all(self, request: HttpRequest) -> HttpResponse:
+        """Everything that the filters of the list leave, not one page of it alone."""
+        if request.method != "POST":
+            return HttpResponse(status=405)
+        if not (self.has_view_permission(request) and self.has_export_permission(request)):
+            raise PermissionDenied
+        return self._answer(request, self._export)
+
+    def _export(self, request: HttpRequest) -> HttpResponse:
+        # past what gives a list its whole numbers: that is used up by one look
+        changelist = super(RevealingAdmin, self).get_changelist_instance(request)
+        chosen = changelist.get_queryset(request)
+        chosen.exists()  # what cannot be looked up is refused before the file begins
+        return send_calls(request, chosen, whole=request.user.has_perm(UNMASK))
+
+
+def show_agent(call: Call, agent: Agent | None) -> Any:
+    """Who of the platform's people had the call, with a link where we know more of them."""
+    named = call.agent_name or (agent.name if agent else "") or call.agent_number
+    if not named:
+        return "–"
+    text, number = str(hide_phones(named)), str(hide_phones(call.agent_number))
+    if agent is not None:
+        return make_link(agent, text)
+    return format_html('<span title="{}">{}</span>', number, text)
 
 
 def make_icon(name: str, title: str) -> Any:
     return format_html(
         '<span class="material-symbols-outlined cb-icon" title="{}">{}</span>', title, name
-    )
-
-
-def show_words(text: str, *, whole: bool) -> str:
-    """What was said, its phone numbers masked unless the whole ones were asked for."""
-    return text if whole else str(hide_phones(text))
-
-
-def list_path(turns: list[Turn], *, whole: bool) -> list[str]:
-    """The names of the nodes in the order they were passed, repetitions folded."""
-    path: list[str] = []
-    for turn in turns:
-        name = turn.node_name or turn.node_id
-        if name and (not path or path[-1] != name):
-            path.append(name)
-    return [show_words(name, whole=whole) for name in path]
-
-
-def describe_turn(turn: Turn, *, whole: bool) -> dict[str, Any]:
-    """One turn; the words in it may hold numbers that were spoken."""
-    return {
-        "turn": turn,
-        "hits": list_hits(turn, whole=whole),
-        **{
-            name: show_words(getattr(turn, name), whole=whole)
-            for name in ("text", "node_name", "intention_text", "label")
-        },
-    }
-
-
-def list_hits(turn: Turn, *, whole: bool) -> list[dict[str, Any]]:
-    """What the script took the contact's words for, whatever the vendor's shape: the words and
-    whether they were chosen, the chosen ones first."""
-    hits = []
-    for hit in turn.hits if isinstance(turn.hits, list) else []:
-        words = hit.get("hit") or hit.get("name") if isinstance(hit, dict) else hit
-        if words:
-            picked = isinstance(hit, dict) and hit.get("pick") is True
-            hits.append({"text": show_words(str(words), whole=whole)[:120], "picked": picked})
-    return sorted(hits, key=lambda one: not one["picked"])[:8]
-
-
-def list_conflicts(call: Call, *, whole: bool) -> list[tuple[str, str]]:
-    """(field, who said what) of the fields about which the platform contradicts itself."""
-    rows = []
-    for field, statements in dict(call.conflicts).items():
-        tell: Callable[[str], str] = tell_problem if field == "dialog" else str
-        said = [
-            f"{item.get('source', '?')}: {tell(str(item.get('value')))}"
-            if isinstance(item, dict)
-            else item
-            for item in (statements if isinstance(statements, list) else [statements])
-        ]
-        rows.append((field, show_words(" · ".join(str(one) for one in said), whole=whole)[:500]))
-    return rows
-
-
-def print_json(value: Any, *, whole: bool) -> str:
-    return json.dumps(
-        value if whole else hide_phones(value), ensure_ascii=False, indent=1, sort_keys=True
     )

@@ -25,6 +25,7 @@ from campaigns.drafting import (
     print_windows,
 )
 from campaigns.models import Account, Line, Robot, Task, Voice
+from campaigns.platforms.contract import Can
 
 
 class RobotField(forms.ModelChoiceField):
@@ -142,8 +143,12 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["windows_text"].help_text = (
             _("In the time of %(zone)s. Empty: whenever the lines work.") % zone
         )
-        most = account.vendor.limits.recall_count
-        self.fields["recall_count"].widget.attrs |= {"min": 0, "max": most}
+        limits = account.vendor.limits
+        self.fields["recall_count"].widget.attrs |= {"min": 0, "max": limits.recall_count}
+        if limits.end_required:
+            self.fields["end_at"].required = True
+        for name in set(self.fields) - set(list_fields(account)):
+            del self.fields[name]
 
     def _set(self, name: str, rows: Any) -> None:
         field = self.fields[name]
@@ -186,6 +191,25 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def _post_clean(self) -> None:
         """Nothing is put on the instance here: ``drafting`` writes the row."""
+
+
+def list_fields(account: Account) -> list[str]:
+    """The fields of a task of this account: those that its platform lets us choose."""
+    vendor = account.vendor
+    limits, fills = vendor.limits, Can.FILL_INSTANCES in vendor.can
+    offered = {
+        "name": True,
+        "robot": True,
+        "lines": limits.lines,
+        "voice": not fills,
+        "windows_text": limits.windows,
+        "begin_at": True,
+        "end_at": True,
+        "recall_count": limits.recall_count > 0,
+        "recall_wait_seconds": limits.recall_count > 0,
+        "turbo": not fills,
+    }
+    return [name for name, is_offered in offered.items() if is_offered]
 
 
 def make_form(account: Account) -> type[TaskForm]:

@@ -17,7 +17,7 @@ from django.utils.translation import pgettext
 from campaigns.admin.base import IMPORT, LAUNCH, show_duration, tell_age
 from campaigns.models import Attempt, Call, Contact, StatusChange, Task
 from campaigns.platforms.contract import Can
-from campaigns.statistics import ACTIVE, TaskSummary, summarise_task
+from campaigns.statistics import ACTIVE, TaskSummary, summarise_instances, summarise_task
 
 #: state → colour class of the bar and the badges
 CONTACT_COLORS = {
@@ -51,6 +51,10 @@ ATTEMPT_COLORS = {
     "unknown": "warn",
     "needs_human": "bad",
 }
+#: contacts of the task are on their way to the platform
+HANDING_OVER = ("loading", "loaded", "starting")
+#: instances shown of one task; the sums are of all
+SHOWN_INSTANCES = 200
 
 
 def name_platform_state(state: str) -> str:
@@ -73,8 +77,14 @@ def name_platform_state(state: str) -> str:
 def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
     """The live part of the page."""
     summary = summarise_task(task)
+    fills = task.fills_instances
+    instances = summarise_instances(task) if fills else []
     return {
         "task": task,
+        "fills": fills,
+        "instances": [describe_instance(one) for one in instances[:SHOWN_INSTANCES]],
+        "instances_made": sum(bool(one.platform_task_id) for one in instances),
+        "handed": sum(one.handed for one in instances),  # type: ignore[attr-defined]
         "summary": summary,
         "status_color": TASK_COLORS.get(task.status, ""),
         "is_active": task.status in ACTIVE or bool(task.request),
@@ -89,7 +99,9 @@ def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
         "numbers": make_numbers(task, summary),
         "results": make_results(task, summary),
         "intentions": make_intentions(task, summary),
-        "buttons": list_buttons(request.user, task, summary),
+        "buttons": list_buttons(
+            request.user, task, has_instances=any(one.platform_task_id for one in instances)
+        ),
         "undecided": list(
             Attempt.objects.filter(task=task, status__in=["unknown", "needs_human"])[:20]
         ),
@@ -190,7 +202,21 @@ def make_intentions(task: Task, summary: TaskSummary) -> list[dict[str, Any]]:
     ]
 
 
-def list_buttons(user: AbstractBaseUser | Any, task: Task, summary: TaskSummary) -> list[str]:
+def describe_instance(instance: Any) -> dict[str, Any]:
+    """One task at the platform of those that together are ours."""
+    return {
+        "instance": instance,
+        "handed": instance.handed,
+        "waiting": instance.waiting,
+        "unsure": instance.unsure,
+        "state": name_platform_state(instance.platform_state),
+        "told": tell_age(instance.platform_checked_at) if instance.platform_checked_at else "",
+    }
+
+
+def list_buttons(
+    user: AbstractBaseUser | Any, task: Task, *, has_instances: bool = False
+) -> list[str]:
     """What this user can do with the task now."""
     buttons = []
     draft, may_launch = task.status == Task.Status.DRAFT, user.has_perm(LAUNCH)
@@ -200,18 +226,33 @@ def list_buttons(user: AbstractBaseUser | Any, task: Task, summary: TaskSummary)
     if draft and campaign and may_launch:
         buttons.append("launch")
     if campaign and may_launch and task.request != Task.Request.DELETE:
-        can_pause = task.account.can(Can.PAUSE_TASK)
-        if task.status in ("loading", "loaded", "starting", "running"):
-            buttons += ["pause"] if can_pause and task.request != Task.Request.PAUSE else []
-        if task.status == "paused" and task.request != Task.Request.RESUME:
-            buttons.append("resume")
-        if task.status != "deleted":
-            buttons.append("delete")
-    if campaign and may_launch and task.platform_task_id:
+        buttons += list_orders(task)
+    if campaign and may_launch and task.platform_task_id and task.account.can(Can.QUERY_TASKS):
         buttons.append("ask")
+    fetchable = has_instances or task.platform_task_id
+    if campaign and may_launch and fetchable and task.account.can(Can.FETCH_CALLS):
+        buttons.append("results")
     if campaign and user.has_perm("campaigns.add_task"):
         buttons.append("clone")
     return buttons
+
+
+def list_orders(task: Task) -> list[str]:
+    """What can be asked for: where everything given is dialled at once, only while some of it is
+    not handed over."""
+    underway = task.status in HANDING_OVER or task.status == Task.Status.RUNNING
+    fills = task.fills_instances
+    if fills and task.status in (Task.Status.RUNNING, Task.Status.FINISHED):
+        return []
+    orders = []
+    may_pause = fills or task.account.can(Can.PAUSE_TASK)
+    if underway and may_pause and task.request != Task.Request.PAUSE:
+        orders.append("pause")
+    if task.status == Task.Status.PAUSED and task.request != Task.Request.RESUME:
+        orders.append("resume")
+    if task.status != Task.Status.DELETED:
+        orders.append("delete")
+    return orders
 
 
 def list_attempts(task: Task) -> list[dict[str, Any]]:

@@ -15,10 +15,10 @@ from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter, RelatedDropdownFilter
 
-from campaigns import dispatch, reconcile
+from campaigns import catalog, dispatch, reconcile
 from campaigns.admin import direct, home, importing
 from campaigns.admin.base import (
     EXPORT,
@@ -30,7 +30,7 @@ from campaigns.admin.base import (
     show_moment,
     tell_age,
 )
-from campaigns.admin.task_form import TaskForm, make_form
+from campaigns.admin.task_form import TaskForm, list_fields, make_form
 from campaigns.admin.task_page import (
     TASK_COLORS,
     describe_rest,
@@ -40,23 +40,31 @@ from campaigns.admin.task_page import (
 from campaigns.drafting import DraftRefused, change_draft, clone_task, create_draft, print_windows
 from campaigns.models import Account, Task
 from campaigns.platforms.contract import Can
+from campaigns.platforms.errors import PlatformError
 from campaigns.statistics import count_contacts, summarise_progress
 
 _PAUSING = gettext_lazy("Pausing. No new batch leaves; the platform is asked until it confirms.")
 _RESUMING = gettext_lazy("Resuming.")
 _DELETING = gettext_lazy("The task is being stopped for good. Its calls and results stay here.")
 
-FIELDSETS = (
-    (None, {"fields": ("name", "robot", "lines", "voice")}),
-    (
-        gettext_lazy("When"),
-        {"fields": ("windows_text", "begin_at", "end_at")},
-    ),
-    (
-        gettext_lazy("How often"),
-        {"fields": (("recall_count", "recall_wait_seconds"), "turbo")},
-    ),
+_STOPPING = gettext_lazy("Handing over stops. Whom the platform has, it calls.")
+
+FIELDSETS: tuple[tuple[Any, tuple[Any, ...]], ...] = (
+    (None, ("name", "robot", "lines", "voice")),
+    (gettext_lazy("When"), ("windows_text", "begin_at", "end_at")),
+    (gettext_lazy("How often"), (("recall_count", "recall_wait_seconds"), "turbo")),
 )
+
+
+def make_fieldsets(account: Account | None) -> list[tuple[Any, dict[str, Any]]]:
+    """The form's parts, with the fields that the account's platform offers."""
+    offered = set(list_fields(account)) if account else set()
+    sets = []
+    for title, rows in FIELDSETS:
+        kept = [row for row in rows if (row if isinstance(row, str) else row[0]) in offered]
+        if kept or title is None:
+            sets.append((title, {"fields": tuple(kept)}))
+    return sets
 
 
 class AttentionFilter(RadioFilter):
@@ -104,6 +112,7 @@ class TaskAdmin(CallboardAdmin):
             "delete-there": self.delete_there,
             "clone": self.clone,
             "ask": self.ask,
+            "results": self.ask_for_results,
             "live": self.live,
             "import": partial(importing.import_page, self),
         }
@@ -199,7 +208,8 @@ class TaskAdmin(CallboardAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
             return [(None, {"fields": ()})]
-        return FIELDSETS
+        account = obj.account if obj is not None else self._choose_account(request)
+        return make_fieldsets(account)
 
     def _choose_account(self, request: HttpRequest) -> Account | None:
         """The account of a new task: the one in the address, else the only one there is."""
@@ -218,7 +228,11 @@ class TaskAdmin(CallboardAdmin):
         accounts = list_task_accounts()
         if account is None:
             return self.show(
-                request, "campaigns/choose_account.html", _("New task: whose?"), accounts=accounts
+                request,
+                "campaigns/choose_account.html",
+                _("New task: whose?"),
+                accounts=accounts,
+                held_back=list_held_back(),
             )
         extra = {
             "account": account,
@@ -278,6 +292,7 @@ class TaskAdmin(CallboardAdmin):
         return redirect("admin:campaigns_task_change", obj.pk)
 
     def _facts(self, task: Task) -> dict[str, Any]:
+        limits = task.account.vendor.limits
         windows = print_windows(task.windows) or _("whenever the lines work")
         recalls = (
             _("%(n)d, after %(seconds)d s each")
@@ -287,11 +302,13 @@ class TaskAdmin(CallboardAdmin):
         )
         facts = [
             (_("Voice"), task.voice or _("as the robot has it")),
-            (_("Calling windows"), windows),
+            (_("Calling windows"), windows if limits.windows else _("as set at the platform")),
             (_("Begin"), task.begin_at or _("at once")),
             (_("End"), task.end_at or _("when everybody was called")),
-            (_("Recalls"), recalls),
+            (_("Recalls"), recalls if limits.recall_count else _("as set at the platform")),
         ]
+        if task.fills_instances:
+            facts = facts[1:]
         if task.kind == Task.Kind.DIRECT:
             facts = [facts[0], (_("Speed"), task.speed if task.speed is not None else "–")]
         return {
@@ -335,6 +352,8 @@ class TaskAdmin(CallboardAdmin):
             contacts=contacts,
             most=contacts["ready"] * (1 + task.recall_count),
             lines=list(task.lines.all()),
+            fills=task.fills_instances,
+            instances=count_instances(task, contacts["ready"]),
             **self._facts(task),
         )
 
@@ -342,12 +361,19 @@ class TaskAdmin(CallboardAdmin):
         """Ask, then stop the task at the platform for good. Nothing is deleted here."""
         task = self._find_launchable(request, object_id)
         if request.method == "POST":
-            return self._order(request, object_id, order=dispatch.delete_task, said=_DELETING)
+            said = _STOPPING if task.fills_instances else _DELETING
+            return self._order(request, object_id, order=dispatch.delete_task, said=said)
         return self.show(
             request,
             "campaigns/task_delete.html",
-            _("Stop %(task)s for good?") % {"task": task.name},
+            (
+                _("Stop handing over %(task)s?")
+                if task.fills_instances and task.status != Task.Status.DRAFT
+                else _("Stop %(task)s for good?")
+            )
+            % {"task": task.name},
             task=task,
+            fills=task.fills_instances,
             contacts=count_contacts(task),
             **self._facts(task),
         )
@@ -400,6 +426,42 @@ class TaskAdmin(CallboardAdmin):
                 % {"state": state, "age": tell_age(task.platform_checked_at)},
             )
         return redirect("admin:campaigns_task_change", task.pk)
+
+    def ask_for_results(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask the platform for the calls of the task, now."""
+        if request.method != "POST":
+            return HttpResponse(status=405)
+        task = self._find_launchable(request, object_id)
+        if not task.account.can(Can.FETCH_CALLS):
+            messages.error(request, task.account.explain(Can.FETCH_CALLS))
+            return redirect("admin:campaigns_task_change", task.pk)
+        try:
+            told = reconcile.ask_for_calls(task)
+        except PlatformError as error:
+            why = catalog.describe_error(error)
+            messages.error(request, _("The platform did not say. %(why)s") % {"why": why})
+        else:
+            text = ngettext(
+                "The platform told of %(n)d call.", "The platform told of %(n)d calls.", told
+            )
+            messages.success(request, text % {"n": told})
+        return redirect("admin:campaigns_task_change", task.pk)
+
+
+def count_instances(task: Task, contacts: int) -> int:
+    """How many tasks at the platform so many contacts need, 0 where it is one of ours to one."""
+    most = task.account.vendor.limits.contacts_per_instance
+    return -(-contacts // most) if task.fills_instances and most else 0
+
+
+def list_held_back() -> list[Account]:
+    """Accounts that could have tasks if what is known of that were switched on."""
+    accounts = Account.objects.filter(is_active=True)
+    return [
+        account
+        for account in accounts
+        if Can.CREATE_TASK in account.vendor.can and not account.can(Can.CREATE_TASK)
+    ]
 
 
 def list_task_accounts() -> list[Account]:

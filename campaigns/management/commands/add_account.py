@@ -12,11 +12,11 @@ from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from campaigns.catalog import make_callback_urls
+from campaigns.catalog import check_url_shape, make_callback_urls
 from campaigns.management.headless import HeadlessCommand, describe_errors
 from campaigns.models import Account
 from campaigns.platforms.contract import AccountField, Platform
-from campaigns.platforms.registry import PLATFORMS
+from campaigns.platforms.registry import PLATFORMS, find_platform
 
 #: what --set takes beside the platform's own settings
 OWN_SETTINGS = ("time_zone", "rate_limit")
@@ -33,7 +33,7 @@ class Command(HeadlessCommand):
         parser.add_argument("--credential", action="append", default=[], metavar="KEY=VALUE|@FILE")
 
     def answer(self, options: dict[str, Any]) -> Mapping[str, Any]:
-        platform = PLATFORMS.get(options["platform"])
+        platform = find_platform(options["platform"])
         if platform is None:
             raise CommandError(
                 _("There is no platform “%(slug)s”. Known: %(known)s.")
@@ -44,6 +44,7 @@ class Command(HeadlessCommand):
         credentials = read_pairs(options["credential"], what="--credential")
         check_names(chosen, platform.settings, what="--set", also=OWN_SETTINGS)
         check_names(credentials, platform.credentials, what="--credential")
+        check_choices(chosen, platform.settings)
         required = [field.name for field in platform.credentials if field.required]
         missing = [name for name in required if not credentials.get(name)]
         if missing:
@@ -54,7 +55,7 @@ class Command(HeadlessCommand):
         account = make_account(
             platform,
             name=options["name"],
-            base_url=options["base_url"] or platform.default_base_url,
+            base_url=read_base_url(options["base_url"], platform=platform),
             settings=chosen,
             credentials=credentials,
             own=own,
@@ -108,6 +109,35 @@ def check_names(
                 _("%(what)s: there is no “%(name)s” here. Known: %(known)s.")
                 % {"what": what, "name": name, "known": ", ".join(known)}
             )
+
+
+def check_choices(given: Mapping[str, str], fields: Iterable[AccountField]) -> None:
+    """A setting with choices takes no other value."""
+    for field in fields:
+        value = given.get(field.name)
+        if value and field.choices and value not in field.choices:
+            raise CommandError(
+                _("--set: %(name)s is one of: %(choices)s.")
+                % {"name": field.name, "choices": ", ".join(field.choices)}
+            )
+
+
+def read_base_url(text: str | None, *, platform: Platform) -> str:
+    """The address of the platform; "" for one that takes no calls from us.
+
+    Which hosts may be called is said by the environment of the worker, which need not be ours.
+    """
+    if platform.connect is None:
+        if text:
+            raise CommandError(
+                _("%(platform)s takes no calls from us; leave --base-url out.")
+                % {"platform": platform.name}
+            )
+        return ""
+    url = (text or platform.default_base_url).strip().rstrip("/")
+    if problem := check_url_shape(url):
+        raise CommandError(f"base_url: {problem}")
+    return url
 
 
 def make_account(

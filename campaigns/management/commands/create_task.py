@@ -31,7 +31,11 @@ class Command(HeadlessCommand):
         parser.add_argument("--name", required=True)
         parser.add_argument("--robot", required=True, help="the platform's id of the robot")
         parser.add_argument(
-            "--line", required=True, action="extend", nargs="+", help="numbers of lines"
+            "--line",
+            action="extend",
+            nargs="+",
+            default=[],
+            help="numbers of lines; needed where the platform lets us choose",
         )
         parser.add_argument("--voice", help="the platform's code of the voice")
         parser.add_argument("--speed", type=int)

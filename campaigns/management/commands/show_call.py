@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from campaigns.management.headless import HeadlessCommand, find_account
 from campaigns.models import Call
 from campaigns.phones import PhoneRefused, normalise_phone
+from campaigns.recordings import SHORT
 
 
 class Command(HeadlessCommand):
@@ -58,10 +59,32 @@ def describe_call(call: Call) -> dict[str, Any]:
         "intention": call.intention or None,
         "attempt": call.attempt,
         "turns": [{"role": turn.role, "text": turn.text} for turn in call.turns.all()],
-        "recordings": [one.make_info() for one in call.recordings.order_by("id")],
+        "recordings": [
+            one.make_info() | ({"cut": True} if one.file and one.reason == SHORT else {})
+            for one in call.recordings.order_by("id")
+        ],
         "conflicts": list_conflicts(call.conflicts),
         "receipts": account.receipts.filter(platform_call_id=call.platform_call_id).count(),
+        "stage": call.stage,
+        "agent": describe_agent(call),
+        "queue": call.queue_name or None,
+        "wait_seconds": call.wait_seconds,
+        "details": call.details,
+        "verification": find_verification(call),
     }
+
+
+def describe_agent(call: Call) -> dict[str, str | None] | None:
+    if not (call.agent_number or call.agent_name):
+        return None
+    return {"number": call.agent_number or None, "name": call.agent_name or None}
+
+
+def find_verification(call: Call) -> str | None:
+    """The best of what asking the platform about the pushes gave; null where none can be asked."""
+    statuses = set(call.verifications.values_list("status", flat=True))
+    order = ("verified", "mismatch", "asking", "failed", "too_old", "unasked")
+    return next((status for status in order if status in statuses), None)
 
 
 def in_zone(call: Call, field: str) -> Any:

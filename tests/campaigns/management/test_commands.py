@@ -268,6 +268,7 @@ def test_show_call_tells_everything() -> None:
         *("callee", "dialed_at", "ringing_at", "answered_at", "ended_at", "answered"),
         *("ring_seconds", "talk_seconds", "result", "platform_result", "platform_result_text"),
         *("hangup_by", "intention", "attempt", "turns", "recordings", "conflicts", "receipts"),
+        *("stage", "agent", "queue", "wait_seconds", "details", "verification"),
     }
     assert (told["platform"], told["account"]) == ("yeta", call.account.name)
     assert (told["task"], told["contact"]) == (call.task_id, call.contact_id)

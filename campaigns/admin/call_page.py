@@ -1,0 +1,225 @@
+"""In: a call and who looks at it. Out: everything its page shows beside its recordings' sound."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+from campaigns.admin.base import (
+    hide_phones,
+    make_badge,
+    make_sandbox_badge,
+    show_duration,
+    show_moment,
+    tell_age,
+)
+from campaigns.admin.call_details import describe_details
+from campaigns.admin.contacts import show_phone, show_result
+from campaigns.admin.recordings import FETCH, describe_recording
+from campaigns.models import Call, Turn
+from campaigns.wording import tell_problem
+
+#: a call that is going on and of which nothing was heard for so long may have ended unheard
+QUIET_AFTER = {
+    Call.Stage.DIALLING: timedelta(minutes=5),
+    Call.Stage.RINGING: timedelta(minutes=5),
+    Call.Stage.TALKING: timedelta(hours=1),
+}
+#: calls of the same contact shown on the page of one
+SHOWN_CALLS = 30
+
+
+def is_going_on(call: Call) -> bool:
+    return call.stage != Call.Stage.ENDED
+
+
+def find_stage_begin(call: Call) -> Any:
+    """Since when the call is in its stage, as far as it was said."""
+    times = {
+        Call.Stage.DIALLING: call.dialed_at,
+        Call.Stage.RINGING: call.ringing_at,
+        Call.Stage.TALKING: call.answered_at,
+    }
+    return times.get(Call.Stage(call.stage)) or call.happened_at
+
+
+def is_quiet(call: Call) -> bool:
+    """Whether a call that seems to go on was not heard of for long."""
+    wait = QUIET_AFTER.get(Call.Stage(call.stage)) if is_going_on(call) else None
+    return wait is not None and call.updated_at < timezone.now() - wait
+
+
+def show_outcome(call: Call) -> Any:
+    """How the call ended; of one that is going on, how far it is and since when."""
+    if not is_going_on(call):
+        return show_result(call.result, title=str(hide_phones(call.platform_result_text)))
+    names = {
+        Call.Stage.DIALLING: _("dialling…"),
+        Call.Stage.RINGING: _("ringing…"),
+        Call.Stage.TALKING: _("talking…"),
+    }
+    begin = find_stage_begin(call)
+    quiet = is_quiet(call)
+    badge = make_badge(
+        names[Call.Stage(call.stage)], "mute" if quiet else "info", title=show_moment(begin)
+    )
+    if quiet:
+        heard = _("no news since %(age)s") % {"age": tell_age(call.updated_at)}
+        return format_html(
+            '{} <span class="cb-quiet" title="{}">{}</span>',
+            badge,
+            show_moment(call.updated_at),
+            heard,
+        )
+    return format_html('{} <span class="cb-quiet">{}</span>', badge, tell_age(begin))
+
+
+def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
+    turns = list(row.turns.order_by("position"))
+    whole = getattr(row, "revealed", False)
+    receipts = reverse("admin:callbacks_receipt_changelist")
+    return {
+        "caller": show_phone(row, row.caller),
+        "callee": show_phone(row, row.callee),
+        "going_on": is_going_on(row),
+        "quiet": tell_age(row.updated_at) if is_quiet(row) else "",
+        "platform_words": str(hide_phones(row.platform_result_text)),
+        "talk": show_duration(row.talk_seconds),
+        "ring": show_duration(row.ring_seconds),
+        "wait": show_duration(row.wait_seconds) if row.wait_seconds is not None else "",
+        "recordings": [
+            describe_recording(one, may_fetch=request.user.has_perm(FETCH))
+            for one in row.recordings.order_by("id")
+        ],
+        "turns": [describe_turn(turn, whole=whole) for turn in turns],
+        "path": list_path(turns, whole=whole),
+        "told": describe_details(row, whole=whole),
+        "attempts": list_attempts(row),
+        "times": [
+            (name, value)
+            for name, value in (
+                (_("Dialled"), row.dialed_at),
+                (_("Ringing since"), row.ringing_at),
+                (_("Picked up"), row.answered_at),
+                (_("Ended"), row.ended_at),
+            )
+            if value
+        ],
+        "conflicts": list_conflicts(row, whole=whole),
+        "problems": [(field, tell_problem(why)) for field, why in sorted(row.problems.items())],
+        "raw": print_json({"details": row.details, "evidence": row.evidence}, whole=whole),
+        "receipts_url": (
+            f"{receipts}?account__id__exact={row.account_id}"
+            f"&platform_call_id__exact={row.platform_call_id}"
+        ),
+        "receipts": list(
+            row.account.receipts.filter(platform_call_id=row.platform_call_id)
+            .defer("body")
+            .order_by("id")[:20]
+        )
+        if row.platform_call_id
+        else [],
+        "sandbox_badge": make_sandbox_badge() if row.account.is_sandbox else "",
+    }
+
+
+def list_attempts(call: Call) -> list[dict[str, Any]]:
+    """The calls of the same contact in the order they were made, when there are several."""
+    calls = list(find_calls_of_contact(call).order_by("happened_at", "id")[:SHOWN_CALLS])
+    if len(calls) < 2:
+        return []
+    return [
+        {
+            "call": one,
+            "this": one.pk == call.pk,
+            "result": show_outcome(one),
+            "words": str(hide_phones(one.platform_result_text or one.platform_result)),
+            "talk": show_duration(one.talk_seconds),
+            "number": show_phone(call, one.callee),
+        }
+        for one in calls
+    ]
+
+
+def find_calls_of_contact(call: Call) -> QuerySet[Call]:
+    """By our contact; without one, by what the platform calls theirs within one of its tasks."""
+    calls = Call.objects.defer("evidence", "details")
+    if call.contact_id:
+        return calls.filter(contact=call.contact_id)
+    if call.platform_contact_id:
+        return calls.filter(
+            account=call.account_id,
+            contact=None,
+            platform_contact_id=call.platform_contact_id,
+            platform_task_id=call.platform_task_id,
+        )
+    return calls.none()
+
+
+def show_words(text: str, *, whole: bool) -> str:
+    """What was said, its phone numbers masked unless the whole ones were asked for."""
+    return text if whole else str(hide_phones(text))
+
+
+def list_path(turns: list[Turn], *, whole: bool) -> list[str]:
+    """The names of the nodes in the order they were passed, repetitions folded."""
+    path: list[str] = []
+    for turn in turns:
+        name = turn.node_name or turn.node_id
+        if name and (not path or path[-1] != name):
+            path.append(name)
+    return [show_words(name, whole=whole) for name in path]
+
+
+def describe_turn(turn: Turn, *, whole: bool) -> dict[str, Any]:
+    """One turn; the words in it may hold numbers that were spoken."""
+    return {
+        "turn": turn,
+        "hits": list_hits(turn, whole=whole),
+        **{
+            name: show_words(getattr(turn, name), whole=whole)
+            for name in ("text", "node_name", "intention_text", "label")
+        },
+    }
+
+
+def list_hits(turn: Turn, *, whole: bool) -> list[dict[str, Any]]:
+    """What the script took the contact's words for, whatever the vendor's shape: the words and
+    whether they were chosen, the chosen ones first."""
+    hits = []
+    for hit in turn.hits if isinstance(turn.hits, list) else []:
+        words = hit.get("hit") or hit.get("name") if isinstance(hit, dict) else hit
+        if words:
+            picked = isinstance(hit, dict) and hit.get("pick") is True
+            hits.append({"text": show_words(str(words), whole=whole)[:120], "picked": picked})
+    return sorted(hits, key=lambda one: not one["picked"])[:8]
+
+
+def list_conflicts(call: Call, *, whole: bool) -> list[tuple[str, str]]:
+    """(field, who said what) of the fields about which the platform contradicts itself."""
+    rows = []
+    for field, statements in dict(call.conflicts).items():
+        tell: Callable[[str], str] = tell_problem if field == "dialog" else str
+        said = [
+            f"{item.get('source', '?')}: {tell(str(item.get('value')))}"
+            if isinstance(item, dict)
+            else item
+            for item in (statements if isinstance(statements, list) else [statements])
+        ]
+        rows.append((field, show_words(" · ".join(str(one) for one in said), whole=whole)[:500]))
+    return rows
+
+
+def print_json(value: Any, *, whole: bool) -> str:
+    return json.dumps(
+        value if whole else hide_phones(value), ensure_ascii=False, indent=1, sort_keys=True
+    )
