@@ -30,10 +30,10 @@ LONGEST_SECONDS = 7 * 24 * 3600
 #: Our own id of a contact, where somebody handed it over with a call.
 _OUR_CONTACT = re.compile(r"CB-[0-9]{1,18}\Z", re.ASCII)
 _EPOCH = re.compile(r"[+-]?[0-9]+(?:\.0+)?\Z", re.ASCII)
-#: A string, the end of the line, a name: only a comma can be missing between them. Inside a string
-#: every quotation mark has a backslash before it.
+#: A string, the end of the line, a name: only a comma can be missing between them. Inside of a
+#: string this cannot stand: its second quotation mark would end the string, before a letter.
 _NO_COMMA = re.compile(
-    r'(?<!\\)"(?P<gap>[ \t\r]*\n[ \t\r\n]*)(?="(?P<name>[A-Za-z_][A-Za-z0-9_]{0,60})"[ \t]*:)'
+    r'"(?P<gap>[ \t\r]*\n[ \t\r\n]*)(?="(?P<name>[A-Za-z_][A-Za-z0-9_]{0,60})"[ \t]*:)'
 )
 
 

@@ -189,6 +189,14 @@ def test_7m_14_a_text_is_never_changed() -> None:
     assert stage.agent_name == 'said "\n"a": b'
 
 
+def test_7m_14_two_commas_and_a_backslash() -> None:
+    body = b'{"callUniqueId":"1"\r\n\t"callEvent":"ring","agentName":"a\\\\"\n"callType":"dialout"}'
+    (stage,) = parse(Push(kind="", body=body), READING)
+    assert isinstance(stage, CallProgressed)
+    assert (stage.agent_name, stage.direction) == ("a\\", Direction.OUTBOUND)
+    assert set(stage.problems) == {"callEvent", "callType"}
+
+
 def test_7m_15_an_answer_needs_none_of_the_three() -> None:
     (_, stage) = parse_payload("customerAnswered__sample")
     assert isinstance(stage, CallProgressed)
