@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from campaigns.platforms.airudder.sandbox import AIRudderSandbox
 from campaigns.platforms.ima51.sandbox import Ima51Sandbox
 from campaigns.platforms.moor7.sandbox import Moor7Sandbox
 from campaigns.platforms.sandbox_clock import Clock, Scheduler
@@ -25,8 +26,14 @@ from campaigns.platforms.sandbox_push import Delivery, Push, PushPool
 from campaigns.platforms.sandbox_store import Store
 from campaigns.platforms.yeta.sandbox import YetaSandbox
 
-# One line for each platform; the first is what control requests mean that name none.
-SIDES: tuple[Callable[[Engine], Side], ...] = (YetaSandbox, Moor7Sandbox, Ima51Sandbox)
+# One line for each platform (docs/adding-a-platform.md); the first is what control requests mean
+# that name none.
+SIDES: tuple[Callable[[Engine], Side], ...] = (
+    YetaSandbox,
+    AIRudderSandbox,
+    Moor7Sandbox,
+    Ima51Sandbox,
+)
 
 
 class SandboxServer:
