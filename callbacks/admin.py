@@ -59,6 +59,7 @@ def name_reason(reason: str) -> str:
         "too_large": _("too large once unpacked"),
         "unknown_shape": _("no kind of push looks like this"),
         "no_call_id": _("names no call"),
+        "no_agent": _("names no agent"),
         "bad_address": _("the address of the recording cannot be used"),
         "foreign_account": _("belongs to another account"),
         "parser_failed": _("our own reading of it failed"),
