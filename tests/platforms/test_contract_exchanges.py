@@ -103,6 +103,7 @@ def list_calls(client: Client, *, limits: Limits) -> dict[str, Callable[[], Any]
     """Every method of a client, with something sensible to say; each may be refused."""
     now = datetime.now(UTC)
     state: dict[str, str] = {"task": "1"}
+    calls: list[Any] = []
     robot = RobotInfo(
         platform_id="1",
         name="",
@@ -133,12 +134,19 @@ def list_calls(client: Client, *, limits: Limits) -> dict[str, Callable[[], Any]
         keys = [f"CB-{number}" for number in range(len(rows))]
         client.insert_contacts(state["task"], columns=robot.columns, rows=rows, keys=keys)
 
-    query = {
-        "workflow_id": state["task"],
-        "node_id": "0123456789abcdef",
-        "callee": NUMBERS[1],
-        "case_id": "CB-1",
-    }
+    def fetch() -> None:
+        calls.extend(client.fetch_calls(state["task"]))
+
+    def verify() -> None:
+        """Ask about a call that there was, and about one that there was not."""
+        query = {"workflow_id": state["task"], "node_id": "0123456789abcdef"}
+        query |= {"callee": NUMBERS[1], "case_id": "CB-1"}
+        for call in calls[:1]:
+            told = {"node_id": call.details.get("node_id"), "case_id": call.platform_contact_id}
+            told["callee"] = call.details.get("contact_number")
+            client.verify_push(query | {name: word for name, word in told.items() if word})
+        client.verify_push(query)
+
     began = now - timedelta(hours=1)
     return {
         "test_connection": client.test_connection,
@@ -158,8 +166,8 @@ def list_calls(client: Client, *, limits: Limits) -> dict[str, Callable[[], Any]
             client.find_contact(key=key, number=number, begin_at=began, end_at=now)
             for key, number in (("CB-1", None), (None, NUMBERS[0]), (None, NUMBERS[1]))
         ],
-        "fetch_calls": lambda: client.fetch_calls(state["task"]),
-        "verify_push": lambda: client.verify_push(query | {"workflow_id": state["task"]}),
+        "fetch_calls": fetch,
+        "verify_push": verify,
     }
 
 
