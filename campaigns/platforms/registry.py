@@ -8,9 +8,14 @@ from campaigns.platforms.ima51 import PLATFORM as IMA51
 from campaigns.platforms.moor7 import PLATFORM as MOOR7
 from campaigns.platforms.yeta import PLATFORM as YETA
 
-PLATFORMS: dict[str, Platform] = {
-    platform.slug: platform for platform in (YETA, AIRUDDER, MOOR7, IMA51)
-}
+#: One line for each, in the order in which they are offered (docs/adding-a-platform.md).
+_ALL = (
+    YETA,
+    AIRUDDER,
+    MOOR7,
+    IMA51,
+)
+PLATFORMS: dict[str, Platform] = {platform.slug: platform for platform in _ALL}
 
 
 def get_platform(slug: str) -> Platform:
