@@ -121,7 +121,7 @@ def read_integer(value: Any, *, low: int = 0, high: int = INTEGER_MAX) -> int | 
     elif isinstance(value, int):
         number = value
     elif isinstance(value, str) and _WHOLE.match(value.strip()):
-        number = int(value)
+        number = int(value.strip())  # int() by itself does not know all that strip() takes away
     else:
         raise Problem("is not a number")
     if not low <= number <= high:

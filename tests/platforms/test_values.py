@@ -354,6 +354,11 @@ def test_what_is_no_time_in_words_is_a_problem(told: Any) -> None:
         read_local_time(told, zone=ZoneInfo("Asia/Shanghai"))
 
 
+@pytest.mark.parametrize("blank", ["\x1c", "\x1f", "\x85", "\u2003", "\n "])
+def test_a_number_may_stand_between_blanks_of_any_kind(blank: str) -> None:
+    assert read_integer(f"{blank}12{blank}") == 12
+
+
 @given(ANY_JSON)
 def test_a_reader_gives_a_value_or_a_problem(value: Any) -> None:
     for read in (read_id, read_text, read_integer, read_epoch_ms, read_flag, read_address):
