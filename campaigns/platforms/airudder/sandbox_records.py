@@ -225,3 +225,15 @@ def make_agent_status(instance: Mapping[str, Any], *, agent: str, state: str, at
         "timestamp": round(at * 1000),
     }
     return wrap_pds(instance, "AgentStatus", body)
+
+
+def make_turns(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """What a recording is made of."""
+    turns: list[dict[str, Any]] = []
+    at = 0.0
+    for row in rows:
+        for role, text in (("robot", row["robottext"]), ("contact", row["text"])):
+            if text:
+                turns.append({"role": role, "text": text, "at": at, "until": at + 3})
+                at += 3
+    return turns

@@ -17,6 +17,7 @@ from campaigns.platforms.airudder.sandbox_records import (
     make_contact_status,
     make_record,
     make_task_status,
+    make_turns,
     make_workflow_status,
     tamper,
 )
@@ -31,7 +32,7 @@ USUAL_LINES = 10
 #: contacts of a workflow of which the dialler tells step by step
 USUAL_TOLD = 20
 #: a workflow without calls for so long is over, until somebody is added
-REST_SECONDS = 60.0
+REST_SECONDS = 10.0
 DEMO_SECONDS = 10 * 366 * 86_400
 AGENTS = ("Agent One", "Agent Two", "Agent Three")
 
@@ -49,7 +50,7 @@ class Workflows(PushOnlySide):
 
     name: ClassVar[str] = "airudder"
     #: five more tries, a minute apart, when the answer is abnormal: here anything but HTTP 200
-    delivery: ClassVar[Delivery] = Delivery(5.0, 60.0, 6, is_ok)
+    delivery: ClassVar[Delivery] = Delivery(10.0, 60.0, 6, is_ok)
 
     def __init__(self, engine: Engine) -> None:
         self.instances: dict[str, Instance] = {}
@@ -135,6 +136,12 @@ class Workflows(PushOnlySide):
             if free_at <= planned_for and instance["state"] == "Running":
                 self._change_state(instance, "Finished")
 
+    def count_busy(self) -> int:
+        """A workflow that runs is going to say that it is over."""
+        with self.lock:
+            running = [one for one in self.instances.values() if one["state"] == "Running"]
+        return super().count_busy() + len(running)
+
     def _keep_instance(self, instance: Instance) -> None:
         self.instances[instance["id"]] = instance
         self.engine.store.put(f"{self.name}.instance", instance["id"], instance)
@@ -216,7 +223,7 @@ class Workflows(PushOnlySide):
                 "ended_at": attempt.ended_at,
                 "answered": attempt.answered,
                 "talk_seconds": attempt.talk_seconds,
-                "turns": _make_turns(converse(attempt)),
+                "turns": make_turns(converse(attempt)),
                 "intention": outcome.intention if last else "F",
                 "tampered": outcome.tampered,
                 "record": make_record(instance, row, outcome) if last else None,
@@ -283,15 +290,3 @@ class Workflows(PushOnlySide):
                 self._free_at[key] = sorted(ends)[-USUAL_LINES:]
             for instance in self.instances.values():
                 self._watch(instance)
-
-
-def _make_turns(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """What a recording is made of."""
-    turns: list[dict[str, Any]] = []
-    at = 0.0
-    for row in rows:
-        for role, text in (("robot", row["robottext"]), ("contact", row["text"])):
-            if text:
-                turns.append({"role": role, "text": text, "at": at, "until": at + 3})
-                at += 3
-    return turns
