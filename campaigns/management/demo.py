@@ -281,6 +281,7 @@ GUESTS = (
         settings={
             "allow_unverified": "on",
             "verify": "always",
+            "recording_hosts": "HOST",
             "workflow_templates": f"{WORKFLOW}: {', '.join(WORKFLOW_COLUMNS)}",
         },
         has_key=True,
