@@ -32,13 +32,14 @@ from campaigns.platforms.contract import (
     TaskOrder,
     Verified,
 )
-from campaigns.platforms.errors import Consequence, NotSent, PlatformError, Uncertain
+from campaigns.platforms.errors import Consequence, NotSent, PlatformError, Throttled, Uncertain
 from campaigns.platforms.events import AnyEvent
 from campaigns.platforms.http import Reply
 
 ROWS_PER_REQUEST = 100
 TOKEN_SECONDS = 86_400.0
 
+_PAUSE = Consequence.PAUSE_TASK
 _KEY = re.compile(r"CB-[0-9]{1,18}", re.ASCII)
 _QUERY = ("workflow_id", "node_id", "callee")
 
@@ -71,8 +72,8 @@ class AIRudderClient(Client):
         from client code only. *Adds calls*, though an empty workflow calls nobody."""
         if order.end_at is None:
             raise ValueError("A workflow needs an end.")
-        if order.lines or order.windows or order.recall_count or order.voice_code or order.turbo:
-            raise ValueError("A workflow takes no lines, hours, recalls, voice and no turbo.")
+        if order.lines or order.windows or order.recall_count:
+            raise ValueError("A workflow takes no lines, no hours and no recalls.")
         if not re.fullmatch(r"[0-9]{1,18}", order.robot_id, re.ASCII):
             raise ValueError("The id of a workflow template is a number.")
         end = _check_aware(order.end_at).astimezone(self._connection.time_zone)
@@ -81,7 +82,9 @@ class AIRudderClient(Client):
             "name": order.name,
             "end_time": end.isoformat(sep=" ", timespec="seconds"),
         }
-        return replies.read_workflow_id(self._add("createinstance", payload))
+        # An empty workflow calls nobody, so what the platform says of a failure is believed here: a
+        # template that does not exist must not be tried for ever.
+        return replies.read_workflow_id(self._add("createinstance", payload, believed=True))
 
     def insert_contacts(
         self,
@@ -141,17 +144,26 @@ class AIRudderClient(Client):
 
     # ------------------------------------------------------------------------------- requests
 
-    def _add(self, path: str, payload: dict[str, Any]) -> Any:
+    def _add(self, path: str, payload: dict[str, Any], *, believed: bool = False) -> Any:
         """POST what adds calls, once.
 
-        No refusal of it is documented, so none is believed, not even of the token: 401 and 403 are
-        ``Uncertain`` like any other failure. The token is then replaced all the same, so that what
-        became of the request can be asked, and the next one is not refused as well.
+        No refusal of it is documented, so unless ``believed`` none is, not even of the token or for
+        being busy: 401, 403 and 429 are ``Uncertain`` like any other failure. The token is then
+        replaced all the same, so that what became of the request can be asked, and the next one is
+        not refused as well.
         """
         token = self._get_token(stale=None)
-        reply = self._post(f"workflow/{path}", payload, token=token)
         try:
-            return replies.read_success(reply, adds_calls=True, redact=self._hide(token))
+            reply = self._post(f"workflow/{path}", payload, token=token)
+        except Throttled:
+            if believed:
+                raise
+            raise Uncertain("The platform answered that it is busy.") from None
+        believed = believed and not replies.may_be_token(reply)
+        try:
+            return replies.read_success(
+                reply, adds_calls=not believed, redact=self._hide(token), consequence=_PAUSE
+            )
         except Uncertain:
             if replies.may_be_token(reply):
                 with contextlib.suppress(PlatformError):

@@ -6,7 +6,7 @@ import gzip
 import json
 import socket
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -176,6 +176,7 @@ def test_what_may_never_be_sent() -> None:
             lambda: client.create_task(make_order(robot_id="")),
             lambda: client.create_task(make_order(recall_count=1)),
             lambda: client.create_task(make_order(lines=("055169101407",))),
+            lambda: client.create_task(make_order(windows=((time(9), time(12)),))),
             lambda: find(client, key=None),
             lambda: find(client, begin_at=END.replace(tzinfo=None)),
             lambda: client.verify_push({**QUERY, "node_id": ""}),
