@@ -22,9 +22,13 @@ from campaigns.platforms.sandbox_audio import size_of
 from tests.platforms.sandbox_client import Client as Platform
 from tests.processes import find_free_port, run_web, run_worker
 
-CALLS = 40
+CALLS = 20
 NAMES = [make.name for make in SIDES]  # type: ignore[attr-defined]
 HANGUP_51 = {"0": "contact", "1": "agent", "2": "unknown", "3": "platform"}
+
+#: AI Rudder's dialler and its records each have a word of their own for how a call ended, tell
+#: times in another resolution and name the person otherwise
+DIFFERENT = {"platform_result", "platform_result_text", "ended_at", "details.person"}
 
 Told = dict[str, Any]
 
@@ -40,6 +44,7 @@ def wait_until(told: Callable[[], Any], *, seconds: float, what: str) -> Any:
 def make_account(name: str, sandbox: SandboxServer) -> Account:
     settings = {
         "yeta": {"recording_prefix": f"{sandbox.url}/voice/"},
+        "airudder": {"recording_hosts": sandbox.url.partition("//")[2], "verify": "always"},
         "moor7": {"recording_hosts": sandbox.url.partition("//")[2]},
     }
     has_key = bool(PLATFORMS[name].credentials)
@@ -156,7 +161,8 @@ def compare_with_ledger(
     assert set(calls) == set(truth)
     for number, told in truth.items():
         call = calls[number]
-        assert not call.conflicts, (number, call.conflicts)
+        allowed = DIFFERENT if account.platform == "airudder" else set()
+        assert set(call.conflicts) <= allowed, (number, call.conflicts)
         check(call, told)
 
 
@@ -181,7 +187,9 @@ def compare_agents(account: Account, platform: Platform) -> None:
             said.setdefault(told["agentNumber"], []).append((read_time(told["statusTime"]), told))
     agents = {agent.number: agent for agent in account.agents.all()}
     assert said and set(agents) == set(said)
-    assert not Agent.objects.exclude(account=account).exists()
+    # AI Rudder's dialler tells of agents too; nobody else does.
+    others = set(Agent.objects.exclude(account=account).values_list("account__platform", flat=True))
+    assert others <= {"airudder"}
     for number, events in said.items():
         latest = max(at for at, _ in events)
         last = [told for at, told in events if at == latest]
@@ -207,6 +215,24 @@ def check_yeta(call: Call, told: Told) -> None:
     assert call.turns.count() == len(told["turns"])
     (recording,) = call.recordings.all()
     assert recording.bytes == told["recording"]["size"] == recording.file.size
+
+
+def check_airudder(call: Call, told: Told) -> None:
+    assert call.direction == "outbound"
+    assert call.callee == told["number"]
+    assert (call.platform_task_id, call.platform_contact_id) == (
+        told["workflow_id"],
+        told["case_id"],
+    )
+    words = {call.platform_result, *(c["value"] for c in call.conflicts.get("platform_result", ()))}
+    assert told["result"] in words
+    assert call.result == PLATFORMS["airudder"].results[told["result"]].result
+    assert bool(call.answered) == told["answered"]
+    assert call.attempt == told["attempt"]
+    assert seconds(call.dialed_at) == int(told["began_at"])
+    # The record has whole seconds, the dialler thousandths; either may have been believed.
+    assert abs((call.talk_seconds or 0) - told["talk_seconds"]) <= 1
+    assert not call.problems, call.problems
 
 
 def check_ima51(call: Call, told: Told) -> None:
@@ -253,6 +279,7 @@ def seconds(moment: datetime | None) -> int | None:
 
 CHECKS: dict[str, Callable[[Call, Told], None]] = {
     "yeta": check_yeta,
+    "airudder": check_airudder,
     "moor7": check_moor7,
     "ima51": check_ima51,
 }
