@@ -9,18 +9,35 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from campaigns.models import Account, Contact, Line, Robot, Task, Voice
+from django.utils import timezone
+
+from campaigns.models import (
+    Account,
+    Agent,
+    AgentEvent,
+    Contact,
+    Instance,
+    Line,
+    Robot,
+    Task,
+    Verification,
+    Voice,
+)
+from campaigns.platforms.registry import get_platform
 
 _numbers = count(1)
 
 
 def make_account(**fields: Any) -> Account:
+    """Of yeta, unless ``platform`` says otherwise; one that only pushes has no address."""
     number = next(_numbers)
+    called = get_platform(fields.get("platform", "yeta")).connect is not None
+    secrets = {"app_key": "test-key", "app_secret": "test-secret"}
     values: dict[str, Any] = {
         "platform": "yeta",
         "name": f"Account {number}",
-        "base_url": "http://127.0.0.1:9/openapi",
-        "credentials": {"app_key": "test-key", "app_secret": "test-secret"},
+        "base_url": "http://127.0.0.1:9/openapi" if called else "",
+        "credentials": secrets if called else {},
     }
     return Account.objects.create(**values | fields)
 
@@ -91,3 +108,53 @@ def make_contact(**fields: Any) -> Contact:
         | dict.fromkeys(task.robot.columns[:1], phone),
     }
     return Contact.objects.create(**values | fields)
+
+
+def make_instance(**fields: Any) -> Instance:
+    number = next(_numbers)
+    values: dict[str, Any] = {
+        "task": fields.get("task") or make_task(),
+        "number": number,
+        "platform_name": f"Task #{number}",
+        "platform_task_id": f"workflow-{number}",
+    }
+    return Instance.objects.create(**values | fields)
+
+
+def make_agent(**fields: Any) -> Agent:
+    number = next(_numbers)
+    values: dict[str, Any] = {
+        "account": fields.get("account") or make_account(platform="moor7"),
+        "number": f"8{number:03d}",
+        "name": f"Agent {number}",
+        "state": Agent.State.IDLE,
+        "platform_state": "0",
+        "platform_state_text": "空闲",
+        "since": timezone.now(),
+        "logged_in": True,
+        "logged_in_changed_at": timezone.now(),
+    }
+    return Agent.objects.create(**values | fields)
+
+
+def make_agent_event(**fields: Any) -> AgentEvent:
+    number = next(_numbers)
+    values: dict[str, Any] = {
+        "agent": fields.get("agent") or make_agent(),
+        "at": timezone.now(),
+        "source": "agentStatus",
+        "state": Agent.State.IDLE,
+        "digest": f"{number:064d}",
+    }
+    return AgentEvent.objects.create(**values | fields)
+
+
+def make_verification(**fields: Any) -> Verification:
+    """Of a push about ``call``, not asked about yet."""
+    number = next(_numbers)
+    values: dict[str, Any] = {
+        "digest": f"{number:064d}",
+        "query": {"workflow_id": "w-1", "node_id": "n-1", "callee": "19900000001"},
+        "claim": {"workflow_id": "w-1", "call": {"call_id": "c-1"}},
+    }
+    return Verification.objects.create(**values | fields)

@@ -11,6 +11,8 @@ import json
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.utils.translation import gettext_lazy
+
 from campaigns.admin.base import hide_phones
 from campaigns.models import Call
 from campaigns.models.tasks import mask_phone
@@ -35,6 +37,12 @@ SHARED = (
     "transfer",
     "media_failure",
 )
+#: the names within ``media_failure``, which are ours
+HEARD = {
+    "reason": gettext_lazy("Reason"),
+    "code": gettext_lazy("Code"),
+    "keyword": gettext_lazy("Words heard"),
+}
 
 
 def describe_details(call: Call, *, whole: bool) -> dict[str, Any]:
@@ -66,7 +74,10 @@ def describe_details(call: Call, *, whole: bool) -> dict[str, Any]:
         },
         "steps": [_tell(step) for step in _list_any(details.get("path")) if _tell(step)],
         "transfer": list_facts(details.get("transfer")),
-        "media_failure": list_facts(details.get("media_failure")),
+        "media_failure": [
+            (str(HEARD.get(name, name)), text)
+            for name, text in list_facts(details.get("media_failure"))
+        ],
         "others": list_facts(
             {name: value for name, value in details.items() if name not in SHARED}
         ),

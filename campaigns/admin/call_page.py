@@ -73,7 +73,7 @@ def show_outcome(call: Call) -> Any:
         names[Call.Stage(call.stage)], "mute" if quiet else "info", title=show_moment(begin)
     )
     if quiet:
-        heard = _("no news since %(age)s") % {"age": tell_age(call.updated_at)}
+        heard = _("last news %(age)s") % {"age": tell_age(call.updated_at)}
         return format_html(
             '{} <span class="cb-quiet" title="{}">{}</span>',
             badge,
@@ -142,7 +142,6 @@ def list_attempts(call: Call) -> list[dict[str, Any]]:
             "call": one,
             "this": one.pk == call.pk,
             "result": show_outcome(one),
-            "words": str(hide_phones(one.platform_result_text or one.platform_result)),
             "talk": show_duration(one.talk_seconds),
             "number": show_phone(call, one.callee),
         }

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -30,6 +31,7 @@ from campaigns.admin.base import (
     hide_phones,
     make_link,
     make_sandbox_badge,
+    refuse_odd_value,
     show_duration,
     show_moment,
 )
@@ -150,19 +152,23 @@ class CallAdmin(RevealingAdmin):
 
     @admin.display(description=gettext_lazy("time"))
     def show_time(self, call: Call) -> Any:
-        return show_moment(call.happened_at)
+        day, _space, clock = show_moment(call.happened_at).partition(" ")
+        return format_html(
+            '<span class="cb-nowrap">{}</span> <span class="cb-nowrap">{}</span>', day, clock
+        )
 
     @admin.display(description=gettext_lazy("number"))
     def show_number(self, call: Call) -> Any:
         if call.direction == Call.Direction.INBOUND:
-            return format_html("↙ {}", show_phone(call, call.caller))
+            number = show_phone(call, call.caller)
+            return format_html('<span class="cb-nowrap">↙ {}</span>', number or "–")
         return show_phone(call, call.callee) or "–"
 
     @admin.display(description=gettext_lazy("result"))
     def show_result(self, call: Call) -> Any:
         return show_outcome(call)
 
-    @admin.display(description=gettext_lazy("platform's words for it"))
+    @admin.display(description=gettext_lazy("platform's words"))
     def show_words(self, call: Call) -> Any:
         """The platform's own word, its code where it has no words."""
         text = str(hide_phones(call.platform_result_text or call.platform_result))
@@ -186,7 +192,7 @@ class CallAdmin(RevealingAdmin):
         if call.conflicts or call.problems:
             marks.append(("warning", _("contradictions or unusable fields")))
         return format_html(
-            "{}",
+            '<span class="cb-nowrap">{}</span>',
             format_html("".join("{}" for _mark in marks), *(make_icon(*mark) for mark in marks))
             if marks
             else "–",
@@ -238,7 +244,10 @@ class CallAdmin(RevealingAdmin):
 
     def _export(self, request: HttpRequest) -> HttpResponse:
         # past what gives a list its whole numbers: that is used up by one look
-        changelist = super(RevealingAdmin, self).get_changelist_instance(request)
+        try:
+            changelist = super(RevealingAdmin, self).get_changelist_instance(request)
+        except IncorrectLookupParameters:
+            return refuse_odd_value()
         chosen = changelist.get_queryset(request)
         chosen.exists()  # what cannot be looked up is refused before the file begins
         return send_calls(request, chosen, whole=request.user.has_perm(UNMASK))

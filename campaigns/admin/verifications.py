@@ -46,10 +46,10 @@ def describe_verifications(request: HttpRequest, call: Call) -> dict[str, Any]:
     rows = list(call.verifications.order_by("-id")[:SHOWN])
     may_ask = request.user.has_perm(ASK) and call.account.can(Can.VERIFY_PUSHES)
     whole = getattr(call, "revealed", False)
-    verified = any(row.status == Verification.Status.VERIFIED for row in rows)
+    settled = any(row.status in ("verified", "mismatch") for row in rows)
     return {
         "pushes": [describe_push(row, may_ask=may_ask, whole=whole) for row in rows],
-        "unverified": bool(rows) and not verified,
+        "unverified": bool(rows) and not settled,
         "verify_days": vendor.limits.verify_days,
         "cannot_ask": ""
         if call.account.can(Can.VERIFY_PUSHES)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
+from tests.campaigns.admin.vendors import Vendors, make_vendors
 from tests.campaigns.admin.world import World, make_user, make_world
 
 
@@ -16,6 +17,11 @@ def world(db: None, tmp_path: Path, settings: object) -> World:
     settings.MEDIA_ROOT = tmp_path
     settings.PLATFORM_ALLOW_HOSTS = ["127.0.0.1"]
     return make_world()
+
+
+@pytest.fixture
+def vendors(world: World) -> Vendors:
+    return make_vendors()
 
 
 @pytest.fixture

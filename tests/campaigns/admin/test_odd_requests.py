@@ -71,6 +71,15 @@ ODD_QUERIES = [
     "intention=%00",
     "intention=%ED%B0%80",
     "dialog=maybe",
+    "on=maybe",
+    "state__in=talking,%00",
+    "agent=%00",
+    f"agent={DIGITS}",
+    "platform_result=%00",
+    "stage=nonsense",
+    "stage=now",
+    "verification=none",
+    "verification=%00",
     "answered__exact=maybe",
     "answered__exact=2",
     "called=x",
@@ -134,7 +143,17 @@ def test_odd_ids_end_in_no_error(root: Client, world: World) -> None:
     views = [f"{name}_{verb}" for name in list_change_names() for verb in ("change", "history")]
     views += [
         f"admin:campaigns_task_{verb}"
-        for verb in ("live", "launch", "pause", "resume", "delete-there", "clone", "ask", "import")
+        for verb in (
+            "live",
+            "launch",
+            "pause",
+            "resume",
+            "delete-there",
+            "clone",
+            "ask",
+            "import",
+            "results",
+        )
     ]
     views += [f"admin:campaigns_account_{verb}" for verb in ("test", "sync", "addresses")]
     views += [f"admin:campaigns_{model}_reveal" for model in ("call", "contact")]

@@ -17,6 +17,7 @@ from tests.campaigns.admin.world import World, make_user, make_world
 
 MODELS = [
     "account", "robot", "line", "voice", "exchange", "task", "contact", "call", "recording",
+    "agent",
 ]  # fmt: skip
 
 
@@ -150,7 +151,7 @@ def test_an_operator_prepares_and_does_not_launch(
 
 def test_nobody_deletes(root: Client, world: World) -> None:
     for model in MODELS:
-        row = world.running if model == "task" else getattr(world, model)
+        row = {"task": world.running}.get(model) or getattr(world, model, world.call)
         url = reverse(f"admin:campaigns_{model}_delete", args=[row.pk])
         assert root.post(url, {"post": "yes"}).status_code == 403, model
 
