@@ -238,6 +238,7 @@ class TaskAdmin(CallboardAdmin):
             "account": account,
             "account_badge": make_sandbox_badge() if account.is_sandbox else "",
             "more_accounts": len(accounts) > 1,
+            "held_back": list_held_back(),
         }
         return super().add_view(request, form_url, extra | (extra_context or {}))
 

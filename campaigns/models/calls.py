@@ -58,7 +58,7 @@ class Call(models.Model):
         DIALLING = "dialling", _("dialling")
         RINGING = "ringing", _("ringing")
         TALKING = "talking", _("talking")
-        ENDED = "ended", _("ended")
+        ENDED = "ended", pgettext_lazy("stage", "ended")
 
     account = models.ForeignKey(Account, models.PROTECT, verbose_name=_("account"))
     platform_call_id = models.CharField(_("platform's call id"), max_length=200)
@@ -215,6 +215,7 @@ class Verification(models.Model):
     #: [{"field", "claimed", "answered"}]
     differences = models.JSONField(_("differences"), default=list)
     asked_at = models.DateTimeField(_("asked"), null=True)
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0)
     created_at = models.DateTimeField(_("received"), auto_now_add=True)
 
     class Meta:
