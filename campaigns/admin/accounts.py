@@ -122,8 +122,8 @@ class AccountAdmin(CallboardAdmin):
         vendor = self._choose_vendor(request, obj)
         called = vendor.connect is not None
         if obj is not None and not self.has_change_permission(request, obj):
-            where = ("base_url", "time_zone", "rate_limit") if called else ("time_zone",)
-            return [(None, {"fields": ("name", *where, "is_active")})]
+            seen = ("base_url", "time_zone", "rate_limit") if called else ("time_zone",)
+            return [(None, {"fields": ("name", *seen, "is_active")})]
         where = ("base_url", ("time_zone", "rate_limit")) if called else ("time_zone",)
         sets: list[tuple[Any, dict[str, Any]]] = [
             (

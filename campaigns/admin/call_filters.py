@@ -81,8 +81,7 @@ class StageFilter(DropdownFilter):
     parameter_name = "stage"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[Any]:
-        going = [choice for choice in Call.Stage.choices if choice[0] != Call.Stage.ENDED]
-        return [("now", _("going on")), *going, (Call.Stage.ENDED.value, Call.Stage.ENDED.label)]
+        return [("now", _("going on")), *Call.Stage.choices]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
