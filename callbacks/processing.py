@@ -187,6 +187,7 @@ def understand(receipt: Receipt) -> Outcome:
         reason = clean_text(error.reason)[:50]
         return Outcome(receipt, "ignored", reason=reason, sentence=IGNORED)
     except Exception as error:
+        check_database(error)
         logger.error("The parser failed on receipt %s: %s.", receipt.pk, type(error).__name__)
         return Outcome(
             receipt,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from campaigns.evidence import EARLIEST, LATEST
@@ -40,8 +41,7 @@ def note_agents(account: Account, events: Sequence[AgentChanged]) -> None:
         [make_event(agent, event) for agent in agents for event in by_number[agent.number]],
         ignore_conflicts=True,
     )
-    for agent in agents:
-        bring_up_to_date(agent)
+    bring_up_to_date([agent.pk for agent in agents])
 
 
 def make_event(agent: Agent, event: AgentChanged) -> AgentEvent:
@@ -70,19 +70,39 @@ def keep_time(moment: datetime | None) -> datetime:
     return moment if usable and moment is not None else timezone.now()
 
 
-def bring_up_to_date(agent: Agent) -> None:
-    """Read the agent's columns from its events."""
-    events = agent.events.order_by("-at", "-order", "-digest")
-    newest = events.first()
-    if newest is None:
-        return
-    told = events.exclude(logged_in=None).first()
-    named = events.exclude(name="").first()
-    agent.state, agent.since = newest.state, newest.at
-    agent.platform_state = newest.platform_state
-    agent.platform_state_text = newest.platform_state_text
-    agent.platform_call_id = newest.platform_call_id
+def bring_up_to_date(agent_ids: Sequence[int]) -> None:
+    """Read the columns of locked agents from their events."""
+    newest = AgentEvent.objects.filter(agent=OuterRef("pk")).order_by("-at", "-order", "-digest")
+    agents = list(
+        Agent.objects.filter(pk__in=agent_ids).annotate(
+            newest=Subquery(newest.values("pk")[:1]),
+            told=Subquery(newest.filter(logged_in__isnull=False).values("pk")[:1]),
+            named=Subquery(newest.exclude(name="").values("pk")[:1]),
+        )
+    )
+    wanted = {pk for agent in agents for pk in (agent.newest, agent.told, agent.named) if pk}
+    events = AgentEvent.objects.in_bulk(wanted)
+    changed = [agent for agent in agents if _fill(agent, events)]
+    Agent.objects.bulk_update(changed, [*_COLUMNS, "updated_at"], batch_size=200)
+
+
+_COLUMNS = (
+    *("state", "since", "platform_state", "platform_state_text", "platform_call_id"),
+    *("name", "logged_in", "logged_in_changed_at"),
+)
+
+
+def _fill(agent: Any, events: Mapping[int, AgentEvent]) -> bool:
+    """Set an agent's columns; whether one of them changed."""
+    before = [getattr(agent, name) for name in _COLUMNS]
+    newest, told, named = (events.get(pk) for pk in (agent.newest, agent.told, agent.named))
+    if newest is not None:
+        agent.state, agent.since = newest.state, newest.at
+        agent.platform_state = newest.platform_state
+        agent.platform_state_text = newest.platform_state_text
+        agent.platform_call_id = newest.platform_call_id
     agent.name = named.name if named else ""
     agent.logged_in = told.logged_in if told else None
     agent.logged_in_changed_at = told.at if told else None
-    agent.save()
+    agent.updated_at = timezone.now()
+    return before != [getattr(agent, name) for name in _COLUMNS]

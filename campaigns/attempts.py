@@ -22,7 +22,7 @@ from django.utils.translation import gettext_noop as N_
 from campaigns import lifecycle
 from campaigns.connections import AccountInactive, open_client
 from campaigns.models import Account, Attempt, Batch, Contact, Instance, Task
-from campaigns.platforms.contract import Client
+from campaigns.platforms.contract import Can, Client
 from campaigns.platforms.errors import Consequence, NotSent, PlatformError, Rejected, Throttled
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ MAY_SEND = {
 }
 INTERRUPTED = N_("The sender was stopped while sending. The platform may have carried it out.")
 LOST_RIGHT = N_("The sender was too late or was told to stop; nothing was sent.")
+NOT_ALLOWED = N_("Handing over to this platform was switched off in the account's settings.")
+UNSENDABLE = N_("What was to be sent may never be sent. Nothing was sent; correct the task.")
 BROKEN = N_("Our own program failed while sending. The platform may have carried it out.")
 
 
@@ -81,6 +83,7 @@ def open_attempt(
 def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
     """Send it, once. Never raises for what a platform or the network does; writes no status."""
     deadline = time.monotonic() + settings.LEASE_SECONDS
+    passed: list[bool] = []  # whether a byte may have been written
 
     def fence() -> None:
         """Right before the first byte: is this still our attempt, in time, and wanted?"""
@@ -90,13 +93,20 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
             task__status__in=MAY_SEND[attempt.command],
             task__account__is_active=True,
         ).exclude(task__request__in=lifecycle.HOLDING)
+        if attempt.task.fills_instances and attempt.batch_id is not None:
+            # It would be dialled at once: before the begin, or after the end, of the task.
+            now = timezone.now()
+            wanted = wanted.exclude(task__begin_at__gt=now).exclude(task__end_at__lte=now)
         if time.monotonic() >= deadline or not wanted.exists():
             raise RightLost("The right to send was lost.")
+        passed.append(True)
 
     try:
         if not Account.objects.filter(pk=attempt.task.account_id, is_active=True).exists():
             raise AccountInactive("The account is switched off.")
         client = open_client(attempt.task.account, task=attempt.task, fence=fence)
+        if attempt.task.fills_instances and not may_fill(attempt.task.account):
+            return Outcome("not_sent", reason=NOT_ALLOWED, consequence=Consequence.PAUSE_TASK)
         return Outcome("accepted", value=act(client))
     except NotSent as error:
         return Outcome("not_sent", reason=error.advice, busy=True)
@@ -118,10 +128,23 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
         )
     except PlatformError as error:
         return Outcome("unknown", reason=error.advice)
+    except ValueError as error:
+        if passed:
+            logger.exception("Attempt %s failed inside our own code.", attempt.pk)
+            return Outcome("unknown", reason=BROKEN)
+        # The client refused what may never be sent, before anything was.
+        logger.error("Attempt %s may not be sent: %s", attempt.pk, error)
+        return Outcome("not_sent", reason=UNSENDABLE, consequence=Consequence.PAUSE_TASK)
     except Exception:
         # A fault of ours after the socket opened looks the same from outside: it may have rung.
         logger.exception("Attempt %s failed inside our own code.", attempt.pk)
         return Outcome("unknown", reason=BROKEN)
+
+
+def may_fill(account: Account) -> bool:
+    """Whether the account may still use what this needs: it can be switched off meanwhile."""
+    account.refresh_from_db(fields=["settings"])
+    return account.can(Can.FILL_INSTANCES)
 
 
 def close_attempt(attempt: Attempt, outcome: Outcome) -> bool:

@@ -7,6 +7,8 @@ is still unsettled elsewhere in the same family and round is kept out: its conta
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connection, transaction
 from django.db.models import Exists, Max, OuterRef, Q, Sum
 from django.utils.translation import gettext_noop as N_
@@ -15,6 +17,8 @@ from campaigns import lifecycle
 from campaigns.models import Batch, Contact, Instance, Task
 
 ALREADY_UNDER_WAY = N_("The same number is already under way in this round of calls.")
+#: an instance of which the platform said this takes nobody any more
+OVER = ("finished", "expired", "deleted")
 ALREADY_CALLED = N_(
     "A call to it came back although it was not handed over. It is not called again."
 )
@@ -55,15 +59,15 @@ def plan_batches(task: Task) -> list[int]:
 def place_groups(task: Task, groups: list[list[int]]) -> list[Instance | None]:
     """The instance of each group: the first that has room for it, new ones behind the last. None
     where the platform knows no instances. What was refused or never sent takes no room; what may
-    have arrived does."""
+    have arrived does, and an instance that is over takes nobody."""
     room = task.account.vendor.limits.contacts_per_instance
     if not task.fills_instances or not room:
         return [None] * len(groups)
     gone = Q(batches__status__in=["refused", "not_sent", "withdrawn"])
-    instances = list(
+    instances: list[Any] = list(
         task.instances.annotate(used=Sum("batches__size", filter=~gone)).order_by("number")
     )
-    used = [instance.used or 0 for instance in instances]
+    used = [room if one.platform_state in OVER else one.used or 0 for one in instances]
     places: list[int] = []
     at = 0
     for group in groups:

@@ -7,10 +7,9 @@ share) and a place where every exchange is kept, redacted.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
@@ -18,6 +17,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
+from campaigns.locks import only_one
 from campaigns.models import Account, AccountToken, Exchange, Task
 from campaigns.platforms.contract import Client, Connection
 from campaigns.platforms.errors import NotSent
@@ -165,8 +165,7 @@ TOKEN_LOCK = 70_001
 class AccountTokens:
     """The account's token in one row; one process at a time fetches.
 
-    The lock is an advisory one of the database session: it holds over the exchange without keeping
-    a transaction open (the record of a refused log-in must stay), and ends with its process.
+    No transaction is open meanwhile: the record of a refused log-in must stay.
     """
 
     def __init__(self, account: Account) -> None:
@@ -176,7 +175,7 @@ class AccountTokens:
         token = self._read()
         if token and token != stale:
             return token
-        with self._only_one():
+        with only_one(TOKEN_LOCK, self.account.pk, wait=True):
             token = self._read()
             if token and token != stale:
                 return token  # somebody else fetched it while this process waited
@@ -190,17 +189,6 @@ class AccountTokens:
                 },
             )
         return value
-
-    @contextlib.contextmanager
-    def _only_one(self) -> Iterator[None]:
-        key = [TOKEN_LOCK, self.account.pk % 2**31]
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s, %s)", key)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
     def _read(self) -> str:
         row = AccountToken.objects.filter(account=self.account).first()

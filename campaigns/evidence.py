@@ -64,6 +64,8 @@ TIMES = ("dialed_at", "ringing_at", "answered_at", "ended_at")
 INTEGERS = ("ring_seconds", "talk_seconds", "wait_seconds", "attempt")
 #: "unknown" is the weakest statement about these, whoever makes it
 VAGUE = frozenset({"result", "hangup_by"})
+#: the vendor's words: those of two kinds of message are not comparable
+OWN_WORDS = frozenset({"platform_result", "platform_result_text"})
 #: a call may pass through several hands: another value is no contradiction
 CHANGING = frozenset({"agent_number", "agent_name", "queue_name"})
 _KEYS = ("platform_task_id", "platform_contact_id", "platform_robot_id", "relation_id")
@@ -213,6 +215,7 @@ def revise_results(evidence: Mapping[str, list[list[Any]]], results: Mapping[str
     a source said in codes that the table has is read again; what it said without one stays.
     """
     revised: Evidence = {field: list(items) for field, items in evidence.items()}
+    read: set[tuple[str, Any, Any]] = set()
     for rank, source, code in evidence.get("platform_result", ()):
         known = results.get(str(code))
         if known is None or known.result is Result.UNKNOWN:
@@ -223,7 +226,10 @@ def revise_results(evidence: Mapping[str, list[list[Any]]], results: Mapping[str
         for field, word in words.items():
             if word is None:
                 continue
-            kept = [item for item in revised.get(field, []) if item[:2] != [rank, source]]
+            kept = revised.get(field, [])
+            if (field, rank, source) not in read:  # its old words go once, of several codes
+                kept = [item for item in kept if item[:2] != [rank, source]]
+                read.add((field, rank, source))
             value = word.value if isinstance(word, Enum) else word
             revised[field] = [*kept, [rank, source, value]]
     return merge(revised, {})
@@ -318,15 +324,40 @@ def find_conflicts(evidence: Mapping[str, list[list[Any]]]) -> dict[str, list[di
     for field, items in sorted(evidence.items()):
         if len(items) < 2 or field in CHANGING:
             continue
-        said: dict[str, dict[str, Any]] = {}
+        said: list[tuple[str, Any]] = []
         for _, source, value in items:
             if source in passing or (field in VAGUE and value == "unknown"):
                 continue
-            shown = N_("{} turns").format(value["turns"]) if field == "dialog" else value
-            said.setdefault(_spell(value), {"source": source, "value": shown})
+            if all(_contradict(field, (source, value), other) for other in said):
+                said.append((source, value))
         if len(said) > 1:
-            conflicts[field] = list(said.values())
+            conflicts[field] = [
+                {
+                    "source": source,
+                    "value": N_("{} turns").format(value["turns"]) if field == "dialog" else value,
+                }
+                for source, value in said
+            ]
     return conflicts
+
+
+def _contradict(field: str, one: tuple[str, Any], other: tuple[str, Any]) -> bool:
+    """Whether two statements about a field cannot both be true."""
+    (source, value), (source2, value2) = one, other
+    if _spell(value) == _spell(value2):
+        return False
+    if source.partition(".")[0] != source2.partition(".")[0] and (
+        field in OWN_WORDS or field.startswith("details.")
+    ):
+        return False  # two kinds of message, each with words of its own
+    if field in TIMES:
+        apart = datetime.fromisoformat(value) - datetime.fromisoformat(value2)
+        return abs(apart.total_seconds()) >= 1  # one kind of message has milliseconds
+    if field in INTEGERS and field != "attempt":
+        return abs(value - value2) > 1  # rounded up here, down there
+    if isinstance(value, dict) and isinstance(value2, dict) and field != "dialog":
+        return any(value[name] != value2[name] for name in value.keys() & value2.keys())
+    return True
 
 
 def _read_time(text: Any) -> datetime | None:

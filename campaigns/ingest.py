@@ -19,6 +19,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from campaigns import lifecycle
 from campaigns.agents import note_agents
 from campaigns.evidence import (
     EARLIEST,
@@ -45,7 +46,7 @@ from campaigns.platforms.events import (
     TurnSaid,
 )
 from campaigns.platforms.values import BIGINT_MAX, clean, clean_text
-from campaigns.queue import enqueue_all
+from campaigns.queue import LAST, enqueue_all
 
 __all__ = [
     "Applied",
@@ -263,7 +264,7 @@ def _write_recordings(calls: dict[str, Call], told: dict[str, _Told]) -> list[in
             ],
         )
         new = [pk for pk, inserted in cursor.fetchall() if inserted]
-    enqueue_all(FETCH_JOB, [{"recording_id": pk} for pk in new])
+    enqueue_all(FETCH_JOB, [{"recording_id": pk} for pk in new], priority=LAST)
     return new
 
 
@@ -292,26 +293,21 @@ def _write_claims(account: Account, claims: dict[int, list[PushClaimed]]) -> Non
     known = set(
         Verification.objects.filter(call_id__in=claims).values_list("call_id", "digest")
     )  # their calls are locked: nobody else writes them
-    new = [row for row in rows if (row.call_id, row.digest) not in known]
-    Verification.objects.bulk_create(new, ignore_conflicts=True)
+    new = list(
+        {
+            (row.call_id, row.digest): row for row in rows if (row.call_id, row.digest) not in known
+        }.values()
+    )
+    new = Verification.objects.bulk_create(new)
     policy = account.get_setting(VERIFY_SETTING)
     if policy in ("always", "sample") and account.can(Can.VERIFY_PUSHES):
-        picked = {
-            (row.call_id, row.digest)
-            for row in new
-            if policy == "always" or int(row.digest[:8], 16) % SAMPLE_OF == 0
-        }
-        made = Verification.objects.filter(
-            call_id__in={call_id for call_id, _ in picked}, status="unasked"
-        )
-        enqueue_all(
-            VERIFY_JOB,
-            [
-                {"verification_id": pk}
-                for pk, *key in made.values_list("pk", "call_id", "digest")
-                if tuple(key) in picked
-            ],
-        )
+        picked = [
+            row.pk for row in new if policy == "always" or int(row.digest[:8], 16) % SAMPLE_OF == 0
+        ]
+        # From here on whoever asks finds it by its state, should the job be lost.
+        made = Verification.objects.filter(pk__in=picked)
+        lifecycle.move_rows(made, "asking", of=["unasked"])
+        enqueue_all(VERIFY_JOB, [{"verification_id": pk} for pk in picked], priority=LAST)
 
 
 def digest_claim(claim: dict[str, Any]) -> str:
@@ -326,18 +322,53 @@ def _apply_task_event(account: Account, event: TaskChanged) -> Iterable[int]:
     if not event.platform_task_id:
         return
     for task in Task.objects.filter(account=account, platform_task_id=event.platform_task_id):
-        apply_task_state(task, event)
-        yield task.pk
+        yield task.pk  # its state is asked for: a push does not say when it was so
     instances = Instance.objects.filter(
         task__account=account, platform_task_id=event.platform_task_id
     )
-    for instance in instances:
-        Instance.objects.filter(pk=instance.pk).update(
-            platform_state=str(event.state)[:20],
-            platform_word=clean_text(event.platform_state)[:100],
-            platform_checked_at=timezone.now(),
-        )
+    for instance in instances.select_for_update(of=("self",)).order_by("id"):
+        told = merge_state(instance, event)
+        Instance.objects.filter(pk=instance.pk).update(**told, platform_checked_at=timezone.now())
         yield instance.task_id
+
+
+def merge_state(instance: Instance, event: TaskChanged) -> dict[str, Any]:
+    """The fields of an instance after one more push about it, in whatever order they come.
+
+    A push about a task says neither when it was made nor which one follows it. So the furthest
+    state stays, of two words for one state the greater, and of a counter the highest.
+    """
+    word = clean_text(event.platform_state)[:100]
+    if event.node_id is None:
+        before = (instance.platform_state, instance.platform_word)
+        state, word = _take_further(before, (event.state.value, word))
+        return {"platform_state": state, "platform_word": word}
+    nodes = dict(instance.nodes)
+    name = clean_text(event.node_id)[:100]
+    if name not in nodes and len(nodes) >= MOST_NODES:
+        return {}
+    node = nodes.get(name, {})
+    before = (node.get("state", ""), node.get("word", ""))
+    state, word = _take_further(before, (event.state.value, word))
+    counts = dict(node.get("counts", {}))
+    for counter, value in clean(event.counts).items():
+        if isinstance(value, int):
+            counts[counter] = max(value, counts.get(counter, value))
+    title = max(node.get("name", ""), clean_text(event.node_name or "")[:200])
+    nodes[name] = {"name": title, "state": state, "word": word, "counts": counts}
+    return {"nodes": nodes}
+
+
+#: how far a task is; pushes never lead back
+_FURTHER = [
+    *("", "unknown", "created", "started", "waiting_retry", "outside_hours", "paused"),
+    *("running", "finished", "expired", "deleted"),
+]
+MOST_NODES = 50
+
+
+def _take_further(one: tuple[str, str], other: tuple[str, str]) -> tuple[str, str]:
+    return max(one, other, key=lambda told: (_FURTHER.index(told[0]), told[1]))
 
 
 def apply_task_state(task: Task, event: TaskChanged) -> None:

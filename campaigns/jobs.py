@@ -26,7 +26,7 @@ from campaigns import (
     verifying,
 )
 from campaigns.models import Account, Task
-from campaigns.queue import enqueue
+from campaigns.queue import FIRST, LAST, enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +104,7 @@ def carry_out_request(task_id: int) -> None:
             "campaigns.jobs.carry_out_request",
             once=f"request-later-{task_id}",
             seconds=following.seconds,
+            priority=FIRST,
             task_id=task_id,
         )
 
@@ -126,19 +127,24 @@ def fetch_recording(recording_id: int) -> None:
     """Copy one recording into our storage."""
     wait = recordings.fetch_recording(recording_id)
     if wait is not None:
-        enqueue("campaigns.jobs.fetch_recording", seconds=wait, recording_id=recording_id)
+        enqueue(
+            "campaigns.jobs.fetch_recording",
+            seconds=wait,
+            priority=LAST,
+            recording_id=recording_id,
+        )
 
 
 @app.task(name="campaigns.jobs.verify_push")
-def verify_push(verification_id: int, tries: int = 0) -> None:
+def verify_push(verification_id: int) -> None:
     """Ask the platform whether a push says what it knows."""
-    wait = verifying.verify_push(verification_id, tries=tries)
+    wait = verifying.verify_push(verification_id)
     if wait is not None:
         enqueue(
             "campaigns.jobs.verify_push",
             seconds=wait,
+            priority=LAST,
             verification_id=verification_id,
-            tries=tries + 1,
         )
 
 
@@ -152,7 +158,7 @@ def sync_account(account_id: int) -> None:
 
 
 @app.periodic(cron="* * * * * */5")
-@app.task(name="campaigns.jobs.keep_going", queueing_lock="keep_going")
+@app.task(name="campaigns.jobs.keep_going", queueing_lock="keep_going", priority=FIRST)
 def keep_going(timestamp: int) -> None:
     """Look at the rows and enqueue whatever a dead job left undone, or whatever is due."""
     attempts.reap_attempts()
@@ -160,19 +166,36 @@ def keep_going(timestamp: int) -> None:
         enqueue_advance(task_id)
     dispatch.pause_inactive()
     for task_id in dispatch.list_requested_tasks():
-        enqueue("campaigns.jobs.carry_out_request", once=f"request-now-{task_id}", task_id=task_id)
+        enqueue(
+            "campaigns.jobs.carry_out_request",
+            once=f"request-now-{task_id}",
+            priority=FIRST,
+            task_id=task_id,
+        )
     for task_id in reconcile.list_watched_tasks():
         enqueue("campaigns.jobs.poll_task", once=f"poll-{task_id}", task_id=task_id)
     for task_id in reconcile.list_unsettled_tasks():
-        enqueue("campaigns.jobs.settle_task", once=f"settle-{task_id}", task_id=task_id)
+        enqueue(
+            "campaigns.jobs.settle_task",
+            once=f"settle-{task_id}",
+            priority=FIRST,
+            task_id=task_id,
+        )
     for recording_id in recordings.list_due_recordings():
         enqueue(
             "campaigns.jobs.fetch_recording",
             once=f"recording-{recording_id}",
+            priority=LAST,
             recording_id=recording_id,
         )
     linking.link_pending()
-    verifying.reap_questions()
+    for verification_id in verifying.list_due_questions():
+        enqueue(
+            "campaigns.jobs.verify_push",
+            once=f"verify-{verification_id}",
+            priority=LAST,
+            verification_id=verification_id,
+        )
     importing.settle_imports()
 
 

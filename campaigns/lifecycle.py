@@ -37,7 +37,8 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
         "running": frozenset({"paused", "finished", "failed", "deleted"}),
         "paused": frozenset({"loading", "running", "finished", "failed", "deleted"}),
         "finished": frozenset({"running", "deleted"}),
-        "failed": frozenset({"loading", "deleted"}),
+        # running: some of it was handed over to a platform that takes nothing back
+        "failed": frozenset({"loading", "running", "deleted"}),
         "deleted": frozenset(),
     },
     Contact: {

@@ -19,7 +19,14 @@ from procrastinate.exceptions import AlreadyEnqueued
 _app = DjangoApp(connector=DjangoConnector(alias="default"))
 
 
-def enqueue(job: str, *, once: str = "", seconds: float = 0, **arguments: Any) -> None:
+#: What stops calls, or finds out about them, goes before what can wait: ten thousand questions
+#: about pushes must not hold up one pause.
+FIRST, LAST = 10, -10
+
+
+def enqueue(
+    job: str, *, once: str = "", seconds: float = 0, priority: int = 0, **arguments: Any
+) -> None:
     """Enqueue a job, to begin after ``seconds``; with ``once`` not if one with that key waits.
 
     The key counts waiting jobs only, and a dead worker's jobs are never put back into the queue
@@ -28,13 +35,14 @@ def enqueue(job: str, *, once: str = "", seconds: float = 0, **arguments: Any) -
     deferrer = _app.configure_task(
         job,
         queueing_lock=once or None,
+        priority=priority,
         schedule_in={"milliseconds": round(seconds * 1000)} if seconds else None,
     )
     with contextlib.suppress(AlreadyEnqueued), transaction.atomic():
         deferrer.defer(**arguments)
 
 
-def enqueue_all(job: str, arguments: Sequence[dict[str, Any]]) -> None:
+def enqueue_all(job: str, arguments: Sequence[dict[str, Any]], *, priority: int = 0) -> None:
     """Enqueue one job for each of the arguments, in one statement."""
     if arguments:
-        _app.configure_task(job).batch_defer(*arguments)
+        _app.configure_task(job, priority=priority).batch_defer(*arguments)

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
@@ -28,10 +29,9 @@ from campaigns.queue import enqueue
 
 #: differences kept of one push
 MOST_DIFFERENCES = 200
-#: a question whose asker died is given up after this time
-ASKING_MINUTES = 10
-#: how often a question is put again while the platform is busy or away
-TRIES, TRY_SECONDS = 5, 30.0
+#: a question is put again when nobody did it for so long, and so often
+ASK_AGAIN, TRIES = timedelta(minutes=10), 5
+TRY_SECONDS, LONGEST_WAIT = 30.0, 300.0
 
 SAME = N_("The platform was asked and says the same.")
 DIFFERS = N_("The platform was asked and says otherwise. What it answered is believed.")
@@ -39,7 +39,6 @@ TOO_OLD = N_(
     "The platform answers for about three months only, and this call is older. It can no longer be"
     " verified."
 )
-INTERRUPTED = N_("The question was interrupted. Ask again.")
 NO_ANSWER = N_("The platform gave no answer that can be used. Ask again later.")
 
 
@@ -71,29 +70,28 @@ def is_too_old(verification: Verification) -> bool:
     return bool(days) and call.happened_at < timezone.now() - timedelta(days=days)
 
 
-def verify_push(verification_id: int, *, tries: int = 0) -> float | None:
+def verify_push(verification_id: int) -> float | None:
     """Ask the platform about one push and write down what it says.
 
     Returns seconds after which to try again, None when there is an end to it. Asking twice does no
     harm, so a job that comes twice does none.
     """
     rows = Verification.objects.select_related("call__account")
-    verification = rows.filter(pk=verification_id).first()
+    verification = rows.filter(pk=verification_id, status="asking").first()
     if verification is None:
         return None
     if is_too_old(verification):
-        lifecycle.move(verification, "too_old", of=["asking", "unasked"], reason=TOO_OLD)
+        lifecycle.move(verification, "too_old", of=["asking"], reason=TOO_OLD)
         return None
-    now = timezone.now()
-    lifecycle.move(verification, "asking", of=["unasked"], asked_at=now)
-    if verification.status != Verification.Status.ASKING:
-        return None
-    account = verification.call.account
+    verification.tries += 1
+    Verification.objects.filter(pk=verification.pk).update(
+        tries=F("tries") + 1, asked_at=timezone.now()
+    )
     try:
-        answer = open_client(account).verify_push(verification.query)
+        answer = open_client(verification.call.account).verify_push(verification.query)
     except (Throttled, NotSent) as error:
-        if tries < TRIES:
-            return getattr(error, "retry_after", None) or TRY_SECONDS
+        if verification.tries < TRIES:
+            return min(getattr(error, "retry_after", None) or TRY_SECONDS, LONGEST_WAIT)
         _fail(verification, error)
         return None
     except PlatformError as error:
@@ -154,10 +152,9 @@ def _spell(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
-def reap_questions() -> int:
-    """Give up questions whose asker died; returns how many."""
-    since = timezone.now() - timedelta(minutes=ASKING_MINUTES)
-    stale = Verification.objects.filter(status="asking", asked_at__lt=since)
-    return sum(
-        lifecycle.move(one, "failed", of=["asking"], reason=INTERRUPTED) for one in stale[:200]
-    )
+def list_due_questions(*, limit: int = 200) -> list[int]:
+    """Questions that nobody put for a while: their job was lost with its worker."""
+    since = timezone.now() - ASK_AGAIN
+    due = Q(asked_at__lt=since) | Q(asked_at=None, created_at__lt=since)
+    waiting = Verification.objects.filter(due, status="asking").order_by("id")
+    return list(waiting.values_list("pk", flat=True)[:limit])

@@ -11,15 +11,19 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
-from campaigns.dispatch.instances import is_open
+from campaigns.dispatch.instances import STOPPED, is_open
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
 from campaigns.linking import link_calls, name_contact, name_contacts
-from campaigns.models import Attempt, Batch, Contact, Task
+from campaigns.models import Attempt, Batch, Call, Contact, Task
 from campaigns.platforms.errors import Consequence
 
 logger = logging.getLogger(__name__)
 
 EMPTY = N_("No contact is left in it.")
+CALLED_ALL_THE_SAME = N_(
+    "The platform refused a batch, and calls of it came back all the same. It is asked for each"
+    " contact."
+)
 CALLED = N_("A call to it came back although it was not handed over. It is not called again.")
 ROBOT_CHANGED = N_(
     "The robot has columns now that the contacts do not. Nothing was sent; stop the task for good,"
@@ -30,14 +34,7 @@ ROBOT_CHANGED = N_(
 def claim_batch(task_id: int) -> Attempt | None:
     """Take the next planned batch of a task to send it; None when there is none to take."""
     with transaction.atomic(durable=True):
-        task = (
-            Task.objects.filter(pk=task_id, status=Task.Status.LOADING)
-            .exclude(request__in=lifecycle.HOLDING)
-            .exclude(not_before__gt=timezone.now())
-            .exclude(batches__status=Batch.Status.UNKNOWN)
-            .select_related("account", "robot", "voice")
-            .first()
-        )
+        task = find_task(task_id)
         if task is None:
             return None
         planned = task.batches.filter(status=Batch.Status.PLANNED)
@@ -64,6 +61,21 @@ def claim_batch(task_id: int) -> Attempt | None:
         command = "callout" if direct else "insert"
         batch.task = task
         return attempts.open_attempt(task, command, batch=batch)
+
+
+def find_task(task_id: int) -> Task | None:
+    """The task, if a batch of it may leave now."""
+    loading = Task.objects.filter(pk=task_id, status=Task.Status.LOADING)
+    loading = loading.exclude(request__in=lifecycle.HOLDING)
+    loading = loading.exclude(not_before__gt=timezone.now())
+    task = loading.select_related("account", "robot", "voice").first()
+    if task is None or not task.fills_instances:
+        return None if task is None or task.batches.filter(status="unknown").exists() else task
+    # Nothing can be taken back here, so whoever stops the task must know what is on its way: both
+    # take the row first.
+    loading.select_for_update(no_key=True, of=("self",)).first()
+    in_doubt = task.attempts.filter(status=Attempt.Status.UNKNOWN)
+    return None if not loading.exists() or in_doubt.exists() else task
 
 
 def send_batch(attempt: Attempt) -> Next:
@@ -100,6 +112,10 @@ def send_batch(attempt: Attempt) -> Next:
     else:
         outcome = attempts.carry_out(attempt, act)
     with transaction.atomic():
+        Attempt.objects.select_for_update().get(pk=attempt.pk)
+        if task.fills_instances and not outcome.accepted and was_called(batch):
+            # Whatever the platform says: it has them.
+            outcome = attempts.Outcome("unknown", reason=CALLED_ALL_THE_SAME)
         if not attempts.close_attempt(attempt, outcome):
             logger.warning("Attempt %s was settled by somebody else.", attempt.pk)
             return NOTHING
@@ -108,6 +124,13 @@ def send_batch(attempt: Attempt) -> Next:
         # Pushes may have overtaken this reply: they are linked now that the ids are committed.
         link_calls(task.account_id, contact_ids=[contact.pk for contact in contacts])
     return following
+
+
+def was_called(batch: Batch) -> bool:
+    """Whether a call of one of the batch's contacts came back already."""
+    contacts = batch.contacts.select_for_update(of=("self",)).order_by("id")
+    ids = list(contacts.values_list("id", flat=True))
+    return Call.objects.filter(contact_id__in=ids).exclude(direction="inbound").exists()
 
 
 def make_row(contact: Contact, *, columns: list[str]) -> list[str]:
@@ -133,6 +156,14 @@ def _settle_batch(
         return NOTHING
     # Nothing happened at the platform: the contacts are free again.
     of = ["sending", "unknown"]
+    if task.fills_instances:
+        task.refresh_from_db(fields=["status", "request"])
+        if task.status not in (Task.Status.LOADING, Task.Status.PAUSED):
+            # It was stopped meanwhile: nobody hands them over any more.
+            lifecycle.move(batch, outcome.status, of=of, reason=outcome.reason)
+            lifecycle.move_contacts(rows, "ready", of=of, batch=None)
+            lifecycle.withdraw_unsent(task, STOPPED)
+            return NOTHING
     if outcome.status == "not_sent":
         lifecycle.move(batch, "not_sent", of=of, reason=outcome.reason)
         lifecycle.move_contacts(rows, "ready", of=of, batch=None)

@@ -8,18 +8,24 @@ from campaigns.models import Batch, Contact, Task
 
 
 def read_states(task: Task) -> set[str]:
-    """The states in which the task has contacts that are not handed over yet.
+    """The states in which the task has contacts, or batches, that are not handed over yet.
 
-    One statement, so one moment: contacts that move between two looks would be seen in neither
-    state, and the task would go on without them.
+    A batch may be in doubt although the calls of all its contacts came back. One statement, so one
+    moment: contacts that move between two looks would be seen in neither state, and the task would
+    go on without them.
     """
     states = ("ready", "planned", "sending", "unknown")
     seen = {
         f"has_{state}": Exists(Contact.objects.filter(task=OuterRef("pk"), status=state))
         for state in states
     }
+    open_batches = Batch.objects.filter(task=OuterRef("pk"))
+    seen |= {
+        f"batch_{state}": Exists(open_batches.filter(status=state))
+        for state in ("sending", "unknown")
+    }
     row = Task.objects.filter(pk=task.pk).annotate(**seen).values(*seen).get()
-    return {state for state in states if row[f"has_{state}"]}
+    return {state for state in states if row[f"has_{state}"] or row.get(f"batch_{state}")}
 
 
 def count_handed_over(task: Task) -> int:

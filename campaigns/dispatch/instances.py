@@ -31,6 +31,9 @@ ENDED = N_("The end of the task has passed. Whoever was not handed over is not c
 STOPPED = N_(
     "Handing over was stopped. What the platform has it calls: it offers no way to take it back."
 )
+PAUSED_HERE = N_("Handing over is paused. What the platform has it calls.")
+TOO_LATE = N_("Everybody was handed over before the pause; the platform offers none.")
+GIVEN_UP = N_("The end of the task has passed, and nothing more is waited for.")
 LONGEST_WAIT = 300.0
 UNDECIDED = ("sending", "unknown", "needs_human")
 
@@ -46,13 +49,15 @@ def advance_filling(task: Task, make_order: Any) -> Next:
     if task.reason == WAITS:
         lifecycle.note_task(task, "", needs_attention=False)
     held = read_states(task)
-    if "unknown" in held:
-        lifecycle.note_task(task, UNKNOWN_OUTCOME, needs_attention=True)
-        return NOTHING
     if "sending" in held:
         return NOTHING  # whoever sends it says what comes next
     if has_ended(task):
-        stop_filling(task, ENDED)
+        return stop_filling(task, ENDED)
+    if task.attempts.filter(status="unknown").exists():
+        # It is being asked about. What is left to a person in the end holds nobody else up: here is
+        # no count that it could spoil.
+        if not task.needs_attention:
+            lifecycle.note_task(task, UNKNOWN_OUTCOME, needs_attention=True)
         return NOTHING
     if "ready" in held:
         return Next("plan")
@@ -108,35 +113,68 @@ def make_instance(task: Task, make_order: Any) -> Next | None:
 
 def finish_filling(task: Task) -> None:
     """All is handed over: the platform dials, and the calls come back."""
-    if count_handed_over(task):
-        lifecycle.move(task, "running", of=["loading"], needs_attention=False)
-    else:
-        lifecycle.move(
-            task, "failed", of=["loading"], reason=NOTHING_ACCEPTED, needs_attention=True
-        )
-
-
-def stop_filling(task: Task, reason: str) -> None:
-    """Nobody more is handed over. The task goes on for those who were, or is over."""
     with transaction.atomic():
-        Task.objects.select_for_update().get(pk=task.pk)
-        lifecycle.withdraw_unsent(task, reason)
-        handed = task.batches.filter(status__in=[Batch.Status.ACCEPTED, Batch.Status.UNKNOWN])
-        after: dict[str, Any] = {
-            "of": ["loading", "paused"],
-            "reason": reason,
-            "needs_attention": True,
-        }
-        if handed.exists():
-            lifecycle.move(task, "running", **after)
+        locked = Task.objects.select_for_update().get(pk=task.pk)
+        if locked.request in lifecycle.HOLDING:
+            return
+        doubtful = has_doubtful(task)
+        if doubtful or count_handed_over(task):
+            # The alarm about what is in doubt stays.
+            reason = locked.reason if doubtful else ""
+            lifecycle.move(task, "running", of=["loading"], reason=reason, needs_attention=doubtful)
         else:
-            lifecycle.move(task, "deleted", finished_at=timezone.now(), **after)
+            lifecycle.move(
+                task, "failed", of=["loading"], reason=NOTHING_ACCEPTED, needs_attention=True
+            )
+
+
+def has_doubtful(task: Task) -> bool:
+    return task.batches.filter(status=Batch.Status.UNKNOWN).exists()
+
+
+def stop_filling(task: Task, reason: str) -> Next:
+    """Nobody more is handed over. The task goes on for those who were, or is over. What is on its
+    way comes back first."""
+    with transaction.atomic():
+        Task.objects.select_for_update(no_key=True).get(pk=task.pk)
+        if task.attempts.filter(status="sending").exists():
+            return Next("advance", 1)
+        lifecycle.withdraw_unsent(task, reason)
+        after: dict[str, Any] = {"reason": reason, "needs_attention": True}
+        if has_doubtful(task) or count_handed_over(task):
+            lifecycle.move(task, "running", of=["loading", "paused", "failed"], **after)
+        else:
+            of = ["loading", "paused", "failed"]
+            lifecycle.move(task, "deleted", of=of, finished_at=timezone.now(), **after)
         lifecycle.request_task(task, "")
+    return NOTHING
+
+
+def give_up_waiting(task: Task) -> Next:
+    """Nothing more is expected of the platform: who was never reported is not waited for. A call
+    that comes back all the same is kept, and finishes its contact."""
+    with transaction.atomic():
+        Task.objects.select_for_update(no_key=True).get(pk=task.pk)
+        lifecycle.withdraw_task(task, GIVEN_UP)
+        lifecycle.move(
+            task, "finished", of=["running"], reason=GIVEN_UP, needs_attention=False,
+            finished_at=timezone.now(),
+        )  # fmt: skip
+        lifecycle.request_task(task, "")
+    return NOTHING
 
 
 def delete_filling(task: Task) -> Next:
-    """What deleting means here: hand over no more."""
-    if task.attempts.filter(status="sending").exists():
-        return Next("advance", 1)
-    stop_filling(task, STOPPED if is_handed_over(task) else lifecycle.WITHDRAWN_BEFORE)
+    """What deleting means here: hand over no more, and once the end is past, wait no more."""
+    if task.status == Task.Status.RUNNING:
+        return give_up_waiting(task)
+    return stop_filling(task, STOPPED if is_handed_over(task) else lifecycle.WITHDRAWN_BEFORE)
+
+
+def pause_filling(task: Task) -> Next:
+    """Hand over no more for now. Of what is handed over already nothing can be held back."""
+    with transaction.atomic():
+        if not lifecycle.move(task, "paused", of=["loading"], reason=PAUSED_HERE):
+            lifecycle.note_task(task, TOO_LATE, needs_attention=False)
+        lifecycle.request_task(task, "")
     return NOTHING

@@ -18,7 +18,7 @@ from campaigns import lifecycle
 from campaigns.models import Account, Contact, Line, Robot, Task, Voice
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
-from campaigns.queue import enqueue
+from campaigns.queue import FIRST, enqueue
 
 SWITCHED_OFF = N_("The account was switched off.")
 
@@ -113,15 +113,15 @@ def delete_task(task: Task, *, by: Any) -> Task:
 def _request(task: Task, request: str, *, of: list[str], by: Any) -> Task:
     if task.kind == Task.Kind.DIRECT and is_handed_over(task):
         raise LaunchRefused(_("A direct call cannot be stopped: the platform offers no way to."))
-    if task.fills_instances and task.status in (Task.Status.RUNNING, Task.Status.FINISHED):
-        raise LaunchRefused(
-            _("Everybody is handed over: this platform offers no way to stop or to pause it.")
-        )
     with transaction.atomic():
         locked = Task.objects.select_for_update().get(pk=task.pk)
         if locked.status not in of:
             raise LaunchRefused(
                 _("This cannot be done with a task that is %s.") % locked.get_status_display()
+            )
+        if task.fills_instances and not _may_hold(locked, request):
+            raise LaunchRefused(
+                _("Everybody is handed over: this platform offers no way to stop or to pause it.")
             )
         if locked.request == Task.Request.DELETE and request != "delete":
             raise LaunchRefused(_("The task is being deleted."))
@@ -129,6 +129,15 @@ def _request(task: Task, request: str, *, of: list[str], by: Any) -> Task:
         lifecycle.request_task(task, request, by=by)
         wake("carry_out_request", task)
     return task
+
+
+def _may_hold(task: Task, request: str) -> bool:
+    """Whether this can be asked of a platform that dials what it is given: only what was not handed
+    over can be held back. Once the end is past, nobody needs to wait any longer."""
+    if task.status == Task.Status.RUNNING:
+        over = task.end_at is not None and task.end_at <= timezone.now()
+        return request == Task.Request.DELETE and over
+    return task.status != Task.Status.FINISHED
 
 
 def is_handed_over(task: Task) -> bool:
@@ -223,7 +232,7 @@ def call_directly(
 
 def wake(job: str, task: Task) -> None:
     """Enqueue a job by its name, in the caller's transaction."""
-    enqueue(f"campaigns.jobs.{job}", task_id=task.pk)
+    enqueue(f"campaigns.jobs.{job}", priority=FIRST, task_id=task.pk)
 
 
 def list_idle_tasks() -> list[int]:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
 from campaigns.connections import open_client
-from campaigns.dispatch.instances import delete_filling
+from campaigns.dispatch.instances import delete_filling, pause_filling
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
 from campaigns.ingest import apply_task_state
 from campaigns.models import Task
@@ -54,6 +54,8 @@ def carry_out_request(task_id: int) -> Next:
 
 
 def _pause(task: Task) -> Next:
+    if task.fills_instances:
+        return pause_filling(task)
     with transaction.atomic():
         if lifecycle.move(task, "paused", of=BEFORE_START, reason=PAUSED_HERE):
             lifecycle.request_task(task, "")

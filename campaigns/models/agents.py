@@ -92,7 +92,12 @@ class AgentEvent(models.Model):
             models.UniqueConstraint(fields=["agent", "digest"], name="one_agent_event_per_digest")
         ]
         indexes = [
-            models.Index(fields=["agent", "-at", "-order", "-digest"], name="agent_event_newest")
+            models.Index(fields=["agent", "-at", "-order", "-digest"], name="agent_event_newest"),
+            models.Index(
+                fields=["agent", "-at", "-order", "-digest"],
+                condition=models.Q(logged_in__isnull=False),
+                name="agent_event_login",
+            ),
         ]
 
     def __str__(self) -> str:

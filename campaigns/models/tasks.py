@@ -109,6 +109,8 @@ class Task(models.Model):
     )
     platform_counts = models.JSONField(_("platform's counters"), default=dict, editable=False)
     platform_checked_at = models.DateTimeField(_("asked"), null=True, editable=False)
+    #: when it was last asked for the calls of the task, where there is no state to ask for
+    results_asked_at = models.DateTimeField(null=True, editable=False)
 
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     created_by = models.ForeignKey(
@@ -220,6 +222,8 @@ class Instance(models.Model):
     platform_task_id = models.CharField(_("platform id"), max_length=100, blank=True)
     platform_state = models.CharField(_("state at the platform"), max_length=20, blank=True)
     platform_word = models.CharField(_("platform's state"), max_length=100, blank=True)
+    #: {their id of a part: {"name", "state", "word", "counts"}}, as pushes told it
+    nodes = models.JSONField(_("parts"), default=dict)
     platform_checked_at = models.DateTimeField(_("told"), null=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
@@ -325,6 +329,8 @@ class Attempt(models.Model):
     #: until then the sender may write its first byte
     lease_until = models.DateTimeField(editable=False)
     ended_at = models.DateTimeField(_("ended"), null=True, editable=False)
+    #: when the platform was last asked what became of it
+    asked_at = models.DateTimeField(null=True, editable=False)
     #: [{"at", "answer"}]: what was asked afterwards and what came back
     evidence = models.JSONField(_("evidence"), default=list)
 

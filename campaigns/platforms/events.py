@@ -215,7 +215,8 @@ class TaskChanged:
     """What the platform says of one of its tasks, from a query or a push.
 
     ``counts`` holds the platform's own counters by their own names; ``contacts`` the number of
-    contacts it holds, None when it does not say.
+    contacts it holds, None when it does not say. ``node_id``: the news is of this part of the task
+    alone, and says nothing of the state of the whole.
     """
 
     platform_task_id: str
@@ -225,6 +226,8 @@ class TaskChanged:
     deleted: bool = False
     contacts: int | None = None
     counts: dict[str, Any] = field(default_factory=dict)
+    node_id: str | None = None
+    node_name: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     details: dict[str, Any] = field(default_factory=dict)

@@ -38,6 +38,8 @@ CANNOT_BE_ASKED = N_(
 )
 #: the platform is asked for contacts added between these moments before and after the request
 AROUND = timedelta(days=1)
+#: what is left to a person is asked about all the same: a late "it is there" is proof
+IN_DOUBT = (Attempt.Status.UNKNOWN, Attempt.Status.NEEDS_HUMAN)
 
 
 def list_proved_batches() -> list[Attempt]:
@@ -51,19 +53,22 @@ def list_proved_batches() -> list[Attempt]:
 
 
 def settle_filled(task: Task) -> bool:
-    """Settle the unknown requests of a task that fills instances; True when it can go on."""
+    """Settle the unknown requests of a task that fills instances; True when it can go on.
+
+    It goes on when nothing is being found out any more: what is left to a person waits alone.
+    """
     proved = [attempt for attempt in list_proved_batches() if attempt.task_id == task.pk]
     settled = [confirm(attempt, FOUND_ALL) for attempt in proved]
-    unknown = task.attempts.filter(status="unknown").select_related("batch__instance")
+    unknown = task.attempts.filter(status__in=IN_DOUBT).select_related("batch__instance")
     for attempt in unknown.order_by("id"):
         if attempt.command == Attempt.Command.CREATE:
             settled.append(_drop_create(attempt))
         elif attempt.batch is not None:
             settled.append(_find_contacts(task, attempt))
-    if settled and all(settled):
+    left = set(task.attempts.filter(status__in=IN_DOUBT).values_list("status", flat=True))
+    if any(settled) and not left:
         lifecycle.calm_task(task, "")
-        return True
-    return False
+    return any(settled) and Attempt.Status.UNKNOWN not in left
 
 
 def _drop_create(attempt: Attempt) -> bool:
@@ -80,9 +85,9 @@ def _find_contacts(task: Task, attempt: Attempt) -> bool:
     assert batch is not None
     if batch.instance is None or not task.account.can(Can.FIND_CONTACTS):
         return _leave_to_person(task, attempt, CANNOT_BE_ASKED)
-    Task.objects.filter(pk=task.pk).update(platform_checked_at=timezone.now())
     doubtful = batch.contacts.filter(status=Contact.Status.UNKNOWN)
     found: list[int] = []
+    heard = True
     try:
         client = open_client(task.account, task=task)
         for pk in doubtful.order_by("id").values_list("pk", flat=True):
@@ -94,8 +99,12 @@ def _find_contacts(task: Task, attempt: Attempt) -> bool:
             if batch.instance.platform_task_id in there:
                 found.append(pk)
     except PlatformError:
-        lifecycle.note_task(task, NOT_ASKED, needs_attention=True)
+        heard = False
+        if not task.needs_attention:
+            lifecycle.note_task(task, NOT_ASKED, needs_attention=True)
     with transaction.atomic():
+        # The sender may come back with its answer: it takes the attempt first, too.
+        Attempt.objects.select_for_update().get(pk=attempt.pk)
         proved = list(doubtful.filter(pk__in=found).order_by("id").select_for_update())
         lifecycle.move_contacts(
             Contact.objects.filter(pk__in=[one.pk for one in proved]),
@@ -107,7 +116,8 @@ def _find_contacts(task: Task, attempt: Attempt) -> bool:
         done = not left and confirm(attempt, FOUND_ALL)
     if found:
         link_calls(task.account_id, contact_ids=found)
-    if left and is_settled(attempt, f"{left} not found"):
+    # Not to have been asked is no answer.
+    if left and heard and is_settled(attempt, f"{left} not found"):
         return _leave_to_person(task, attempt, NOT_FOUND)
     return done
 
@@ -125,6 +135,7 @@ def confirm(attempt: Attempt, reason: str) -> bool:
 
 
 def _leave_to_person(task: Task, attempt: Attempt, reason: str) -> bool:
-    lifecycle.move(attempt, "needs_human", of=["unknown"], reason=reason)
-    lifecycle.note_task(task, reason, needs_attention=True)
+    if lifecycle.move(attempt, "needs_human", of=["unknown"], reason=reason):
+        lifecycle.note_task(task, reason, needs_attention=True)
+        return True  # the others may go on: here is no count that this one could spoil
     return False

@@ -26,6 +26,9 @@ SILENT = N_("The platform has finished the task, but some contacts were never re
 PAUSED_THERE = N_("Paused at the platform.")
 RESUMED_THERE = N_("Running again at the platform.")
 DELETED_THERE = N_("Deleted at the platform.")
+#: so long after its end calls of a task may still be reported
+LATE = timedelta(hours=6)
+ASK_AGAIN = timedelta(hours=1)
 WATCHED = ("starting", "running", "paused")
 OVER = (PlatformTaskState.FINISHED, PlatformTaskState.EXPIRED)
 DIALLING = (
@@ -50,6 +53,8 @@ def list_watched_tasks() -> list[int]:
 def poll_task(task_id: int) -> bool:
     """Ask the platform about one task and follow what it says; False when it could not be asked."""
     task = Task.objects.select_related("account").get(pk=task_id)
+    if not task.account.can(Can.QUERY_TASKS) or task.kind == Task.Kind.DIRECT:
+        return poll_results(task)
     if task.kind == Task.Kind.CAMPAIGN and task.platform_task_id:
         try:
             state = open_client(task.account, task=task).query_task(task.platform_task_id)
@@ -96,7 +101,7 @@ def finish_called(task: Task) -> int:
 
 def end_task(task: Task) -> bool:
     """End the task when every contact is in a final state; say so when only silence is left."""
-    if task.contacts.exclude(status__in=Contact.FINAL).exists():
+    if task.contacts.filter(status__in=["ready", *Contact.UNSETTLED]).exists():
         if has_ended_there(task) and task.status == Task.Status.RUNNING:
             lifecycle.note_task(task, SILENT, needs_attention=True)
         return False
@@ -106,10 +111,35 @@ def end_task(task: Task) -> bool:
     )  # fmt: skip
 
 
+def poll_results(task: Task) -> bool:
+    """Of a task that cannot be asked about: end it if all is told; when it is over and somebody was
+    never reported, ask for its calls, where that can be."""
+    Task.objects.filter(pk=task.pk).update(platform_checked_at=timezone.now())
+    heard = True
+    if not end_task(task) and has_ended_there(task) and is_time_to_ask(task):
+        try:
+            ask_for_calls(task)
+        except PlatformError:
+            heard = False
+        end_task(task)
+    return heard
+
+
+def is_time_to_ask(task: Task) -> bool:
+    """Once an hour; whoever is told so is the one who asks."""
+    if not task.account.can(Can.FETCH_CALLS):
+        return False
+    due = timezone.now() - ASK_AGAIN
+    waiting = Task.objects.filter(pk=task.pk).exclude(results_asked_at__gt=due)
+    return bool(waiting.update(results_asked_at=timezone.now()))
+
+
 def has_ended_there(task: Task) -> bool:
     """Whether the platform said that it calls nobody of the task any more."""
     if not task.fills_instances:
         return task.platform_state in OVER
+    if task.end_at is not None and task.end_at + LATE < timezone.now():
+        return True
     made = task.instances.exclude(platform_task_id="")
     return made.exists() and not made.exclude(platform_state__in=OVER).exists()
 

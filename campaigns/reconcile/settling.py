@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
@@ -17,6 +17,7 @@ from campaigns import lifecycle
 from campaigns.connections import open_client
 from campaigns.ingest import apply_task_state
 from campaigns.linking import link_calls
+from campaigns.locks import only_one
 from campaigns.models import Attempt, Batch, Contact, Task
 from campaigns.platforms.contract import Can
 from campaigns.platforms.errors import PlatformError
@@ -25,6 +26,8 @@ from campaigns.reconcile.evidence import is_settled
 from campaigns.reconcile.filled import list_proved_batches, settle_filled
 from campaigns.reconcile.polling import NOT_ASKED, follow_state
 
+#: the first half of the advisory lock's key: "what is unknown of task n"
+SETTLE_LOCK = 70_002
 #: seconds between two questions about a request that stays unknown
 LONGEST_SETTLE_PAUSE = 300.0
 CALL_CAME_BACK = N_("A call came back: the platform had carried out the request.")
@@ -48,12 +51,15 @@ def list_unsettled_tasks() -> list[int]:
     """
     now = timezone.now()
     due = {attempt.task_id for attempt in (*list_proved_callouts(), *list_proved_batches())}
-    unknown = Attempt.objects.filter(status="unknown").select_related("task")
+    left_to_person = Q(status="needs_human", command="insert") & ~Q(batch__instance=None)
+    unknown = Attempt.objects.filter(Q(status="unknown") | left_to_person)
     for attempt in unknown.order_by("id"):
         age = (now - (attempt.ended_at or attempt.started_at)).total_seconds()
-        pause = timedelta(seconds=min(max(age / 20, 1.0), LONGEST_SETTLE_PAUSE))
-        asked = attempt.task.platform_checked_at
-        if asked is None or asked < now - pause:
+        pause = min(max(age / 20, 1.0), LONGEST_SETTLE_PAUSE)
+        if attempt.status == Attempt.Status.NEEDS_HUMAN:
+            pause = LONGEST_SETTLE_PAUSE
+        # Not by the task's own poll: that would put this off for ever.
+        if attempt.asked_at is None or attempt.asked_at < now - timedelta(seconds=pause):
             due.add(attempt.task_id)
     return sorted(due)
 
@@ -73,7 +79,19 @@ def list_proved_callouts() -> list[Attempt]:
 
 
 def settle_task(task_id: int) -> bool:
-    """Settle the unknown requests of a task by asking; True when the task can go on."""
+    """Settle the unknown requests of a task by asking; True when the task can go on. Of several
+    that are called at once one asks."""
+    with only_one(SETTLE_LOCK, task_id) as mine:
+        if not mine:
+            return False
+        asked = Attempt.objects.filter(task=task_id, status__in=["unknown", "needs_human"])
+        asked.update(asked_at=timezone.now())
+        can_go_on = _settle(task_id)
+        asked.update(asked_at=timezone.now())  # asking may have taken long
+        return can_go_on
+
+
+def _settle(task_id: int) -> bool:
     task = Task.objects.select_related("account").get(pk=task_id)
     proved = [attempt for attempt in list_proved_callouts() if attempt.task_id == task_id]
     for attempt in proved:

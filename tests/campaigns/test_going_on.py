@@ -133,3 +133,41 @@ def test_a_call_that_rings_counts_for_nobody_before_its_record() -> None:
     apply_events(task.account, [RECORD])
     contact.refresh_from_db()
     assert (contact.status, contact.calls_made, contact.answered) == ("finished", 1, True)
+
+
+def say(source: str, field: str, value: Any, *, rank: int = 10) -> Any:
+    return {field: [[rank, source, value]]}
+
+
+@pytest.mark.parametrize(
+    ("field", "one", "other", "contradicts"),
+    [
+        ("platform_result", ("pds.HANGUP", "3"), ("api-node", "ByCallee"), False),
+        ("platform_result", ("record.basic", "3"), ("record.outbound", "4"), True),
+        ("result", ("pds.HANGUP", "busy"), ("api-node", "answered"), True),
+        ("result", ("pds.HANGUP", "busy"), ("api-node", "unknown"), False),
+        ("talk_seconds", ("a", 33), ("b", 34), False),
+        ("talk_seconds", ("a", 33), ("b", 40), True),
+        ("attempt", ("a", 1), ("b", 2), True),
+        ("details.person", ("a.x", {"name": "A"}), ("a.y", {"age": "3"}), False),
+        ("details.person", ("a.x", {"name": "A"}), ("a.y", {"name": "B"}), True),
+        ("details.status", ("a", "1"), ("b", "2"), False),
+        (
+            "ended_at",
+            ("a", "2026-03-01T01:00:00.000000+00:00"),
+            ("b", "2026-03-01T01:00:00.640000+00:00"),
+            False,
+        ),
+        (
+            "ended_at",
+            ("a", "2026-03-01T01:00:00.000000+00:00"),
+            ("b", "2026-03-01T01:00:05.000000+00:00"),
+            True,
+        ),
+        ("agent_number", ("a", "20001"), ("a", "20002"), False),
+    ],
+)
+def test_what_is_a_contradiction(field: str, one: Any, other: Any, contradicts: bool) -> None:
+    for first, second in ((one, other), (other, one)):
+        evidence = merge(say(first[0], field, first[1]), say(second[0], field, second[1], rank=20))
+        assert (field in project(evidence).conflicts) is contradicts

@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 
 from campaigns import evidence, ingest
 from campaigns.evidence import merge, project, read_event
-from campaigns.models import Account, Call, Contact, Recording, StatusChange, Task, Turn
+from campaigns.models import (
+    Account,
+    Call,
+    Contact,
+    Instance,
+    Recording,
+    StatusChange,
+    Task,
+    Turn,
+)
 from campaigns.platforms.contract import Push, Reading
 from campaigns.platforms.events import (
     AnyEvent,
@@ -546,13 +555,44 @@ def test_the_state_of_a_task_is_kept_and_moves_nothing() -> None:
         contacts=12,
         counts={"count_tel": 12, "n\x00": 2**70},
     )
-    applied = ingest.apply_events(task.account, [event])
+    ingest.apply_task_state(task, event)
     task.refresh_from_db()
     other.refresh_from_db()
-    assert applied.task_ids == [task.pk]
     assert (task.platform_state, task.platform_contacts, task.status) == ("paused", 12, "running")
     assert task.platform_checked_at is not None
     assert other.platform_state == ""
+
+
+@pytest.mark.django_db
+def test_pushes_about_an_instance_give_the_same_state_in_every_order() -> None:
+    """They say neither when they were made nor which follows which: the furthest state stays."""
+
+    def make(state: PlatformTaskState, word: str, **fields: Any) -> TaskChanged:
+        return TaskChanged(platform_task_id="w1", state=state, platform_state=word, **fields)
+
+    running, finished = PlatformTaskState.RUNNING, PlatformTaskState.FINISHED
+    events = [
+        make(running, "Running"),
+        make(finished, "Finished"),
+        make(PlatformTaskState.UNKNOWN, "Odd"),
+        make(running, "Running", node_id="n1", node_name="PDS1", counts={"dialedNumber": 3}),
+        make(finished, "Finished", node_id="n1", counts={"dialedNumber": 2, "talkedNumber": 1}),
+    ]
+    seen = []
+    for order in itertools.permutations(events):
+        instance = Instance.objects.create(
+            task=make_task(account=make_account(platform="airudder")),
+            number=1,
+            platform_task_id="w1",
+        )
+        for event in (*order, *order):
+            ingest.apply_events(instance.task.account, [event])
+        instance.refresh_from_db()
+        seen.append((instance.platform_state, instance.platform_word, instance.nodes))
+    assert all(told == seen[0] for told in seen)
+    node = {"name": "PDS1", "state": "finished", "word": "Finished"}
+    counts = {"dialedNumber": 3, "talkedNumber": 1}
+    assert seen[0] == ("finished", "Finished", {"n1": node | {"counts": counts}})
 
 
 # -------------------------------------------------------------------------------------- all at once

@@ -32,7 +32,14 @@ from campaigns.platforms.contract import (
     TaskOrder,
     Verified,
 )
-from campaigns.platforms.errors import Consequence, NotSent, PlatformError, Throttled, Uncertain
+from campaigns.platforms.errors import (
+    Consequence,
+    NotSent,
+    PlatformError,
+    Rejected,
+    Throttled,
+    Uncertain,
+)
 from campaigns.platforms.events import AnyEvent
 from campaigns.platforms.http import Reply
 
@@ -164,6 +171,10 @@ class AIRudderClient(Client):
             return replies.read_success(
                 reply, adds_calls=not believed, redact=self._hide(token), consequence=_PAUSE
             )
+        except Rejected as error:
+            if error.code.text.startswith(replies.FINE):
+                raise Uncertain("The platform says both success and failure.") from None
+            raise
         except Uncertain:
             if replies.may_be_token(reply):
                 with contextlib.suppress(PlatformError):

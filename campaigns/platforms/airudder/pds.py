@@ -134,6 +134,8 @@ def _read_task(
         state=get_task_state(word or ""),
         platform_state=word or "",
         counts={name: count for name, count in counts.items() if count is not None},
+        node_id=outside.id("nodetask_id"),
+        node_name=outside.text("nodetask_name", limit=MAX_NAME_CHARS),
         started_at=fields.local_time("actualStartTime", zone=zone),
         finished_at=fields.local_time("endTime", zone=zone),
         details=drop_empty(details),

@@ -22,7 +22,7 @@ from campaigns.platforms.http import Reply
 from campaigns.platforms.values import Problem, clean, read_id
 
 UNUSABLE = "The platform's answer is not the documented one"
-SUCCESS = 200
+SUCCESS, FINE = 200, "OK"
 #: what the platform says over its own interface is believed over any push
 VERIFIED_RANK = 100
 #: asked for as well, in a shape that we only infer: over a push, under a verification
@@ -70,7 +70,7 @@ def read_success(
     if type(code) is not int or body.problems.keys() & {"code", "status", "data"}:  # True is no 1
         raise Uncertain(f"{UNUSABLE}: no integer code, HTTP {reply.status}.")
     if code == SUCCESS:
-        if reply.status != 200 or status not in (None, "OK"):
+        if reply.status != 200 or status not in (None, FINE):
             raise Uncertain(f"{UNUSABLE}: it says both success and failure, HTTP {reply.status}.")
         if body.problems:
             raise Uncertain(f"{UNUSABLE}: a name is given twice.")

@@ -222,7 +222,6 @@ DOUBTFUL: dict[str, Any] = {
     "workflow is true": {**OK, "data": {"workflow_id": True}},
     "workflow is a float": {**OK, "data": {"workflow_id": 12.0}},
     "workflow is a list": {**OK, "data": {"workflow_id": ["w1"]}},
-    "200 that failed": {"data": {}, "status": "template not found", "code": 10001},
     "negative code": {**OK, "code": -1},
     "html": b"<html>success</html>",
     "empty": b"",
@@ -247,6 +246,30 @@ DOUBTFUL: dict[str, Any] = {
 def test_what_is_not_success_is_uncertain_and_sent_once(reply: str) -> None:
     with Scripted(DOUBTFUL[reply]) as server, pytest.raises(Uncertain):
         make_client(server.base_url).create_task(make_order())
+    assert len(server.asked) == 1
+
+
+def test_a_refused_workflow_is_refused_for_it_would_call_nobody() -> None:
+    """A template that does not exist must not be tried for ever."""
+    refusal = {"data": {}, "status": "template not found", "code": 10001}
+    with Scripted(refusal) as server, pytest.raises(Rejected) as caught:
+        make_client(server.base_url).create_task(make_order())
+    assert caught.value.consequence is Consequence.PAUSE_TASK
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"data": {}, "status": "not allowed", "code": 10001},
+        make_reply(b"{}", status="429 Busy", headers="Retry-After: 7\r\n"),
+    ],
+)
+def test_a_refused_insert_may_have_been_carried_out(refusal: Any) -> None:
+    """No refusal of it is documented, not even of being busy: who is sent again may be called
+    twice."""
+    with Scripted(refusal) as server, pytest.raises(Uncertain):
+        insert(make_client(server.base_url))
     assert len(server.asked) == 1
 
 
@@ -328,6 +351,8 @@ def test_what_adds_calls_is_received_at_most_once(
     fault: str, add: Callable[[AIRudderClient], object]
 ) -> None:
     act, error = FAULTS[fault]
+    if add is insert:
+        error = Uncertain  # not even "busy" is a documented refusal
     with Scripted(act) as server:
         with pytest.raises(error):
             add(make_client(server.base_url, timeout=1.0))

@@ -47,6 +47,8 @@ def test_the_state_of_a_task() -> None:
                 "registeredCount": 1,
                 "talkResultCount": 0,
             },
+            node_id="5abeb76b414c4b8da455a253dac7bd86",
+            node_name="PDS1_cc18c2",
             started_at=at("2022-11-21T02:38:02+00:00"),
             details={
                 "nodetask_id": "5abeb76b414c4b8da455a253dac7bd86",
