@@ -20,6 +20,7 @@ from typing import Any
 
 from django.utils.translation import gettext_noop as N_
 
+from campaigns.phones import tell_phone
 from campaigns.platforms.events import (
     CallEnded,
     CallEvent,
@@ -60,6 +61,7 @@ TEXTS: dict[str, int] = {
 }
 #: half an id is another id: these are dropped, not cut, when they are too long
 IDS = frozenset({"platform_task_id", "platform_contact_id", "platform_robot_id", "relation_id"})
+PHONES = ("caller", "callee")
 TIMES = ("dialed_at", "ringing_at", "answered_at", "ended_at")
 INTEGERS = ("ring_seconds", "talk_seconds", "wait_seconds", "attempt")
 #: "unknown" is the weakest statement about these, whoever makes it
@@ -278,6 +280,8 @@ def project(evidence: Mapping[str, list[list[Any]]]) -> Projection:
     """The columns of ``Call`` that this evidence gives."""
     best = {field: items[0][2] for field, items in evidence.items() if items}
     columns: dict[str, Any] = {name: str(best.get(name, "")) for name in TEXTS}
+    # The platforms write one number in many ways: a search has to find it in one.
+    columns |= {name: tell_phone(columns[name])[: TEXTS[name]] for name in PHONES}
     columns |= {name: _read_time(best.get(name)) for name in TIMES}
     columns |= {name: best.get(name) for name in INTEGERS}
     columns["has_record"] = "record" in best
@@ -350,6 +354,8 @@ def _contradict(field: str, one: tuple[str, Any], other: tuple[str, Any]) -> boo
         field in OWN_WORDS or field.startswith("details.")
     ):
         return False  # two kinds of message, each with words of its own
+    if field in PHONES:
+        return tell_phone(value) != tell_phone(value2)
     if field in TIMES:
         apart = datetime.fromisoformat(value) - datetime.fromisoformat(value2)
         return abs(apart.total_seconds()) >= 1  # one kind of message has milliseconds

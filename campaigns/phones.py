@@ -66,6 +66,15 @@ def normalise_phone(text: str, *, region: str = "CN") -> str:
     return _normalise(text, region) if len(text) <= MAX_TEXT else _refuse(NOT_A_PHONE)
 
 
+def tell_phone(text: str) -> str:
+    """The normal form of a number that a platform told, or its own words where there is none: a
+    masked number, an extension, the number of a service."""
+    try:
+        return normalise_phone(text)
+    except PhoneRefused:
+        return text
+
+
 def search_forms(text: str, *, region: str = "CN") -> list[str]:
     """The normal forms that an entry in a search box may mean, the likeliest first."""
     if not text or len(text) > MAX_TEXT:

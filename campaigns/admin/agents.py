@@ -123,7 +123,7 @@ class AgentAdmin(CallboardAdmin):
     )
     search_fields = ("number", "name")
     search_help_text = gettext_lazy("Name or number")
-    list_before_template = "campaigns/agents_summary.html"
+    change_list_template = "admin/campaigns/agent/change_list.html"
     change_form_template = "admin/campaigns/agent/change_form.html"
 
     @property
@@ -182,7 +182,7 @@ class AgentAdmin(CallboardAdmin):
     @admin.display(description=gettext_lazy("agent"), ordering="number")
     def show_name(self, agent: Agent) -> Any:
         number = hide_phones(agent.number)
-        if not agent.name:
+        if agent.name in ("", agent.number):
             return number
         return format_html('{} <span class="cb-quiet">{}</span>', hide_phones(agent.name), number)
 

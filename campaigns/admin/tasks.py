@@ -304,8 +304,8 @@ class TaskAdmin(CallboardAdmin):
         facts = [
             (_("Voice"), task.voice or _("as the robot has it")),
             (_("Calling windows"), windows if limits.windows else _("as set at the platform")),
-            (_("Begin"), task.begin_at or _("at once")),
-            (_("End"), task.end_at or _("when everybody was called")),
+            (_("Begin"), show_moment(task.begin_at) if task.begin_at else _("at once")),
+            (_("End"), show_moment(task.end_at) if task.end_at else _("when everybody was called")),
             (_("Recalls"), recalls if limits.recall_count else _("as set at the platform")),
         ]
         if task.fills_instances:

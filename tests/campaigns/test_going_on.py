@@ -171,3 +171,10 @@ def test_what_is_a_contradiction(field: str, one: Any, other: Any, contradicts: 
     for first, second in ((one, other), (other, one)):
         evidence = merge(say(first[0], field, first[1]), say(second[0], field, second[1], rank=20))
         assert (field in project(evidence).conflicts) is contradicts
+
+
+def test_a_number_is_found_in_one_form_whoever_wrote_it() -> None:
+    told = project_all(make_news(callee="+8619900000002"), make_news(source="x", callee="8001"))
+    assert told.columns["callee"] in ("19900000002", "8001")
+    same = project_all(make_news(callee="+8619900000002"), make_news(source="x"))
+    assert (same.columns["callee"], same.conflicts) == ("19900000002", {})

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns import phones
-from campaigns.phones import PhoneRefused, normalise_phone, search_forms
+from campaigns.phones import PhoneRefused, normalise_phone, search_forms, tell_phone
 
 
 @pytest.mark.parametrize(
@@ -170,3 +170,17 @@ def test_every_way_to_write_a_mobile_is_the_same(
     if is_wide:
         text = text.translate({ord("0") + digit: ord("０") + digit for digit in range(10)})
     assert normalise_phone(text) == mobile
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("+8619900000003", "19900000003"),
+        ("19900000003", "19900000003"),
+        ("+861xxxxxx721", "+861xxxxxx721"),
+        ("8001", "8001"),
+        ("", ""),
+    ],
+)
+def test_a_number_that_a_platform_told(told: str, shown: str) -> None:
+    assert tell_phone(told) == shown

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from campaigns.management.headless import HeadlessCommand, find_account
 from campaigns.models import Call
-from campaigns.phones import PhoneRefused, normalise_phone
+from campaigns.phones import tell_phone
 from campaigns.recordings import SHORT
 
 
@@ -93,12 +93,7 @@ def in_zone(call: Call, field: str) -> Any:
 
 
 def show_number(text: str) -> str | None:
-    if not text:
-        return None
-    try:
-        return normalise_phone(text)
-    except PhoneRefused:
-        return text
+    return tell_phone(text) or None
 
 
 def list_conflicts(conflicts: Any) -> list[Any]:
