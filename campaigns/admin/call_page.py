@@ -83,6 +83,11 @@ def show_outcome(call: Call) -> Any:
     return format_html('{} <span class="cb-quiet">{}</span>', badge, tell_age(begin))
 
 
+def name_recording(call: Call, address: str) -> str:
+    """Which of a call's sound files this is: the platform's fields that hold its address."""
+    return " · ".join(name for name, value in sorted(call.details.items()) if value == address)
+
+
 def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
     turns = list(row.turns.order_by("position"))
     whole = getattr(row, "revealed", False)
@@ -98,6 +103,7 @@ def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
         "wait": show_duration(row.wait_seconds) if row.wait_seconds is not None else "",
         "recordings": [
             describe_recording(one, may_fetch=request.user.has_perm(FETCH))
+            | {"label": name_recording(row, one.address)}
             for one in row.recordings.order_by("id")
         ],
         "turns": [describe_turn(turn, whole=whole) for turn in turns],
