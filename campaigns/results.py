@@ -17,7 +17,7 @@ from django.db.models import Count, Max
 
 from campaigns.evidence import revise_results
 from campaigns.ingest import UPDATED, fill, link_calls
-from campaigns.models import Call
+from campaigns.models import Account, Call
 from campaigns.platforms.contract import Platform
 from campaigns.platforms.registry import PLATFORMS, get_platform
 
@@ -69,8 +69,8 @@ def reapply_results(slug: str) -> int:
 
 def _list_chunks(platform: Platform) -> Iterator[tuple[int, list[int]]]:
     """(account, ids of its calls with a code), in order of the ids."""
-    accounts = Call.objects.filter(account__platform=platform.slug).order_by()
-    for account_id in sorted(accounts.values_list("account", flat=True).distinct()):
+    accounts = Account.objects.filter(platform=platform.slug).order_by("pk")
+    for account_id in accounts.values_list("pk", flat=True):
         last = 0
         while True:
             rows = Call.objects.filter(account=account_id, pk__gt=last)

@@ -135,6 +135,11 @@ class Call(models.Model):
             models.Index(
                 fields=["-happened_at"], condition=~Q(stage="ended"), name="call_going_on"
             ),
+            models.Index(
+                fields=["account", "platform_result"],
+                condition=Q(result="unknown") & ~Q(platform_result=""),
+                name="call_unknown_code",
+            ),
             models.Index(fields=["callee"], name="call_callee"),
             models.Index(fields=["caller"], name="call_caller"),
             models.Index(

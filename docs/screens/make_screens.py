@@ -26,6 +26,8 @@ LISTS = {
     "tasks": "/admin/campaigns/task/",
     "contacts": "/admin/campaigns/contact/",
     "calls": "/admin/campaigns/call/",
+    "agents": "/admin/campaigns/agent/",
+    "unknown_codes": "/admin/campaigns/call/unknown-codes/",
     "recordings": "/admin/campaigns/recording/",
     "inbox": "/admin/callbacks/receipt/",
     "accounts": "/admin/campaigns/account/",
@@ -40,6 +42,15 @@ ROWS = {
     "task": ("/admin/campaigns/task/", "#result_list tbody th a"),
     "account": ("/admin/campaigns/account/", "#result_list tbody th a"),
     "call": ("/admin/campaigns/call/?result=answered", "#result_list tbody th a"),
+    "call_airudder": (
+        "/admin/campaigns/call/?result=answered&platform=airudder",
+        "#result_list tbody th a",
+    ),
+    "call_7moor": (
+        "/admin/campaigns/call/?result=answered&platform=moor7",
+        "#result_list tbody th a",
+    ),
+    "agent": ("/admin/campaigns/agent/", "#result_list tbody th a"),
     "contact": ("/admin/campaigns/contact/?status__exact=finished", "#result_list tbody th a"),
     "receipt": ("/admin/callbacks/receipt/", "#result_list tbody th a"),
 }
