@@ -109,6 +109,9 @@ def send_batch(attempt: Attempt) -> Next:
         # The robot's columns changed at the platform: it would speak to people with gaps.
         pause = Consequence.PAUSE_TASK
         outcome = attempts.Outcome("not_sent", reason=ROBOT_CHANGED, consequence=pause)
+    elif not contacts:
+        # The reaper took this sender for dead before it read whom to send.
+        outcome = attempts.Outcome("not_sent", reason=attempts.LOST_RIGHT, busy=True)
     else:
         outcome = attempts.carry_out(attempt, act)
     with transaction.atomic():
