@@ -174,6 +174,9 @@ def delete_filling(task: Task) -> Next:
 def pause_filling(task: Task) -> Next:
     """Hand over no more for now. Of what is handed over already nothing can be held back."""
     with transaction.atomic():
+        locked = Task.objects.select_for_update(no_key=True).get(pk=task.pk)
+        if locked.request != Task.Request.PAUSE:
+            return NOTHING  # another job has carried it out meanwhile
         if not lifecycle.move(task, "paused", of=["loading"], reason=PAUSED_HERE):
             lifecycle.note_task(task, TOO_LATE, needs_attention=False)
         lifecycle.request_task(task, "")
