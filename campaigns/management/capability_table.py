@@ -164,7 +164,7 @@ def _list_limits(limits: Limits, *, drives: bool) -> Iterator[str]:
     if not drives:
         return
     for number, what in (
-        (limits.rows_per_insert, "contacts in one request"),
+        (limits.rows_per_insert, "contacts that we put into one request"),
         (limits.rows_per_direct_call, "contacts in one direct call"),
         (limits.contacts_per_instance, "contacts in one instance"),
         (limits.recall_count, "recalls at most"),

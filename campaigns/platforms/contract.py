@@ -311,6 +311,13 @@ class Capability:
     group: str = ""
 
 
+def make_capability(
+    group: str, feature: str, standing: Standing, support: str = "", note: str = ""
+) -> Capability:
+    """A row as the packages write their tables: by position, the group first."""
+    return Capability(feature, standing, support, note, group)
+
+
 @dataclass(frozen=True, slots=True)
 class StatusTable:
     """A table "their word → ours". ``fields`` are the names under which the word comes in pushes
@@ -358,7 +365,8 @@ class Platform:
     #: other names by which people call it, for the command line
     aliases: tuple[str, ...] = ()
     unverified: frozenset[Can] = frozenset()
-    #: every status table, for the contract tests and the page of unknown codes
+    #: every status table, for the contract tests, and for whether the platform tells of agents; the
+    #: page of unknown codes goes by ``results`` alone
     vocabulary: tuple[StatusTable, ...] = ()
     capabilities: tuple[Capability, ...] = ()
     #: hosts from which absolute addresses of recordings may be fetched, as the texts show them

@@ -22,6 +22,8 @@ MAX_TEXT_CHARS = 20_000
 MAX_ITEMS = 5_000
 INTEGER_MAX = 2**31 - 1
 BIGINT_MAX = 2**63 - 1
+#: no call rings, waits or lasts longer: it is a moment, or a count of milliseconds
+MAX_CALL_SECONDS = 86_400
 _EXACT_FLOAT = 2**53
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -260,10 +262,6 @@ class Fields:
 
     def epoch_ms(self, name: str) -> datetime | None:
         found: datetime | None = self._read(read_epoch_ms, name)
-        return found
-
-    def epoch_seconds(self, name: str) -> datetime | None:
-        found: datetime | None = self._read(read_epoch_seconds, name)
         return found
 
     def local_time(self, name: str, *, zone: tzinfo) -> datetime | None:

@@ -50,7 +50,8 @@ def test_the_tables_are_told_apart(platform: Platform) -> None:
 
 @pytest.mark.parametrize("platform", ALL)
 def test_every_result_stands_in_a_table(platform: Platform) -> None:
-    """The page of unknown codes and the tests go by the tables: a code beside them is forgotten."""
+    """The page of unknown codes goes by the results and these tests by the tables: both must know
+    a code."""
     words = {word for table in platform.vocabulary for word in table.words}
     assert set(platform.results) <= words
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import http.server
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from campaigns.platforms.sandbox_live import Live
 from campaigns.platforms.sandbox_push import Delivery, Push, is_ok
 from campaigns.platforms.sandbox_side import PushApp, PushOnlySide
 from campaigns.platforms.sandbox_store import Store
+from tests.platforms.ear import Ear
 from tests.platforms.sandbox_client import Client, wait_until
 
 ODD = b'{"data": {"kind": "{}", "kind": "[1]", "name": "\xd7\xaa"}}'
@@ -53,51 +52,10 @@ class Other(Post):
     delivery = Delivery(1.0, 0.0, 1, is_ok)
 
 
-class Ear:
-    """Takes pushes as they are; `answer` says status and body for each (None: silence)."""
-
-    def __init__(self) -> None:
-        self.answer: Callable[[str], tuple[int, bytes] | None] = lambda _: (200, b"{}")
-        self.got: list[tuple[str, bytes]] = []
-        ear = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                ear.got.append((self.path, body))
-                said = ear.answer(self.path)
-                if said is None:
-                    ear.closing.wait(5)
-                    self.close_connection = True
-                    return
-                self.send_response(said[0])
-                self.send_header("Content-Length", str(len(said[1])))
-                self.end_headers()
-                self.wfile.write(said[1])
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        class Quiet(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-
-        self.closing = threading.Event()
-        self._server = Quiet(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def close(self) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.fixture
 def ear() -> Iterator[Ear]:
-    ear = Ear()
-    yield ear
-    ear.close()
+    with Ear() as ear:
+        yield ear
 
 
 @pytest.fixture

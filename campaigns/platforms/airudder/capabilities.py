@@ -17,6 +17,7 @@ from campaigns.platforms.airudder.capability_index import (
     list_entries,
 )
 from campaigns.platforms.contract import Capability, Standing
+from campaigns.platforms.contract import make_capability as _row
 
 _DOC, _UNVERIFIED, _UNKNOWN = Standing.DOCUMENTED, Standing.UNVERIFIED, Standing.UNKNOWN
 
@@ -61,7 +62,8 @@ _KNOWN: dict[tuple[str, str], tuple[Standing, str, str]] = {
     (WORKFLOW, "Add lists to an workflow task"): (
         _UNVERIFIED,
         f"Launch, with our contact ids as case_id; {_OFF}",
-        "POST /service/cloud/workflow/uploaddetails; the fields of a row are named by the operator",
+        "POST /service/cloud/workflow/uploaddetails; the operator names the fields of a row; no "
+        "limit of one request is known to us, 100 contacts are our own choice",
     ),
     (
         WORKFLOW,
@@ -101,8 +103,8 @@ _KNOWN: dict[tuple[str, str], tuple[Standing, str, str]] = {
     ),
     (WORKFLOW, "Query workflow_id using case_id/callee"): (
         _DOC,
-        "Finding a contact after an unknown outcome, by case or number",
-        "POST /service/cloud/workflow/detailinstances",
+        "Finding a contact after an unknown outcome, by its case",
+        "POST /service/cloud/workflow/detailinstances; it could be asked by number too",
     ),
     (WORKFLOW, "Notification of Workflow Status Change"): (
         _DOC,
@@ -135,10 +137,6 @@ def _find_known(group: str, entry: str) -> tuple[Standing, str, str]:
     return _UNKNOWN, "", ""
 
 
-def _row(group: str, feature: str, standing: Standing, support: str, note: str = "") -> Capability:
-    return Capability(feature, standing, support, note, group)
-
-
 _TEXTS: tuple[Capability, ...] = (
     _row(_PDS, "TaskStatus, wrapped in pds", _DOC, "State, times and counters of the task"),
     _row(_PDS, "Workflow, node and task ids and names around it", _DOC,
@@ -165,7 +163,8 @@ _TEXTS: tuple[Capability, ...] = (
     _row(_VERIFY, "Labels (multi_label)", _DOC, "On the call; they are data, no fixed list"),
     _row(_VERIFY, "Slots (slots, ner_slots)", _DOC, "On the call"),
     _row(_VERIFY, "What was said (asr_result)", _DOC, "The transcript, in the order it came"),
-    _row(_VERIFY, "Intention and its description", _DOC, "On the call, in filters and exports"),
+    _row(_VERIFY, "Intention and its description", _DOC,
+         "The intention on the call, in filters and exports; its description on the call"),
     _row(_VERIFY, "Amounts, currency and due dates", _DOC,
          "On the call, as decimals with their currency"),
     _row(_VERIFY, "Ring and hang-up types", _DOC, "Whether answered, and who hung up",

@@ -7,6 +7,7 @@ decided; fields that only its example has are *unverified*.
 from __future__ import annotations
 
 from campaigns.platforms.contract import Capability, Standing
+from campaigns.platforms.contract import make_capability as _row
 
 _DOC, _UNVERIFIED, _UNKNOWN = Standing.DOCUMENTED, Standing.UNVERIFIED, Standing.UNKNOWN
 
@@ -15,12 +16,6 @@ _RECORD = "In the call record"
 _FORM = "Forms of the agents (expansionFields)"
 _TASK = "Outbound tasks"
 _AROUND = "Around the text"
-
-
-def _row(
-    group: str, feature: str, standing: Standing, support: str = "", note: str = ""
-) -> Capability:
-    return Capability(feature, standing, support, note, group)
 
 
 CAPABILITIES: tuple[Capability, ...] = (

@@ -7,6 +7,7 @@ others' client code or on inference; *not documented to us* what the text only n
 from __future__ import annotations
 
 from campaigns.platforms.contract import Capability, Standing
+from campaigns.platforms.contract import make_capability as _row
 
 _DOC, _UNVERIFIED, _UNKNOWN = Standing.DOCUMENTED, Standing.UNVERIFIED, Standing.UNKNOWN
 
@@ -15,12 +16,6 @@ _FILE = "Part 1: the failed-push file"
 _PUSHES = "Part 2: pushes we receive"
 _ANSWERS = "Part 3: questions we answer"
 _AROUND = "Around the text"
-
-
-def _row(
-    group: str, feature: str, standing: Standing, support: str = "", note: str = ""
-) -> Capability:
-    return Capability(feature, standing, support, note, group)
 
 
 CAPABILITIES: tuple[Capability, ...] = (
@@ -59,7 +54,8 @@ CAPABILITIES: tuple[Capability, ...] = (
          "Objects glued together, not lines; the archive itself is not fetched yet"),
     _row(_CALLS, "Return codes", _DOC, "Each is a refusal with advice for the operator",
          "Success is the integer 0"),
-    _row(_CALLS, "Common voices", _DOC, "Known by name where the configuration lists none"),
+    _row(_CALLS, "Common voices", _DOC,
+         note="A list in the text only; voices are those that the configuration names"),
     _row(_PUSHES, "receiveCallRecord: the basic record", _DOC, "Always"),
     _row(_PUSHES, "receiveCallRecord: the outbound record", _DOC,
          "Always; believed over the basic one"),

@@ -96,17 +96,6 @@ NODE_TYPES: dict[str, str] = {
     "NormalNode": "ordinary exchange",  # 普通交互节点
 }
 
-#: 常用发音人清单, for a list of voices when config/query names none.
-COMMON_VOICES: dict[str, str] = {
-    "65580": "春春",
-    "62140": "晓诗",
-    "60020": "晓燕",
-    "60030": "晓峰",
-    "65660": "小陈",
-    "60130": "楠楠",
-    "65600": "晓医",
-}
-
 _RETRY, _REFRESH = Consequence.RETRY, Consequence.REFRESH_TOKEN
 _ROW, _FAIL, _WAIT = Consequence.REFUSE_ROW, Consequence.FAIL_TASK, Consequence.PAUSE_TASK
 _ACCOUNT, _TELL = Consequence.PAUSE_ACCOUNT, Consequence.TELL_OPERATOR

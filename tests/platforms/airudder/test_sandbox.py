@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from campaigns.platforms.events import (
 )
 from campaigns.platforms.sandbox import SandboxServer, serve
 from tests.platforms.airudder.scripted import COLUMNS, ZONE, Tokens, make_client, make_order
+from tests.platforms.ear import Ear
 from tests.platforms.sandbox_client import Client as Sandbox
 from tests.platforms.sandbox_client import wait_until
 
@@ -40,51 +39,10 @@ READING = Reading(ZONE)
 KINDS = ("pds", "api-node", "call-completed", "workflow-status")
 
 
-class Ear:
-    """Takes pushes and answers ``status``; ``got`` is (kind, body)."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, dict[str, Any]]] = []
-        self.status: Callable[[str, int], int] = lambda kind, count: 200
-        ear, lock = self, threading.Lock()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                kind = urlsplit(self.path).path.strip("/")
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    ear.got.append((kind, body))
-                    count = len(ear.told(kind))
-                self.send_response(ear.status(kind, count))
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        loop = {"poll_interval": 0.05}
-        threading.Thread(target=self._server.serve_forever, kwargs=loop, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def told(self, kind: str) -> list[dict[str, Any]]:
-        return [body for name, body in list(self.got) if name == kind]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.fixture
 def ear() -> Iterator[Ear]:
-    ear = Ear()
-    yield ear
-    ear.close()
+    with Ear() as ear:
+        yield ear
 
 
 @pytest.fixture
@@ -155,9 +113,9 @@ def test_from_the_token_to_a_verified_push(
     assert sorted(one.attempt or 0 for one in late) == [1, 2, 3]
     assert [one.answered for one in late if one.attempt == 3] == [True]
     wait_until(lambda: len(ear.told("call-completed")) == 5)
-    for kind, body in list(ear.got):
-        for event in parse(kind, body):
-            assert event.problems == {}
+    for kind in {path.strip("/") for path, _ in list(ear.got)}:
+        for body in ear.told(kind):
+            assert [event.problems for event in parse(kind, body) if event.problems] == []
     for key, body in records.items():
         (claim,) = (one for one in parse("api-node", body) if isinstance(one, PushClaimed))
         assert claim.query["case_id"] == key
@@ -385,7 +343,7 @@ def test_one_account_does_not_see_the_other(server: SandboxServer, sandbox: Sand
 def test_an_abnormal_answer_is_repeated_five_times(sandbox: Sandbox, ear: Ear) -> None:
     rules = sandbox.look("sides")["airudder"]
     assert (rules["push_retry_wait"], rules["push_tries"]) == (60.0, 6)
-    ear.status = lambda kind, count: 500
+    ear.answer = lambda _: (500, b"{}")
     listen(sandbox, ear)
     sandbox.control("settings", {"platform": "airudder", "push_retry_wait": 0})
     sandbox.control("calls", {"platform": "airudder", "number": "+8619990800001"})

@@ -13,18 +13,18 @@ from campaigns.platforms.bodies import read_body
 from campaigns.platforms.events import CallEnded, Direction
 from campaigns.platforms.ima51.vocabulary import DIRECTIONS, HANGUP_SIDES, RESULTS
 from campaigns.platforms.sandbox import SandboxServer, serve
+from tests.platforms.ear import Ear
 from tests.platforms.ima51.making import parse_body
 from tests.platforms.sandbox_client import Client, wait_until
-from tests.platforms.test_sandbox_sides import Ear, refuse, switch
+from tests.platforms.test_sandbox_sides import refuse, switch
 
 QUICK = {f"{name}_seconds": 0 for name in ("menu", "wait", "ring", "talk", "wrap")}
 
 
 @pytest.fixture
 def ear() -> Iterator[Ear]:
-    ear = Ear()
-    yield ear
-    ear.close()
+    with Ear() as ear:
+        yield ear
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
-import threading
 import wave
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -28,6 +26,7 @@ from campaigns.platforms.events import (
 from campaigns.platforms.moor7.callbacks import parse
 from campaigns.platforms.moor7.vocabulary import RESULTS
 from campaigns.platforms.sandbox import SandboxServer, serve
+from tests.platforms.ear import Ear
 from tests.platforms.moor7.making import READING
 from tests.platforms.sandbox_client import Client, wait_until
 
@@ -35,41 +34,10 @@ from tests.platforms.sandbox_client import Client, wait_until
 SPEED = 2000
 
 
-class Ear:
-    """Takes every push at one address."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-        ear = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                ear.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                self.send_response(200)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def read(self) -> list[AnyEvent]:
-        return [event for body in list(self.bodies) for event in parse(Push("", body), READING)]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.fixture
 def ear() -> Iterator[Ear]:
-    ear = Ear()
-    yield ear
-    ear.close()
+    with Ear() as ear:
+        yield ear
 
 
 @pytest.fixture
@@ -84,6 +52,10 @@ def client(sandbox: SandboxServer, ear: Ear) -> Client:
     wish = {"platform": "moor7", "urls": {"*": ear.url}, "account_id": "20000777"}
     client.control("apps/sandbox-key", wish, method="PUT")
     return client
+
+
+def read_all(ear: Ear) -> list[AnyEvent]:
+    return [event for body in ear.bodies for event in parse(Push("", body), READING)]
 
 
 def place(client: Client, **wish: Any) -> str:
@@ -135,7 +107,7 @@ def test_rows_equal_the_ledger(client: Client, ear: Ear) -> None:
     for _ in range(60):
         place(client)
     truth = settle(client)
-    events = ear.read()
+    events = read_all(ear)
     found = gather(events)
     assert set(found) == set(truth)
     for call, told in truth.items():
@@ -161,7 +133,7 @@ def test_everything_names_the_account(client: Client, ear: Ear) -> None:
     for _ in range(10):
         place(client)
     settle(client)
-    seen = [event for event in ear.read() if isinstance(event, AccountSeen)]
+    seen = [event for event in read_all(ear) if isinstance(event, AccountSeen)]
     assert len(seen) == len(ear.bodies)
     assert {event.platform_account_id for event in seen} == {"20000777"}
 
@@ -170,14 +142,14 @@ def test_nothing_in_it_is_odd(client: Client, ear: Ear) -> None:
     for _ in range(30):
         place(client)
     settle(client)
-    assert [event.problems for event in ear.read() if event.problems] == []
+    assert [event.problems for event in read_all(ear) if event.problems] == []
 
 
 def test_agents_end_idle_and_have_one_call_at_a_time(client: Client, ear: Ear) -> None:
     for _ in range(40):
         place(client)
     truth = settle(client)
-    events = [event for event in ear.read() if isinstance(event, AgentChanged)]
+    events = [event for event in read_all(ear) if isinstance(event, AgentChanged)]
     by_agent: dict[str, list[AgentChanged]] = defaultdict(list)
     for event in events:
         by_agent[event.agent_number].append(event)
@@ -219,7 +191,7 @@ def test_a_wished_call(client: Client, ear: Ear, wish: dict[str, Any], result: s
     call = place(client, number="19900000077", **wish)
     truth = settle(client)
     assert truth[call]["result"] == result
-    found = gather(ear.read())
+    found = gather(read_all(ear))
     check(truth[call], found[call])
     assert "19900000077" in (found[call].columns["caller"], found[call].columns["callee"])
     if "talk_seconds" in wish:
@@ -231,7 +203,7 @@ def test_a_transfer_is_two_calls(client: Client, ear: Ear) -> None:
     call = place(client, direction="inbound", result="CALL_TRANSFER")
     truth = settle(client)
     (moved,) = [told for told in truth.values() if told["moved_from"] == call]
-    found = gather(ear.read())
+    found = gather(read_all(ear))
     assert found[call].columns["result"] == "transferred"
     assert found[moved["call"]].columns["relation_id"] == call
     assert moved["agent_number"] != truth[call]["agent_number"]
@@ -242,7 +214,7 @@ def test_a_heard_failure_gives_the_detail_only(client: Client, ear: Ear) -> None
     wish = {"direction": "outbound", "result": "CUSTOMER_NO_ANSWER", "reason": "decline"}
     call = place(client, media=True, **wish)
     settle(client)
-    columns = gather(ear.read())[call].columns
+    columns = gather(read_all(ear))[call].columns
     assert columns["result"] == "no_answer"
     assert columns["details"]["media_failure"]["reason"] == "onThePhone"
 
@@ -251,7 +223,7 @@ def test_our_contact_comes_back(client: Client, ear: Ear) -> None:
     call = place(client, contact="CB-41", extras={"order": "A-1"}, result="ANSWER")
     truth = settle(client)
     assert truth[call]["contact"] == "CB-41"
-    columns = gather(ear.read())[call].columns
+    columns = gather(read_all(ear))[call].columns
     assert columns["platform_contact_id"] == "CB-41"
     assert columns["details"]["carried"] == {"order": "A-1", "contact": "CB-41"}
 
@@ -261,7 +233,7 @@ def test_the_fault_of_the_text_can_be_wished(client: Client, ear: Ear) -> None:
     truth = settle(client)
     broken = [body for body in ear.bodies if not _is_json(body)]
     assert len(broken) == 1
-    found = gather(ear.read())
+    found = gather(read_all(ear))
     check(truth[call], found[call])
 
 
@@ -277,7 +249,7 @@ def _is_json(body: bytes) -> bool:
 def test_recordings_can_be_heard(client: Client, ear: Ear, result: str) -> None:
     call = place(client, direction="inbound", result=result, voicemail=True, talk_seconds=6)
     truth = settle(client)
-    ready = [event for event in ear.read() if isinstance(event, RecordingReady)]
+    ready = [event for event in read_all(ear) if isinstance(event, RecordingReady)]
     assert len(ready) == len(truth[call]["files"]) == (3 if result == "ANSWER" else 1)
     sounds = set()
     for event in ready:
@@ -305,10 +277,10 @@ def test_live_traffic_has_agents_who_come_and_go(client: Client, ear: Ear) -> No
     wait_until(lambda: len(client.look("calls?platform=moor7")["items"]) >= 40, seconds=30)
     client.control("sides/moor7", {"live": False}, method="PUT")
     truth = settle(client)
-    found = gather(ear.read())
+    found = gather(read_all(ear))
     for call, told in truth.items():
         check(told, found[call])
-    agents = [event for event in ear.read() if isinstance(event, AgentChanged)]
+    agents = [event for event in read_all(ear) if isinstance(event, AgentChanged)]
     assert {event.logged_in for event in agents} == {None, True, False}
     assert {event.state for event in agents} >= {AgentState.ONLINE, AgentState.OFFLINE}
 
