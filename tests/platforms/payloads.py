@@ -83,17 +83,18 @@ def find_payload(platform: str, name: str) -> Payload:
 
 def list_unseen(platform: str) -> dict[str, set[str]]:
     """{name of a status table: words that no payload shows}, from ``<v>/expectations.py``."""
-    unseen: dict[str, str] = _find_expectation(platform, "UNSEEN")
+    unseen: dict[str, str] = find_expectation(platform, "UNSEEN")
     return {table: set(words.split()) for table, words in unseen.items()}
 
 
 def list_expected_problems(platform: str) -> dict[str, dict[str, str]]:
     """{payload: {unusable field of it: why}}, from ``<v>/expectations.py``."""
-    problems: dict[str, dict[str, str]] = _find_expectation(platform, "EXPECTED_PROBLEMS")
+    problems: dict[str, dict[str, str]] = find_expectation(platform, "EXPECTED_PROBLEMS")
     return problems
 
 
-def _find_expectation(platform: str, name: str) -> Any:
+def find_expectation(platform: str, name: str) -> Any:
+    """What ``<v>/expectations.py`` calls so, an empty dictionary where it has none."""
     if not (HERE / platform / "expectations.py").is_file():
         return {}
     return getattr(importlib.import_module(f"tests.platforms.{platform}.expectations"), name, {})

@@ -19,6 +19,7 @@ from campaigns.platforms.sandbox_push import Delivery, Push, is_ok
 from campaigns.platforms.sandbox_side import PushApp, PushOnlySide
 from campaigns.platforms.sandbox_store import Store
 from tests.platforms.ear import Ear
+from tests.platforms.payloads import find_expectation
 from tests.platforms.sandbox_client import Client, wait_until
 
 ODD = b'{"data": {"kind": "{}", "kind": "[1]", "name": "\xd7\xaa"}}'
@@ -80,7 +81,8 @@ def put_app(client: Client, url: str, *, platform: str = "post", key: str = "san
 
 
 def place(client: Client, *, platform: str = "post", **wish: Any) -> str:
-    call: str = client.control("calls", {"platform": platform, **wish})["call"]
+    told = client.control("calls", {"platform": platform, **wish})
+    call: str = told.get("call", "")
     return call
 
 
@@ -96,11 +98,7 @@ def refuse(client: Client, name: str, wish: Any, *, method: str = "POST") -> str
 
 # The rules of delivery, over all sides that there are
 
-#: what an attempt is answered with → whether it counts, by the text of each platform
-TAKEN_WITH: dict[str, dict[str, bool]] = {
-    "yeta": {"ok": False, "word": True, "word_500": True, "error": False, "silence": False},
-    "else": {"ok": True, "word": True, "word_500": False, "error": False, "silence": False},
-}
+#: what an attempt may be answered with; which of it counts, each platform's text says
 ANSWERS: dict[str, tuple[int, bytes] | None] = {
     "ok": (200, b"{}"),
     "word": (200, b'{"message": "success"}'),
@@ -108,46 +106,40 @@ ANSWERS: dict[str, tuple[int, bytes] | None] = {
     "error": (503, b"{}"),
     "silence": None,
 }
-#: seconds to the time-out, seconds to the next try, tries in all; see docs/sandbox.md
-RULES = {
-    "yeta": (3.0, 1.0, 4),
-    "airudder": (None, 60.0, 6),
-    "moor7": (None, None, 1),
-    "ima51": (5.0, None, 10),
-}
-#: pushes about agents and tasks
-OF_NO_CALL = ("moor7.login", "moor7.agentStatus", "airudder.workflow-status", "airudder.pds")
 NAMES = [make.name for make in SIDES]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_push_is_tried_as_often_as_its_platform_says(name: str, answer: str, ear: Ear) -> None:
+    """``DELIVERY`` of ``<v>/expectations.py``: ``tries`` in all, the ``taken`` answers, and where
+    the text says it ``timeout`` and ``retry_wait`` in seconds, what a push that nobody takes is
+    ``undelivered`` as, and ``kinds`` of addresses where one is not enough."""
     ear.answer = lambda _: ANSWERS[answer]
-    tries = RULES[name][2]
+    rules = find_expectation(name, "DELIVERY")
+    assert rules, f"expectations of {name} have no DELIVERY"
     with serve(seed="rules", speed=1000) as sandbox:
         client = Client(sandbox)
         told = client.look("state")["sides"][name]
-        timeout, wait, _ = RULES[name]
-        assert told["push_tries"] == tries
-        assert timeout in (None, told["push_timeout"]) and wait in (None, told["push_retry_wait"])
+        for rule in {"timeout", "retry_wait", "tries"} & set(rules):
+            assert told[f"push_{rule}"] == rules[rule]
         client.control("settings", {"push_timeout": 0.2, "push_retry_wait": 0.01})
-        kinds = ("receiveCallRecord",) if name == "yeta" else ("*",)
+        kinds = rules.get("kinds", ("*",))
         urls = {kind: f"{ear.url}/{kind.strip('*')}" for kind in kinds}
         client.control("apps/sandbox-key", {"platform": name, "urls": urls}, method="PUT")
-        place(client, platform=name) if name != "yeta" else client.control("calls", {})
+        place(client, platform=name)
         wait_until(lambda: client.look("pushes")["items"])
         client.wait_quiet()
         pushes = client.look(f"pushes?platform={name}")["items"]
-        expected = TAKEN_WITH.get(name, TAKEN_WITH["else"])[answer]
+        taken = answer in rules["taken"].split()
         for push in pushes:
-            assert len(push["attempts"]) == (1 if expected else tries), push
-            assert (push["state"] == "acknowledged") is expected
+            assert len(push["attempts"]) == (1 if taken else rules["tries"]), push
+            assert (push["state"] == "acknowledged") is taken
         assert any(push["call"] for push in pushes)
         assert len(ear.got) == sum(len(push["attempts"]) for push in pushes)
         counted = client.look("ledger")["platforms"][name]["pushes"]
         assert counted["created"] == len(pushes)
-        word = "acknowledged" if expected else "filed" if name == "yeta" else "given_up"
+        word = "acknowledged" if taken else rules.get("undelivered", "given_up")
         assert counted[word] == len(pushes)
 
 
