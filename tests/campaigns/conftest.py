@@ -68,6 +68,7 @@ def airudder(sandbox: SandboxServer, platform: Client, settings: Any, db: None) 
     """An account at the pretended AI Rudder, which calls many at once and is soon done."""
     settings.PLATFORM_ALLOW_HOSTS = ["127.0.0.1"]
     settings.SETTLE_SECONDS = 0.03
+    settings.POLL_SECONDS = 0.1
     settings.HTTP_TIMEOUT_SECONDS = 5
     platform.control("clock", {"speed": 400})
     platform.control("settings", {"call_scale": 0.1})
@@ -83,12 +84,17 @@ def airudder(sandbox: SandboxServer, platform: Client, settings: Any, db: None) 
 
 
 @pytest.fixture
-def hear(live_server: Any, airudder: Account, platform: Client) -> Callable[[], None]:
-    """Calling it lets the sandbox push to our own door, over HTTP."""
-    address = f"{live_server.url}/callbacks/{CallbackToken.make(airudder)[1]}/"
+def door_address(live_server: Any, airudder: Account) -> str:
+    """Where our own door takes the pushes of the account, over HTTP."""
+    return f"{live_server.url}/callbacks/{CallbackToken.make(airudder)[1]}/"
+
+
+@pytest.fixture
+def hear(door_address: str, platform: Client) -> Callable[[], None]:
+    """Calling it lets the sandbox push to our own door."""
 
     def begin() -> None:
-        wish = {"platform": "airudder", "urls": {"*": address}}
+        wish = {"platform": "airudder", "urls": {"*": door_address}}
         platform.control("apps/sandbox-key", wish, method="PUT")
 
     return begin
