@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from campaigns.platforms.registry import PLATFORMS
+
 BASE_DIR = Path(__file__).resolve().parents[2]
 FIFTH = Path(__file__).parent / "fifth"
 PAGE = "docs/adding-a-platform.md"
@@ -49,6 +51,19 @@ assert find_platform("ACME calls").slug == "acme"
 """
 
 
+UNTRANSLATED = """
+import django
+django.setup()
+from django.core.management import call_command
+from django.core.management.base import CommandError
+try:
+    call_command("check_translations", verbosity=0)
+except CommandError as error:
+    print(*(line.replace("  ", "* ", 1) for line in str(error).splitlines()[1:]), sep="\\n")
+"""
+LINT = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])"
+
+
 def list_tree() -> list[str]:
     """What is, or would be, in the repository."""
     done = subprocess.run(
@@ -78,7 +93,7 @@ def read_shared_lines(tree: Path) -> list[tuple[str, str, str]]:
         r"^\| `([^`]+)` \| `([^`]+)` \| `([^`]+)` \|$", (tree / PAGE).read_text(), re.M
     )
     assert rows
-    return rows
+    return [(name, line.replace(r"\|", "|"), mark) for name, line, mark in rows]
 
 
 def follow_the_page(tree: Path) -> None:
@@ -118,6 +133,18 @@ def prove(tree: Path, *names: str) -> str:
         f"tests/platforms/{path.name}" for path in (tree / "tests/platforms").glob("test_contract*")
     )
     return run(tree, "-m", "pytest", "-k", "acme", *files)
+
+
+def read_command(tree: Path) -> list[str]:
+    """The page's own command for the tests of the new vendor."""
+    (command,) = re.findall(r"`(pytest [^`]+)`", (tree / PAGE).read_text())
+    return str(command).split()
+
+
+def list_untranslated(tree: Path) -> set[str]:
+    """What check_translations finds, by a run of the extraction in the copy."""
+    done = run(tree, "-c", UNTRANSLATED)
+    return {line.removeprefix("* ") for line in done.splitlines() if line.startswith("* ")}
 
 
 def read_all(tree: Path) -> dict[str, str]:
@@ -161,10 +188,29 @@ def test_a_fifth_platform_is_five_steps_and_few_lines(tree: Path) -> None:
     assert check_little_changed(before, read_all(tree)) == len(read_shared_lines(tree)) > 0
     run(tree, "-c", OFFERED)
     run(tree, "manage.py", "platforms_table", "--check")
-    told = prove(tree)
+    told = run(tree, "-m", *read_command(tree))
     (passed,) = re.findall(r"(\d+) passed", told)
-    assert int(passed) >= 40
+    assert int(passed) >= 60
     assert "skipped" not in told
+    assert "test_a_push_is_tried" in run(tree, "-m", *read_command(tree), "--collect-only")
+
+
+def test_the_import_contracts_know_the_new_package(tree: Path) -> None:
+    follow_the_page(tree)
+    assert "0 broken" in run(tree, "-c", LINT)
+    plant(tree, "pyproject.toml", "    | acme\n", "")
+    with pytest.raises(AssertionError, match="acme"):
+        run(tree, "-c", LINT)
+
+
+def test_only_its_own_sentences_want_a_translation(tree: Path) -> None:
+    """The catalogue is data: `make messages` writes them into it, and a translator fills them."""
+    before = list_untranslated(tree)
+    follow_the_page(tree)
+    new = list_untranslated(tree) - before
+    assert new
+    for problem in new:
+        assert re.fullmatch(rf"missing: .+ \({CODE}/\w+\.py\)", problem), problem
 
 
 def test_the_page_has_five_steps_and_fits_on_a_page() -> None:
@@ -185,6 +231,11 @@ def test_the_page_has_five_steps_and_fits_on_a_page() -> None:
     ("name", "old", "new", "proof", "word"),
     [
         (f"{PROOF}/expectations.py", '"outcomes": "wrong"', "", "words", "wrong"),
+        (f"{PROOF}/expectations.py", '"call__nobody"', '"call__noone"', "facts", "FACTS of acme"),
+        (f"{CODE}/vocabulary.py", "Result.BUSY", "Result.REJECTED", "facts", "rejected"),
+        (f"{CODE}/vocabulary.py", "Result.INVALID_NUMBER", "Result.BUSY", "facts", "outcomes"),
+        (f"{CODE}/vocabulary.py", '"them": HangupBy.CONTACT', "", "facts", "sides"),
+        (f"{CODE}/callbacks.py", 'fields.id("job")', 'fields.id("began")', "facts", "77"),
         (f"{CODE}/client.py", "def find_contact", "def find", "", "find_contact"),
         (f"{CODE}/callbacks.py", '"began")', '"began").replace(tzinfo=None)', "", "tzinfo"),
         (f"{CODE}/__init__.py", '"token"', '"other"', "exchanges", "test_no_secret"),
@@ -192,6 +243,11 @@ def test_the_page_has_five_steps_and_fits_on_a_page() -> None:
     ],
     ids=[
         "a word nobody saw",
+        "a push that nobody read",
+        "another result",
+        "another result that no payload shows",
+        "a word less",
+        "another id",
         "a method missing",
         "a time without a zone",
         "a token kept",
@@ -217,8 +273,22 @@ def test_one_line_too_many_is_refused(tree: Path) -> None:
     events.write_text(events.read_text() + "# more\n" * (MOST_LINES - used))
     assert check_little_changed(before, read_all(tree)) == MOST_LINES
     events.write_text(events.read_text() + "# one too many\n")
-    with pytest.raises(AssertionError, match="more"):
+    with pytest.raises(AssertionError, match="one too many"):
         check_little_changed(before, read_all(tree))
+
+
+def test_nobody_else_knows_a_name() -> None:
+    """Of a platform, in quotes; but for the demo, which is optional."""
+    named = re.compile(rf"""["'](?:{"|".join(PLATFORMS)})["']""")
+    places = [
+        name
+        for name in list_tree()
+        if name.startswith(("campaigns/", "callbacks/", "config/", "templates/"))
+        and not name.startswith(("campaigns/platforms/", "campaigns/locale/"))
+        and name.endswith((".py", ".html", ".txt", ".js"))
+        and named.search((BASE_DIR / name).read_text())
+    ]
+    assert places == ["campaigns/management/demo.py"]
 
 
 def test_a_new_file_elsewhere_is_refused(tree: Path) -> None:

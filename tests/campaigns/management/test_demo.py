@@ -59,13 +59,17 @@ def test_the_demo_is_made_once_and_follows_its_sandbox(
     task = Task.objects.get()
     assert task.status != "draft"
     assert task.contacts.count() == make_csv().decode("utf-8-sig").count("\n") - 1
-    kept = tmp_path / "secrets" / "demo_callback_token"
+    kept = tmp_path / "secrets" / "demo_callback_token_yeta"
     assert kept.stat().st_mode & 0o777 == 0o600
     token = kept.read_text()
     assert seed(sandbox, port=8001, platforms=["yeta"]) == ""
     assert Task.objects.count() == 1
     assert kept.read_text() == token, "what the platform knows stays valid"
     assert Account.objects.get().is_sandbox
+    # The file of the first demo, which knew one platform only, named none.
+    kept.rename(kept.with_name("demo_callback_token"))
+    assert seed(sandbox, port=8002, platforms=["yeta"]) == ""
+    assert not kept.exists(), "it still opens the account"
 
 
 @pytest.mark.django_db(transaction=True)
