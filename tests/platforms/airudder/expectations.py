@@ -102,7 +102,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "code": "12",
         "result": "answered",
         "answered": True,
-        "recordings": 1,
+        "recordings": [None],
         "news": "record",
         "agent": "Agent One",
     },

@@ -79,7 +79,7 @@ _TALKED: dict[str, Any] = {
     "picked_up": "2021-05-08 14:39:42",
     "ring": 5,
     "talk": 5,
-    "recordings": 3,
+    "recordings": [5, 5, 5],
 }
 _HANGUP = {
     "news": "progress",
@@ -133,7 +133,7 @@ FACTS: dict[str, dict[str, Any]] = {
         917, "QUEUE_ABANDON", "abandoned", "14:40:37", wait=27, queue="售后"
     ),
     "cdr__ivr_only": _inbound(918, "IVR", "abandoned", "14:40:15"),
-    "cdr__voicemail": _inbound(919, "QUEUE_ABANDON", "abandoned", "14:40:52", recordings=1),
+    "cdr__voicemail": _inbound(919, "QUEUE_ABANDON", "abandoned", "14:40:52", recordings=[12]),
     "cdr__agent_no_answer": _inbound(
         920, "AGENT_NO_ANSWER", "no_answer", "14:40:40",
         ringing="2021-05-08 14:40:20", ring=20, wait=30, queue="售后", agent="20001",
@@ -141,7 +141,8 @@ FACTS: dict[str, dict[str, Any]] = {
     "cdr__every_field": _inbound(
         922, "ANSWER", "answered", "14:41:27",
         ringing="2021-05-08 14:40:20", picked_up="2021-05-08 14:40:27", answered=True,
-        ring=5, talk=60, wait=10, queue="售后", agent="20001", hangup_by="agent", recordings=4,
+        ring=5, talk=60, wait=10, queue="售后", agent="20001", hangup_by="agent",
+        recordings=[60, 60, 60, 60],
         task="task-5", relation=_CALL,
     ),
     "customerAnswered__sample": {

@@ -64,7 +64,7 @@ _OUTBOUND: dict[str, Any] = {
     "talk": 131,
 }
 _WHOLE = {**_OUTBOUND, "result": "answered", "code": "0", "attempts": [1]}
-_VOICE = {"call": "809c825c-6483-11e8-b8db-2769c24918cd", "robot": "10527", "recordings": 1}
+_VOICE = {"call": "809c825c-6483-11e8-b8db-2769c24918cd", "robot": "10527", "recordings": [32]}
 
 FACTS: dict[str, dict[str, Any]] = {
     "getDialogContext__sample": {"ignored": True},
