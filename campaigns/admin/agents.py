@@ -28,8 +28,6 @@ from campaigns.admin.base import (
 from campaigns.admin.contacts import show_result
 from campaigns.admin.mirrors import MirrorAdmin
 from campaigns.models import Agent, AgentEvent, Call
-from campaigns.platforms.events import AgentState
-from campaigns.platforms.registry import PLATFORMS
 from campaigns.statistics import AgentDay, list_agent_calls, summarise_agents
 
 STATE_COLORS = {
@@ -48,8 +46,8 @@ STATE_COLORS = {
     "offline": "mute",
     "unknown": "mute",
 }
-#: states in which nobody is there, as ``Agent.is_on`` has it
-OFF = ("offline", "invalid", "unknown")
+#: states in which nobody is there
+OFF = tuple(state for state in Agent.State.values if not Agent(state=state).is_on)
 #: what the line above the list counts: a word, its states
 SUMMED = (
     (gettext_lazy("On a call"), ("talking", "holding", "muted")),
@@ -89,19 +87,6 @@ def show_age(moment: Any) -> Any:
     return format_html('<span title="{}">{}</span>', show_moment(moment), tell_age(moment))
 
 
-def list_agent_platforms() -> list[str]:
-    """Names of the platforms that tell what agents do."""
-    return [
-        platform.name
-        for platform in PLATFORMS.values()
-        if any(
-            isinstance(getattr(word, "state", word), AgentState)
-            for table in platform.vocabulary
-            for word in table.words.values()
-        )
-    ]
-
-
 @admin.register(Agent)
 class AgentAdmin(CallboardAdmin):
     read_only = True
@@ -126,14 +111,10 @@ class AgentAdmin(CallboardAdmin):
     change_list_template = "admin/campaigns/agent/change_list.html"
     change_form_template = "admin/campaigns/agent/change_form.html"
 
-    @property
-    def empty_hint(self) -> str:
-        """Which platforms have agents: with the others this list stays empty."""
-        names = ", ".join(list_agent_platforms())
-        return _(
-            "Agents appear as soon as their platform tells what they do. Of the platforms here"
-            " these do: %(names)s."
-        ) % {"names": names or "–"}
+    empty_hint = gettext_lazy(
+        "Agents appear as soon as a platform tells what one of them does: no list of them is asked"
+        " for. Of a platform that has robots alone there are none."
+    )
 
     # ------------------------------------------------------------------------------ the list
 

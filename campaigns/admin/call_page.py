@@ -120,6 +120,7 @@ def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
             )
             if value
         ],
+        "platform_ids": list_platform_ids(row, whole=whole),
         "conflicts": list_conflicts(row, whole=whole),
         "problems": [(field, tell_problem(why)) for field, why in sorted(row.problems.items())],
         "raw": print_json({"details": row.details, "evidence": row.evidence}, whole=whole),
@@ -136,6 +137,17 @@ def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
         else [],
         "sandbox_badge": make_sandbox_badge() if row.account.is_sandbox else "",
     }
+
+
+def list_platform_ids(call: Call, *, whole: bool) -> list[tuple[str, str]]:
+    """What the platform calls the task, the robot and the contact of the call, as far as it said.
+    A vendor may use a number called as the id of a contact."""
+    named = (
+        (_("Task id there"), call.platform_task_id),
+        (_("Robot id there"), call.platform_robot_id),
+        (_("Contact id there"), call.platform_contact_id),
+    )
+    return [(name, show_words(text, whole=whole)) for name, text in named if text]
 
 
 def list_attempts(call: Call) -> list[dict[str, Any]]:
@@ -189,6 +201,7 @@ def describe_turn(turn: Turn, *, whole: bool) -> dict[str, Any]:
     """One turn; the words in it may hold numbers that were spoken."""
     return {
         "turn": turn,
+        "at": turn.spoke_at or turn.started_at,
         "hits": list_hits(turn, whole=whole),
         **{
             name: show_words(getattr(turn, name), whole=whole)

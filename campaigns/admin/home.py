@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from campaigns.admin.base import make_sandbox_badge, show_duration, tell_age
-from campaigns.admin.task_page import TASK_COLORS, make_bar, name_platform_state
+from campaigns.admin.instances import name_platform_state
+from campaigns.admin.task_page import TASK_COLORS, make_bar
 from campaigns.models import Account, Call
 from campaigns.statistics import CallSummary, HomeSummary, summarise_home
 

@@ -12,10 +12,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
 
 from campaigns.admin.base import IMPORT, LAUNCH, show_duration, tell_age
-from campaigns.models import Attempt, Call, Contact, StatusChange, Task
+from campaigns.admin.instances import describe_instances, name_platform_state
+from campaigns.models import Attempt, Call, Contact, Task
 from campaigns.platforms.contract import Can
 from campaigns.statistics import ACTIVE, TaskSummary, summarise_instances, summarise_task
 
@@ -53,25 +53,6 @@ ATTEMPT_COLORS = {
 }
 #: contacts of the task are on their way to the platform
 HANDING_OVER = ("loading", "loaded", "starting")
-#: instances shown of one task; the sums are of all
-SHOWN_INSTANCES = 200
-
-
-def name_platform_state(state: str) -> str:
-    """The platform's own state of a task, in the reader's language."""
-    words = {
-        "created": pgettext("at the platform", "created"),
-        "started": _("started"),
-        "running": _("running"),
-        "paused": _("paused"),
-        "finished": _("finished"),
-        "waiting_retry": _("waiting for the next recall"),
-        "outside_hours": _("outside working hours"),
-        "expired": _("expired"),
-        "deleted": _("deleted"),
-        "unknown": _("unknown"),
-    }
-    return words.get(state, state)
 
 
 def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
@@ -82,9 +63,7 @@ def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
     return {
         "task": task,
         "fills": fills,
-        "instances": [describe_instance(one) for one in instances[:SHOWN_INSTANCES]],
-        "instances_made": sum(bool(one.platform_task_id) for one in instances),
-        "handed": sum(one.handed for one in instances),  # type: ignore[attr-defined]
+        **describe_instances(instances),
         "summary": summary,
         "status_color": TASK_COLORS.get(task.status, ""),
         "is_active": task.status in ACTIVE or bool(task.request),
@@ -202,18 +181,6 @@ def make_intentions(task: Task, summary: TaskSummary) -> list[dict[str, Any]]:
     ]
 
 
-def describe_instance(instance: Any) -> dict[str, Any]:
-    """One task at the platform of those that together are ours."""
-    return {
-        "instance": instance,
-        "handed": instance.handed,
-        "waiting": instance.waiting,
-        "unsure": instance.unsure,
-        "state": name_platform_state(instance.platform_state),
-        "told": tell_age(instance.platform_checked_at) if instance.platform_checked_at else "",
-    }
-
-
 def list_buttons(
     user: AbstractBaseUser | Any, task: Task, *, has_instances: bool = False
 ) -> list[str]:
@@ -267,27 +234,3 @@ def list_attempts(task: Task) -> list[dict[str, Any]]:
         }
         for attempt in attempts
     ]
-
-
-def describe_rest(task: Task) -> dict[str, Any]:
-    """What stands below the live part: imports, exchanges, history."""
-    history = StatusChange.objects.filter(subject="task", subject_id=task.pk)
-    names = dict(Task.Status.choices)
-    return {
-        "imports": list(task.imports.select_related("created_by")[:10]),
-        "exchanges": list(task.exchanges.all()[:8]),
-        "history": [
-            {
-                "at": change.at,
-                "by": change.by,
-                "old": names.get(change.old, change.old),
-                "new": names.get(change.new, change.new),
-                "color": TASK_COLORS.get(change.new, ""),
-                "moved": change.old != change.new,
-                "sentence": change.sentence,
-            }
-            for change in history.select_related("by")[:30]
-        ],
-        "lines": list(task.lines.all()),
-        "task_key": str(task.pk),
-    }

@@ -11,43 +11,29 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter, RelatedDropdownFilter
 
-from campaigns import catalog, dispatch, reconcile
-from campaigns.admin import direct, home, importing
+from campaigns.admin import direct, home, importing, task_orders
 from campaigns.admin.base import (
     EXPORT,
     IMPORT,
-    LAUNCH,
     CallboardAdmin,
     make_badge,
     make_sandbox_badge,
     show_moment,
-    tell_age,
 )
+from campaigns.admin.task_facts import describe_facts, describe_rest
 from campaigns.admin.task_form import TaskForm, list_fields, make_form
-from campaigns.admin.task_page import (
-    TASK_COLORS,
-    describe_rest,
-    describe_task,
-    name_platform_state,
-)
-from campaigns.drafting import DraftRefused, change_draft, clone_task, create_draft, print_windows
+from campaigns.admin.task_page import TASK_COLORS, describe_task
+from campaigns.drafting import DraftRefused, change_draft, create_draft
 from campaigns.models import Account, Task
 from campaigns.platforms.contract import Can
-from campaigns.platforms.errors import PlatformError
-from campaigns.statistics import count_contacts, summarise_progress
-
-_PAUSING = gettext_lazy("Pausing. No new batch leaves; the platform is asked until it confirms.")
-_RESUMING = gettext_lazy("Resuming.")
-_DELETING = gettext_lazy("The task is being stopped for good. Its calls and results stay here.")
-
-_STOPPING = gettext_lazy("Handing over stops. Whom the platform has, it calls.")
+from campaigns.statistics import summarise_progress
 
 FIELDSETS: tuple[tuple[Any, tuple[Any, ...]], ...] = (
     (None, ("name", "robot", "lines", "voice")),
@@ -98,7 +84,11 @@ class TaskAdmin(CallboardAdmin):
         ("kind", ChoicesDropdownFilter),
         ("account", RelatedDropdownFilter),
     )
-    search_fields = ("name", "platform_task_id__exact")
+    search_fields = (
+        "name",
+        "platform_task_id__exact",
+        "instances__platform_task_id__exact",
+    )
     search_help_text = gettext_lazy("Name, or the platform's id")
     change_form_template = "admin/campaigns/task/change_form.html"
     form = TaskForm
@@ -106,15 +96,15 @@ class TaskAdmin(CallboardAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         verbs = {
-            "launch": self.launch,
-            "pause": partial(self._order, order=dispatch.pause_task, said=_PAUSING),
-            "resume": partial(self._order, order=dispatch.resume_task, said=_RESUMING),
-            "delete-there": self.delete_there,
-            "clone": self.clone,
-            "ask": self.ask,
-            "results": self.ask_for_results,
-            "live": self.live,
-            "import": partial(importing.import_page, self),
+            "launch": task_orders.launch,
+            "pause": task_orders.pause,
+            "resume": task_orders.resume,
+            "delete-there": task_orders.delete_there,
+            "clone": task_orders.clone,
+            "ask": task_orders.ask,
+            "results": task_orders.ask_for_results,
+            "live": task_orders.show_live,
+            "import": importing.import_page,
         }
         return [
             path("home-live/", view(home.show_live), name="campaigns_home_live"),
@@ -129,7 +119,11 @@ class TaskAdmin(CallboardAdmin):
                 name="campaigns_contactimport_rejected",
             ),
             *(
-                path(f"<path:object_id>/{verb}/", view(function), name=f"campaigns_task_{verb}")
+                path(
+                    f"<path:object_id>/{verb}/",
+                    view(partial(function, self)),
+                    name=f"campaigns_task_{verb}",
+                )
                 for verb, function in verbs.items()
             ),
             *super().get_urls(),
@@ -269,7 +263,7 @@ class TaskAdmin(CallboardAdmin):
             return redirect("admin:campaigns_task_change", task.pk)
         extra = dict(extra_context or {})
         if task is not None and self.has_view_permission(request, task):
-            extra |= describe_task(request, task) | describe_rest(task) | self._facts(task)
+            extra |= describe_task(request, task) | describe_rest(task) | describe_facts(task)
             extra |= {
                 "account": task.account,
                 "may_take_rejected": any(map(request.user.has_perm, (IMPORT, EXPORT))),
@@ -291,168 +285,6 @@ class TaskAdmin(CallboardAdmin):
     def response_change(self, request: HttpRequest, obj: Any) -> Any:
         messages.success(request, _("The draft is saved."))
         return redirect("admin:campaigns_task_change", obj.pk)
-
-    def _facts(self, task: Task) -> dict[str, Any]:
-        limits = task.account.vendor.limits
-        windows = print_windows(task.windows) or _("whenever the lines work")
-        recalls = (
-            _("%(n)d, after %(seconds)d s each")
-            % {"n": task.recall_count, "seconds": task.recall_wait_seconds or 0}
-            if task.recall_count
-            else _("none")
-        )
-        facts = [
-            (_("Voice"), task.voice or _("as the robot has it")),
-            (_("Calling windows"), windows if limits.windows else _("as set at the platform")),
-            (_("Begin"), show_moment(task.begin_at) if task.begin_at else _("at once")),
-            (_("End"), show_moment(task.end_at) if task.end_at else _("when everybody was called")),
-            (_("Recalls"), recalls if limits.recall_count else _("as set at the platform")),
-        ]
-        if task.fills_instances:
-            facts = facts[1:]
-        if task.kind == Task.Kind.DIRECT:
-            facts = [facts[0], (_("Speed"), task.speed if task.speed is not None else "–")]
-        return {
-            "facts": facts,
-            "account_badge": make_sandbox_badge() if task.account.is_sandbox else "",
-        }
-
-    # --------------------------------------------------------------------------- the buttons
-
-    def _find_launchable(self, request: HttpRequest, object_id: str) -> Task:
-        task: Task = self.find_row(request, object_id)
-        if not request.user.has_perm(LAUNCH):
-            raise PermissionDenied
-        return task
-
-    def live(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The live part of the page, again."""
-        task = self.find_row(request, object_id)
-        response = render(request, "campaigns/task_live.html", describe_task(request, task))
-        response["Cache-Control"] = "no-store"
-        return response
-
-    def launch(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Say what will happen and to how many; then, on a click, let it happen."""
-        task = self._find_launchable(request, object_id)
-        if request.method == "POST":
-            try:
-                dispatch.launch_task(task, by=request.user)
-            except dispatch.LaunchRefused as refused:
-                messages.error(request, str(refused))
-            else:
-                messages.success(request, _("Launched. The contacts go to the platform now."))
-            return redirect("admin:campaigns_task_change", task.pk)
-        contacts = count_contacts(task)
-        return self.show(
-            request,
-            "campaigns/task_launch.html",
-            _("Launch %(task)s?") % {"task": task.name},
-            task=task,
-            problems=dispatch.check_launch(task),
-            contacts=contacts,
-            most=contacts["ready"] * (1 + task.recall_count),
-            lines=list(task.lines.all()),
-            fills=task.fills_instances,
-            instances=count_instances(task, contacts["ready"]),
-            **self._facts(task),
-        )
-
-    def delete_there(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then stop the task at the platform for good. Nothing is deleted here."""
-        task = self._find_launchable(request, object_id)
-        if request.method == "POST":
-            said = _STOPPING if task.fills_instances else _DELETING
-            return self._order(request, object_id, order=dispatch.delete_task, said=said)
-        return self.show(
-            request,
-            "campaigns/task_delete.html",
-            (
-                _("Stop handing over %(task)s?")
-                if task.fills_instances and task.status != Task.Status.DRAFT
-                else _("Stop %(task)s for good?")
-            )
-            % {"task": task.name},
-            task=task,
-            fills=task.fills_instances,
-            contacts=count_contacts(task),
-            **self._facts(task),
-        )
-
-    def _order(
-        self, request: HttpRequest, object_id: str, *, order: Any, said: Any
-    ) -> HttpResponse:
-        if request.method != "POST":
-            return HttpResponse(status=405)
-        task = self._find_launchable(request, object_id)
-        try:
-            order(task, by=request.user)
-        except dispatch.LaunchRefused as refused:
-            messages.error(request, str(refused))
-        else:
-            messages.success(request, str(said))
-        return redirect("admin:campaigns_task_change", task.pk)
-
-    def clone(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """A new draft like this one."""
-        if request.method != "POST":
-            return HttpResponse(status=405)
-        task = self.find_row(request, object_id)
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        try:
-            task = clone_task(task, by=request.user)
-        except DraftRefused as refused:
-            messages.error(request, _("Not cloned. %(why)s") % {"why": refused})
-        else:
-            messages.success(request, _("A draft like it, without its contacts."))
-        return redirect("admin:campaigns_task_change", task.pk)
-
-    def ask(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask the platform now how the task stands."""
-        if request.method != "POST":
-            return HttpResponse(status=405)
-        task = self._find_launchable(request, object_id)
-        if not reconcile.poll_task(task.pk):
-            task.refresh_from_db()
-            messages.error(
-                request, _("The platform did not say. %(why)s") % {"why": task.reason_text}
-            )
-        else:
-            task.refresh_from_db()
-            state = name_platform_state(task.platform_state) or _("nothing")
-            messages.success(
-                request,
-                _("The platform says: %(state)s (%(age)s).")
-                % {"state": state, "age": tell_age(task.platform_checked_at)},
-            )
-        return redirect("admin:campaigns_task_change", task.pk)
-
-    def ask_for_results(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask the platform for the calls of the task, now."""
-        if request.method != "POST":
-            return HttpResponse(status=405)
-        task = self._find_launchable(request, object_id)
-        if not task.account.can(Can.FETCH_CALLS):
-            messages.error(request, task.account.explain(Can.FETCH_CALLS))
-            return redirect("admin:campaigns_task_change", task.pk)
-        try:
-            told = reconcile.ask_for_calls(task)
-        except PlatformError as error:
-            why = catalog.describe_error(error)
-            messages.error(request, _("The platform did not say. %(why)s") % {"why": why})
-        else:
-            text = ngettext(
-                "The platform told of %(n)d call.", "The platform told of %(n)d calls.", told
-            )
-            messages.success(request, text % {"n": told})
-        return redirect("admin:campaigns_task_change", task.pk)
-
-
-def count_instances(task: Task, contacts: int) -> int:
-    """How many tasks at the platform so many contacts need, 0 where it is one of ours to one."""
-    most = task.account.vendor.limits.contacts_per_instance
-    return -(-contacts // most) if task.fills_instances and most else 0
 
 
 def list_held_back() -> list[Account]:

@@ -12,7 +12,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from campaigns import results
 from campaigns.admin.base import (
@@ -25,9 +24,11 @@ from campaigns.admin.base import (
     tell_age,
 )
 from campaigns.platforms.registry import PLATFORMS
+from campaigns.queue import enqueue
 
 #: an administrator's: a change to many results at once
 READ_AGAIN = "campaigns.change_call"
+REAPPLY_JOB = "campaigns.jobs.reapply_results"
 
 
 def list_page(model_admin: CallboardAdmin, request: HttpRequest) -> HttpResponse:
@@ -61,7 +62,8 @@ def describe_code(one: results.UnknownCode) -> dict[str, Any]:
 
 
 def read_again(model_admin: CallboardAdmin, request: HttpRequest, platform: str) -> HttpResponse:
-    """Read the results of all calls of a platform with the tables as they are now."""
+    """Have the results of all calls of a platform read with the tables as they are now: a job, for
+    a hundred thousand calls take longer than anybody waits for a page."""
     if request.method != "POST":
         return HttpResponse(status=405)
     if not request.user.has_perm(READ_AGAIN):
@@ -71,11 +73,10 @@ def read_again(model_admin: CallboardAdmin, request: HttpRequest, platform: str)
     if not spend_form_token(request):
         refuse_twice(request)
     else:
-        changed = results.reapply_results(platform)
-        text = ngettext(
-            "%(platform)s was read again: the result of %(n)d call changed.",
-            "%(platform)s was read again: the results of %(n)d calls changed.",
-            changed,
+        enqueue(REAPPLY_JOB, once=f"reapply-{platform}", slug=platform)
+        said = _(
+            "%(platform)s: the results of its calls are being read again. The codes that have a"
+            " word by now leave this list as it goes on."
         )
-        messages.success(request, text % {"platform": PLATFORMS[platform].name, "n": changed})
+        messages.success(request, said % {"platform": PLATFORMS[platform].name})
     return redirect("admin:campaigns_call_unknown_codes")

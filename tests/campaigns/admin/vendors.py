@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -31,7 +31,27 @@ from tests.factories import (
 )
 
 #: what must stay masked, wherever it stands
-PRIVATE = [f"1990000005{n}" for n in range(8)]
+PRIVATE = [f"1990000005{n}" for n in range(9)]
+#: parts of an instance, as ``ingest.merge_state`` keeps them, and one that an older reading left
+NODES: dict[str, Any] = {
+    "n-1": {
+        "name": "Robot calls",
+        "state": "running",
+        "word": "Started",
+        "counts": {"totalNumber": 10_000, "dialedNumber": 4_321, "answeredNumber": 987},
+        "details": {"started_at": "2026-05-06T07:00:00+00:00", "groupName": "Morning"},
+    },
+    "n-2": {
+        "name": "Agents",
+        "state": "paused",
+        "word": "Paused",
+        "counts": {},
+        "started_at": "2026-05-06T08:00:00+00:00",
+        "details": {"note": f"ask {PRIVATE[8]}", "finished_at": "soon"},
+    },
+    "n-3": {"name": "", "state": "", "word": "", "counts": {"totalNumber": 5}},
+    "n-4": "odd",
+}
 
 
 @dataclass
@@ -130,6 +150,7 @@ def _make_airudder(account: Account, mark: str) -> tuple[Robot, Task, Call, Call
             platform_state="running",
             platform_word="Running",
             platform_checked_at=timezone.now(),
+            nodes=NODES,
         )
         Batch.objects.create(
             task=filled, instance=instance, number=number, size=size, status=status
@@ -141,6 +162,7 @@ def _make_airudder(account: Account, mark: str) -> tuple[Robot, Task, Call, Call
         "robot": template,
         "platform_task_id": f"w-{filled.pk}-1",
         "platform_contact_id": contact.platform_contact_id,
+        "platform_robot_id": "301",
         "has_record": True,
     }
     redial = make_said(
@@ -192,7 +214,13 @@ def _make_airudder(account: Account, mark: str) -> tuple[Robot, Task, Call, Call
         **common,
     )
     for position, (role, text) in enumerate([("robot", "Hello?"), ("contact", "Tomorrow.")]):
-        Turn.objects.create(call=claimed, position=position, role=role, text=text)
+        Turn.objects.create(
+            call=claimed,
+            position=position,
+            role=role,
+            text=text,
+            started_at=datetime(2026, 5, 6, 7, 8, 10 + position, tzinfo=UTC),
+        )
     return template, filled, claimed, redial
 
 
