@@ -18,13 +18,13 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from callbacks import processing
-from campaigns import attempts, dispatch, jobs, lifecycle, reconcile
+from campaigns import attempts, batching, dispatch, jobs, lifecycle, reconcile
 from campaigns.connections import open_client
 from campaigns.dispatch import batches, instances
 from campaigns.ingest import VERIFY_JOB, apply_events
 from campaigns.linking import name_contact
 from campaigns.models import Account, Attempt, Call, Contact, Task
-from campaigns.platforms.events import PlatformTaskState, TaskChanged
+from campaigns.platforms.events import CallEnded, Direction, PlatformTaskState, TaskChanged
 from campaigns.platforms.sandbox import SandboxServer, serve
 from campaigns.platforms.sandbox_faults import REQUEST_KINDS
 from campaigns.queue import LAST, enqueue_all
@@ -424,6 +424,25 @@ def relay(sandbox: SandboxServer, airudder: Account) -> Iterator[Relay]:
         yield relay
 
 
+def test_a_batch_that_arrived_in_part_is_told_apart_contact_by_contact(
+    make_filled: Any, platform: Client, relay: Relay
+) -> None:
+    task = make_filled(contacts=4)
+    launch(task)
+    attempt = claim(task)
+    strike(platform, "uploaddetails", "act_half")
+    relay.change = lambda name, status, body: (
+        (500, b"") if name == "uploaddetails" else (status, body)
+    )
+    dispatch.send_batch(attempt)
+    drive(task)
+    attempt.refresh_from_db()
+    assert (attempt.status, status_of(task)) == ("needs_human", "running")
+    assert count_states(task) == {"accepted": 2, "unknown": 2}
+    assert task.needs_attention and task.reason == NOT_FOUND
+    check_nobody_is_lost(task, platform, contacts=4)
+
+
 class TestLateSender:
     def test_one_that_was_stopped_before_it_sent_sends_nothing(
         self, make_filled: Any, platform: Client
@@ -788,3 +807,41 @@ def pass_time(task: Task) -> None:
         not_before=None, platform_checked_at=None, results_asked_at=None
     )
     Attempt.objects.filter(task=task).update(asked_at=None)
+
+
+def test_a_direct_call_that_is_proved_by_its_call_does_not_fail(
+    account: Account, make_campaign: Any, platform: Client
+) -> None:
+    """Of another platform, settled by the same rules: its calls came before it was asked about."""
+    campaign = make_campaign(contacts=0)
+    platform.control("faults", {"endpoint": "task/callout", "kind": "close_after", "count": 1})
+    task = dispatch.call_directly(
+        account=account,
+        robot=campaign.robot,
+        line=campaign.lines.get(),
+        columns=campaign.robot.columns,
+        rows=[["19900000001", "张三"]],
+        by=None,
+    )
+    batching.plan_batches(task)
+    attempt = claim(task)
+    dispatch.send_batch(attempt)
+    assert count_states(task) == {"unknown": 1}
+    event = CallEnded(
+        source="record",
+        rank=20,
+        platform_call_id="d-1",
+        platform_robot_id=campaign.robot.platform_id,
+        direction=Direction.OUTBOUND,
+        callee="19900000001",
+        answered=True,
+        dialed_at=timezone.now(),
+    )
+    apply_events(account, [event])
+    assert count_states(task) == {"finished": 1}
+    dispatch.advance_task(task.pk)
+    assert status_of(task) == "loading"
+    assert reconcile.settle_task(task.pk)
+    dispatch.advance_task(task.pk)
+    attempt.refresh_from_db()
+    assert (attempt.status, status_of(task)) == ("confirmed_accepted", "running")
