@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from campaigns.management.extraction import extract_python, extract_spoken, extract_template
+from campaigns.management.extraction import (
+    Constants,
+    extract_python,
+    extract_spoken,
+    extract_template,
+    gather_constants,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TEXTS = {".py", ".md", ".html", ".toml", ".txt", ".yml", ".yaml", ".js", ".css", ".example", ""}
@@ -124,3 +130,22 @@ def test_texts_are_found_wherever_they_stand() -> None:
     ]
     spoken = 'class E:\n    advice = "Do it."\nAccountField("key", "The key", help="Ask for it.")'
     assert {m.singular for m in extract_spoken(spoken)} == {"Do it.", "The key", "Ask for it."}
+    spoken = """
+A, B = 1, 2
+NO = "Not at all."
+OTHER: str = (NO if A else "Not now.")
+def ask(path, advice=NO, *, why="by default"):
+    problems["x"] = "is odd" if path else "is even"
+    advice, state = other.NEVER or "Not so.", 5
+    return Body({}, dict.fromkeys(names, "has no comma"), problems={"y": "is 5 too much"})
+self.problems[place] = f"is not {A} of these"
+fields.name_problem("a", OTHER)
+unspoken = "Nobody sees it."
+"""
+    constants: Constants = {}
+    gather_constants(constants, 'NEVER = "Not in this life."\nnever = "No."')
+    gather_constants(constants, spoken)
+    assert {m.singular for m in extract_spoken(spoken, constants=constants)} == {
+        *("Not at all.", "Not now.", "Not in this life.", "Not so.", "by default"),
+        *("is odd", "is even", "has no comma", "is 5 too much", "is not {} of these"),
+    }

@@ -32,9 +32,17 @@ FUNCTIONS: dict[str, tuple[int | None, int, int | None]] = {
     "npgettext_lazy": (0, 1, 2),
 }
 #: keywords and names in campaigns/platforms whose texts are translated when they are shown
-SPOKEN = {"advice", "label", "help", "kinds", "KINDS", "why"}
+SPOKEN = {"advice", "label", "help", "kinds", "KINDS", "problems", "why"}
 #: calls in campaigns/platforms → the place of a text among their arguments
-SPOKEN_CALLS = {"AccountField": 1, "ErrorCode": 3, "Problem": 0, "name_problem": 1, "Odd": 1}
+SPOKEN_CALLS = {
+    "AccountField": 1,
+    "ErrorCode": 3,
+    "Problem": 0,
+    "Odd": 1,
+    "Unrecognised": 1,
+    "fromkeys": 1,
+    "name_problem": 1,
+}
 OUR_FOLDERS = ("campaigns", "callbacks", "config", "templates")
 #: Packages (and folders in them) that our screens show and that speak no Chinese themselves
 PACKAGES = (("unfold", ""), ("unfold", "contrib/filters"), ("auditlog", ""), ("axes", ""))
@@ -58,6 +66,8 @@ class Message:
 
 
 Found = dict[Message, list[str]]
+#: names in capitals → what modules assign to them
+Constants = dict[str, list[ast.expr]]
 
 
 def extract_all(base_dir: Path, *, locale: str) -> Found:
@@ -80,15 +90,34 @@ def extract_all(base_dir: Path, *, locale: str) -> Found:
 
 
 def gather(found: Found, folder: Path, *, place: str) -> None:
+    constants: Constants = {}
+    for path in sorted(folder.rglob("*.py")):
+        if "platforms" in path.parts:
+            gather_constants(constants, path.read_text())
     for path in sorted(folder.rglob("*")):
         told = f"{place}/{path.relative_to(folder)}"
         if path.suffix == ".py" and "migrations" not in path.parts:
             text = path.read_text()
             note(found, extract_python(text), place=told)
             if "platforms" in path.parts:
-                note(found, extract_spoken(text), place=told)
+                note(found, extract_spoken(text, constants=constants), place=told)
         elif path.suffix in (".html", ".txt"):
             note(found, extract_template(path.read_text()), place=told)
+
+
+def gather_constants(constants: Constants, text: str) -> None:
+    """The module-level names in capitals. A sentence may be said in another module than the one
+    that words it, and two modules may give one name to two sentences: each is found."""
+    for node in ast.parse(text).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                pass
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                pass
+            case _:
+                continue
+        if name.isupper():
+            constants.setdefault(name, []).append(value)
 
 
 def note(found: Found, messages: Iterable[Message], *, place: str) -> None:
@@ -113,27 +142,52 @@ def extract_template(text: str) -> Iterator[Message]:
             yield message
 
 
-def extract_spoken(text: str) -> Iterator[Message]:
-    """The plain texts of ``advice = …``, ``label=…`` …, of tables of kinds and of problems."""
+def extract_spoken(text: str, *, constants: Constants | None = None) -> Iterator[Message]:
+    """The plain texts of ``advice = …``, ``label=…`` …, of tables of kinds and of problems, the
+    names of ``constants`` (else of those in the text) among them."""
+    known: Constants = constants if constants is not None else {}
+    if constants is None:
+        gather_constants(known, text)
     for node in ast.walk(ast.parse(text)):
-        match node:
-            case ast.keyword(arg=name, value=value) if name in SPOKEN:
-                pass
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in SPOKEN:
-                pass
-            case ast.AnnAssign(target=ast.Name(id=name), value=value) if name in SPOKEN:
-                pass
-            case _:
-                value = None
-        values = value.values if isinstance(value, ast.Dict) else [value]
-        for one in values:
-            told = read_constant(one)
-            if told and " " in told:
-                yield Message(told)
+        for value in list_spoken(node):
+            values = value.values if isinstance(value, ast.Dict) else [value]
+            for told in read_texts(values, known):
+                if " " in told.replace("{}", ""):
+                    yield Message(told)
         if isinstance(node, ast.Call):
             place = SPOKEN_CALLS.get(read_name(node), len(node.args))
-            yield from map(Message, read_texts(node.args[place : place + 1]))
+            yield from map(Message, read_texts(node.args[place : place + 1], known))
         yield from map(Message, read_table(node))
+
+
+def list_spoken(node: ast.AST) -> Iterator[ast.expr]:
+    """What is assigned to, or given as, one of the spoken names."""
+    match node:
+        case ast.keyword(arg=name, value=value) if name in SPOKEN:
+            yield value
+        case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+            for target, value in zip(names, values, strict=False):
+                if read_target(target) in SPOKEN:
+                    yield value
+        case ast.Assign(targets=targets, value=value):
+            if any(read_target(target) in SPOKEN for target in targets):
+                yield value
+        case ast.AnnAssign(target=target, value=ast.expr() as value):
+            if read_target(target) in SPOKEN:
+                yield value
+        case ast.arguments():
+            plain = [*node.posonlyargs, *node.args]
+            pairs: list[tuple[ast.arg, ast.expr | None]] = [
+                *zip(plain[::-1], node.defaults[::-1], strict=False),
+                *zip(node.kwonlyargs, node.kw_defaults, strict=True),
+            ]
+            yield from (value for name, value in pairs if value and name.arg in SPOKEN)
+
+
+def read_target(node: ast.expr) -> str:
+    """The name assigned to; of ``problems[…]`` and ``self.problems[…]`` too."""
+    node = node.value if isinstance(node, ast.Subscript) else node
+    return str(getattr(node, "id", "") or getattr(node, "attr", ""))
 
 
 def read_table(node: ast.AST) -> Iterator[str]:
@@ -151,15 +205,21 @@ def read_table(node: ast.AST) -> Iterator[str]:
                     yield told
 
 
-def read_texts(nodes: Iterable[ast.expr]) -> Iterator[str]:
+def read_texts(nodes: Iterable[ast.expr], constants: Constants, *, depth: int = 0) -> Iterator[str]:
     """The texts an expression may be; ``{}`` for what an f-string fills in."""
     for node in nodes:
+        inner: list[ast.expr] = []
         if isinstance(node, ast.IfExp):
-            yield from read_texts([node.body, node.orelse])
+            inner = [node.body, node.orelse]
+        elif isinstance(node, ast.BoolOp):
+            inner = node.values
+        elif isinstance(node, ast.Name | ast.Attribute) and depth < 5:
+            inner = constants.get(getattr(node, "id", "") or getattr(node, "attr", ""), [])
         elif isinstance(node, ast.JoinedStr):
             yield "".join(read_constant(part) or "{}" for part in node.values)
         elif told := read_constant(node):
             yield told
+        yield from read_texts(inner, constants, depth=depth + 1)
 
 
 def read_name(call: ast.Call) -> str:
