@@ -16,27 +16,12 @@ from django.utils.translation import gettext_lazy
 from campaigns.admin.base import hide_phones
 from campaigns.models import Call
 from campaigns.models.tasks import mask_phone
+from campaigns.platforms.events import SHARED_DETAILS
 
 Facts = list[tuple[str, str]]
 
 #: shown of one value, rows of one list, and how deep names are joined
 SHOWN_CHARS, SHOWN_ROWS, SHOWN_DEPTH = 3_000, 300, 3
-#: what has a form of its own, in the order of ``platforms.events``
-SHARED = (
-    "contact_number",
-    "intention_text",
-    "labels",
-    "questions",
-    "slots",
-    "amounts",
-    "person",
-    "carried",
-    "notes",
-    "survey",
-    "path",
-    "transfer",
-    "media_failure",
-)
 #: the names within ``media_failure``, which are ours
 HEARD = {
     "reason": gettext_lazy("Reason"),
@@ -79,7 +64,7 @@ def describe_details(call: Call, *, whole: bool) -> dict[str, Any]:
             for name, text in list_facts(details.get("media_failure"))
         ],
         "others": list_facts(
-            {name: value for name, value in details.items() if name not in SHARED}
+            {name: value for name, value in details.items() if name not in SHARED_DETAILS}
         ),
     }
 

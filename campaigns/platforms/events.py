@@ -27,10 +27,29 @@ of their own on the page of a call; everything else in it is shown under the ven
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+#: the names of the table above
+SHARED_DETAILS = frozenset(
+    {"contact_number", "intention_text", "labels", "questions", "slots", "amounts", "person"}
+    | {"carried", "notes", "survey", "path", "transfer", "media_failure"}
+)
+
+
+def keep_apart(own: Mapping[str, Any]) -> dict[str, Any]:
+    """A vendor's own fields as details: one that is called like a shared name, and may mean
+    anything, has " (platform)" behind its name, so that neither hides the other."""
+    kept: dict[str, Any] = {}
+    for name, value in own.items():
+        free = name
+        while free in SHARED_DETAILS or free in kept or (free != name and free in own):
+            free = f"{free} (platform)"
+        kept[free] = value
+    return kept
 
 
 class Result(StrEnum):

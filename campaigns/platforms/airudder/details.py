@@ -1,7 +1,7 @@
 """In: what a push says beyond the columns of a call. Out: the ``details`` of an event.
 
 ``events`` gives some names of details a meaning for every platform. A field of the vendor's that
-happens to have such a name, and another meaning, is kept with an underscore behind it.
+happens to have such a name, and another meaning, is kept apart from it.
 """
 
 from __future__ import annotations
@@ -9,19 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from campaigns.platforms.bodies import inner_json
+from campaigns.platforms.events import keep_apart
 from campaigns.platforms.values import MAX_ITEMS, Fields, clean
-
-SHARED_NAMES = frozenset(
-    {"contact_number", "intention_text", "labels", "questions", "slots", "amounts", "person"}
-    | {"carried", "notes", "survey", "path", "transfer", "media_failure"}
-)
 
 
 def make_details(own: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
     """The vendor's fields under their own names and those with a meaning for all, without what
     says nothing. Everything in them is clean already."""
-    kept = {f"{name}_" if name in SHARED_NAMES else name: value for name, value in own.items()}
-    return drop_empty(kept | shared)
+    return drop_empty(keep_apart(own) | shared)
 
 
 def drop_empty(fields: dict[str, Any]) -> dict[str, Any]:

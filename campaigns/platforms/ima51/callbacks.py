@@ -20,7 +20,7 @@ from typing import Any
 from campaigns.platforms.bodies import Body, inner_json, read_body, read_object
 from campaigns.platforms.contract import Push, Reading
 from campaigns.platforms.errors import Unrecognised
-from campaigns.platforms.events import CallEnded, Direction, HangupBy, Result
+from campaigns.platforms.events import CallEnded, Direction, HangupBy, Result, keep_apart
 from campaigns.platforms.ima51.notes import NAME as NOTES
 from campaigns.platforms.ima51.notes import read_notes
 from campaigns.platforms.ima51.vocabulary import (
@@ -52,11 +52,6 @@ _PLACES = frozenset(
     | {"speechCallResult", "digitUrl", "transferId", "externalData", NOTES}
     | {"customerId", "customerName", "externalCustomerId", "custNumberAttribution", "custIspName"}
     | {*_CODES}
-)
-#: names that mean something of their own among the details, whatever else may be called so
-_SHARED = frozenset(
-    {"contact_number", "intention_text", "labels", "questions", "slots", "amounts", "person"}
-    | {"carried", "notes", "survey", "path", "transfer", "media_failure"}
 )
 _IDS = ("tenantId", "communicateVoiceId", "skillSetId")
 _SECONDS = ("callWaitDuration", "acw")
@@ -228,8 +223,7 @@ def _tell_code(code: str, text: str) -> dict[str, str]:
 
 def _read_details(fields: Fields, reading: Reading, around: dict[str, Any]) -> dict[str, Any]:
     """What has no column: shared names for what every platform knows, the vendor's for the rest."""
-    rest = {**clean(around), **fields.rest(_PLACES)}
-    kept = {f"{name}_" if name in _SHARED else name: value for name, value in rest.items()}
+    kept = keep_apart({**clean(around), **fields.rest(_PLACES)})
     for name in (*_IDS, *_SECONDS):
         if name in kept:
             kept[name] = fields.id(name) if name in _IDS else fields.integer(name, high=_LONGEST)

@@ -18,6 +18,7 @@ from campaigns.platforms.events import (
     HangupBy,
     RecordingReady,
     Result,
+    keep_apart,
 )
 from campaigns.platforms.moor7.reading import Told, is_said
 from campaigns.platforms.moor7.vocabulary import (
@@ -217,7 +218,7 @@ def _list_details(told: Told) -> dict[str, Any]:
     if step := told.text("ivrName", limit=300):
         details["path"] = [step]
     rest.pop("ivrName", None)
-    return details | {name: value for name, value in rest.items() if is_said(value)}
+    return details | keep_apart({name: value for name, value in rest.items() if is_said(value)})
 
 
 def _name_keys(survey: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from campaigns.platforms.events import (
     Direction,
     RecordingReady,
     Result,
+    keep_apart,
 )
 from campaigns.platforms.values import (
     BIGINT_MAX,
@@ -184,7 +185,7 @@ _RECORD_PLACES = frozenset(
 def _read_record_details(fields: Fields) -> dict[str, Any]:
     """What has no place of its own: the row, ``business_id``, ``app_id``, the two durations and
     counts as they were sent, and fields that no text has."""
-    details = fields.rest(_RECORD_PLACES)
+    details = keep_apart(fields.rest(_RECORD_PLACES))
     for name in ("task_row_head", "task_row_value"):
         if name in details and not isinstance(details[name], list):
             details[name] = inner_json(details[name])
@@ -216,7 +217,7 @@ def _read_voice(fields: Fields, call_id: str) -> RecordingReady:
         address=address,
         size=fields.integer("size", high=BIGINT_MAX),
         seconds=fields.integer("duration"),
-        details=fields.rest({*_KEYS, "url", "size", "duration"}),
+        details=keep_apart(fields.rest({*_KEYS, "url", "size", "duration"})),
         problems=fields.problems,
     )
 
@@ -234,6 +235,8 @@ def _read_dialog(fields: Fields, call_id: str) -> DialogReady:
         intention_min=fields.text("tag_min", limit=50),
         began_at=fields.epoch_ms("time_begin"),
         ended_at=fields.epoch_ms("time_end"),
-        details=fields.rest({*_KEYS, "dialog", "tag_max", "tag_min", "time_begin", "time_end"}),
+        details=keep_apart(
+            fields.rest({*_KEYS, "dialog", "tag_max", "tag_min", "time_begin", "time_end"})
+        ),
         problems=fields.problems,
     )

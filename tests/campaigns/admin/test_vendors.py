@@ -22,8 +22,9 @@ from django.urls import reverse
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from campaigns.admin.call_details import SHARED, describe_details
+from campaigns.admin.call_details import describe_details
 from campaigns.models import Account, Agent, Call, Task, Verification
+from campaigns.platforms.events import SHARED_DETAILS
 from campaigns.platforms.registry import PLATFORMS
 from tests.campaigns.admin.test_actions import read_messages
 from tests.campaigns.admin.vendors import PRIVATE, Vendors, make_vendors
@@ -174,7 +175,7 @@ def test_findings_have_forms_of_their_own(root: Client, vendors: Vendors) -> Non
 
 def test_details_of_any_shape_are_shown(root: Client, vendors: Vendors) -> None:
     """What an earlier reading, or somebody's odd push, left there."""
-    names = [*SHARED, "other"]
+    names = [*SHARED_DETAILS, "other"]
     odd: list[Any] = [
         *(None, "", "text", 5, 1.5, True, [], {}, [None], [[1]], {"a": {"b": {"c": {"d": 1}}}}),
         *([{"name": None, "text": {"x": 1}, "amount": "NaN", "answered": "yes"}], {"": []}),

@@ -460,7 +460,7 @@ def test_fields_nobody_knows_are_kept() -> None:
     call = get_call(parse_object(record | {"status": "OK", "hint": 7}))
     assert call.details["new_field"] == {"a": 1}
     assert call.details["person"] == {"callee_name": "WILL SMITH"}
-    assert call.details["person_"] == "somebody"
+    assert call.details["person (platform)"] == "somebody"
     assert (call.details["status"], call.details["call.status"]) == ("OK", "done")
     assert call.details["hint"] == 7
 

@@ -445,7 +445,7 @@ def test_what_stands_beside_the_record_is_kept() -> None:
     event = parse_body(body.encode())
     assert (event.details["code"], event.details["newField"]) == (0, {"a": 1})
     assert event.details["acw"] == 5  # the record's own
-    assert event.details["notes_"] == "x"  # not a shared name
+    assert event.details["notes (platform)"] == "x"
     assert "notes" not in event.details
 
 
