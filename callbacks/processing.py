@@ -213,6 +213,8 @@ def date_event(event: AnyEvent, receipt: Receipt) -> AnyEvent:
     """The event with the time of the receipt where the push does not say when it happened."""
     if isinstance(event, AgentChanged) and event.at is None:
         return dataclasses.replace(event, at=receipt.received_at)
+    if isinstance(event, CallEvent):
+        return dataclasses.replace(event, heard_at=receipt.received_at)
     return event
 
 

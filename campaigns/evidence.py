@@ -69,12 +69,12 @@ VAGUE = frozenset({"result", "hangup_by"})
 #: the vendor's words: those of two kinds of message are not comparable
 OWN_WORDS = frozenset({"platform_result", "platform_result_text"})
 #: a call may pass through several hands: another value is no contradiction
-CHANGING = frozenset({"agent_number", "agent_name", "queue_name"})
+CHANGING = frozenset({"agent_number", "agent_name", "queue_name", "final"})
 _KEYS = ("platform_task_id", "platform_contact_id", "platform_robot_id", "relation_id")
 _NEWS = (
     *("direction", "caller", "callee", *TIMES, "answered", *INTEGERS),
     *("result", "platform_result", "platform_result_text", "hangup_by", "intention"),
-    *("agent_number", "agent_name", "queue_name"),
+    *("agent_number", "agent_name", "queue_name", "final"),
 )
 _ANSWERED = frozenset({Result.ANSWERED, Result.TRANSFERRED})
 
@@ -288,6 +288,7 @@ def project(evidence: Mapping[str, list[list[Any]]]) -> Projection:
     columns["stage"] = _find_stage(best)
     columns["turns_count"] = best.get("dialog", {}).get("turns", 0)
     columns["answered"] = best.get("answered")
+    columns["final"] = best.get("final")
     if columns["answered"] is None and columns["result"] in _ANSWERED:
         columns["answered"] = True
     # Only a record without a result came: the other may still say more than "answered".

@@ -92,6 +92,7 @@ class _Told:
     dialogs: dict[str, tuple[TurnSaid, ...]] = field(default_factory=dict)
     recordings: list[RecordingReady] = field(default_factory=list)
     claims: list[PushClaimed] = field(default_factory=list)
+    heard_at: datetime | None = None
 
 
 def apply_events(
@@ -126,6 +127,8 @@ def _hear(told: _Told, event: CallEvent) -> None:
     evidence, problems = read_event(event)
     told.evidence = merge(told.evidence, evidence) if told.evidence else evidence
     told.problems = merge_problems(told.problems, problems)
+    if event.heard_at and (told.heard_at is None or event.heard_at < told.heard_at):
+        told.heard_at = event.heard_at
     if isinstance(event, DialogReady):
         told.dialogs[describe_dialog(event.turns)["digest"]] = event.turns
     elif isinstance(event, RecordingReady):
@@ -148,7 +151,9 @@ def _write_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
     Call.objects.bulk_create(
         [
             fill(
-                Call(account=account, platform_call_id=name, happened_at=now),
+                Call(
+                    account=account, platform_call_id=name, happened_at=told[name].heard_at or now
+                ),
                 {key: value for key, value in told[name].evidence.items() if key != "dialog"},
                 told[name].problems,
             )
@@ -355,8 +360,22 @@ def merge_state(instance: Instance, event: TaskChanged) -> dict[str, Any]:
         if isinstance(value, int):
             counts[counter] = max(value, counts.get(counter, value))
     title = max(node.get("name", ""), clean_text(event.node_name or "")[:200])
-    nodes[name] = {"name": title, "state": state, "word": word, "counts": counts}
+    details = dict(node.get("details", {}))
+    times = {"started_at": event.started_at, "finished_at": event.finished_at}
+    for key, value in ({k: v and v.isoformat() for k, v in times.items()} | event.details).items():
+        if value not in (None, ""):
+            # of two statements the greater, so that no order matters
+            details[clean_text(key)[:100]] = max(
+                clean(value), details.get(clean_text(key)[:100], clean(value)), key=_spell
+            )
+    nodes[name] = {
+        "name": title, "state": state, "word": word, "counts": counts, "details": details,
+    }  # fmt: skip
     return {"nodes": nodes}
+
+
+def _spell(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 #: how far a task is; pushes never lead back

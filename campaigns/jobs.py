@@ -23,6 +23,7 @@ from campaigns import (
     linking,
     reconcile,
     recordings,
+    results,
     verifying,
 )
 from campaigns.models import Account, Task
@@ -146,6 +147,12 @@ def verify_push(verification_id: int) -> None:
             priority=LAST,
             verification_id=verification_id,
         )
+
+
+@app.task(name="campaigns.jobs.reapply_results")
+def reapply_results(slug: str) -> None:
+    """Read the results of every call of a platform again, with today's tables."""
+    results.reapply_results(slug)
 
 
 @app.task(name="campaigns.jobs.sync_account")

@@ -89,9 +89,9 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
     },
     Verification: {
         state: frozenset({"asking", "too_old"})
-        for state in ("unasked", "verified", "mismatch", "failed", "too_old")
+        for state in ("unasked", "verified", "mismatch", "denied", "failed", "too_old")
     }
-    | {"asking": frozenset({"verified", "mismatch", "failed", "too_old"})},
+    | {"asking": frozenset({"verified", "mismatch", "denied", "failed", "too_old"})},
 }
 
 

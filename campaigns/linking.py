@@ -28,6 +28,8 @@ from django.utils.translation import gettext_noop as N_
 from campaigns import lifecycle
 from campaigns.models import Call, Contact, Instance, Robot, Task
 from campaigns.phones import PhoneRefused, normalise_phone
+from campaigns.platforms.contract import Can
+from campaigns.platforms.registry import PLATFORMS
 
 PROVED = N_("A call came back: the platform had accepted this contact.")
 CALLED_ALL_THE_SAME = N_("A call came back although the contact had been withdrawn.")
@@ -353,13 +355,13 @@ def summarise_contacts(contact_ids: Collection[int]) -> None:
         Contact.objects.filter(pk__in=contact_ids)
         .select_for_update(of=("self",))
         .order_by("id")
-        .annotate(recalls=F("task__recall_count"))
+        .annotate(recalls=F("task__recall_count"), platform=F("account__platform"))
     )
     calls: dict[int, list[dict[str, Any]]] = defaultdict(list)
     counted = Call.objects.filter(contact_id__in=contact_ids, has_record=True)
     for call in counted.exclude(direction=Call.Direction.INBOUND).values(
         *("contact_id", "answered", "attempt", "happened_at", "platform_call_id"),
-        *("result", "intention", "direction"),
+        *("result", "intention", "direction", "final"),
     ):
         calls[call["contact_id"]].append(call)
     changed: list[Contact] = []
@@ -407,6 +409,12 @@ def _summarise(calls: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def decides_alone(slug: str) -> bool:
+    """Whether the platform itself decides how often it calls a contact: then a call that was not
+    answered is the last one only when it says so, or when all is over there."""
+    return slug in PLATFORMS and Can.FILL_INSTANCES in PLATFORMS[slug].can
+
+
 def _move_contacts(contacts: list[Any], calls: dict[int, list[dict[str, Any]]]) -> None:
     """Finish who answered or had the last call that the task allows. What we had lost sight of, or
     given up, is proved by a call; that is worth a line in its history. Only a call that is known to
@@ -417,7 +425,9 @@ def _move_contacts(contacts: list[Any], calls: dict[int, list[dict[str, Any]]]) 
         if not made:
             continue
         attempts = max([len(made), *(call["attempt"] or 0 for call in made)])
-        over = any(call["answered"] for call in made) or attempts > contact.recalls
+        over = any(call["answered"] or call["final"] for call in made)
+        if not decides_alone(contact.platform):
+            over = over or attempts > contact.recalls
         if contact.status == Contact.Status.ACCEPTED and over:
             done.append(contact.pk)
         elif contact.status == Contact.Status.UNKNOWN:

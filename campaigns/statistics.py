@@ -94,9 +94,11 @@ def count_contacts(task: Task) -> dict[str, int]:
 
 
 def summarise_calls(calls: Any) -> CallSummary:
-    """Of a queryset of calls. One query."""
+    """Of a queryset of calls. One query. A call that is going on counts for nothing before its
+    record, or its dialog, is there."""
     rows = (
-        calls.order_by()
+        calls.filter(Q(has_record=True) | Q(turns_count__gt=0))
+        .order_by()
         .values_list("result", "answered")
         .annotate(n=Count("*"), talk=Sum("talk_seconds"))
     )

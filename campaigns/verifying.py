@@ -22,7 +22,7 @@ from campaigns.connections import open_client
 from campaigns.ingest import VERIFY_JOB, apply_events, link_late
 from campaigns.models import Verification
 from campaigns.platforms.contract import Can, Verified
-from campaigns.platforms.errors import NotSent, PlatformError, Throttled
+from campaigns.platforms.errors import Consequence, PlatformError, Rejected, Uncertain
 from campaigns.platforms.events import PushClaimed
 from campaigns.platforms.values import clean
 from campaigns.queue import enqueue
@@ -55,13 +55,14 @@ def request_verification(verification: Verification, *, by: Any) -> Verification
         lifecycle.move(verification, "too_old", of=_ASKABLE, reason=TOO_OLD, by=by)
         raise VerifyRefused(_(TOO_OLD))
     with transaction.atomic():
-        if not lifecycle.move(verification, "asking", of=_ASKABLE, by=by, asked_at=timezone.now()):
+        fresh: dict[str, Any] = {"asked_at": timezone.now(), "tries": 0, "said": ""}
+        if not lifecycle.move(verification, "asking", of=_ASKABLE, by=by, **fresh):
             raise VerifyRefused(_("The platform is being asked already."))
         enqueue(VERIFY_JOB, verification_id=verification.pk)
     return verification
 
 
-_ASKABLE = ("unasked", "verified", "mismatch", "failed", "too_old")
+_ASKABLE = ("unasked", "verified", "mismatch", "denied", "failed", "too_old")
 
 
 def is_too_old(verification: Verification) -> bool:
@@ -89,21 +90,26 @@ def verify_push(verification_id: int) -> float | None:
     )
     try:
         answer = open_client(verification.call.account).verify_push(verification.query)
-    except (Throttled, NotSent) as error:
-        if verification.tries < TRIES:
-            return min(getattr(error, "retry_after", None) or TRY_SECONDS, LONGEST_WAIT)
-        _fail(verification, error)
+    except Rejected as error:
+        # Refused as a whole, it was not asked about this push.
+        denied = error.consequence == Consequence.TELL_OPERATOR
+        lifecycle.move(
+            verification,
+            "denied" if denied else "failed",
+            of=["asking"],
+            reason=error.advice,
+            said=str(error)[:300],
+        )
         return None
     except PlatformError as error:
-        _fail(verification, error)
+        # Asking does nothing at the platform: whatever came of it, it may be asked again.
+        if verification.tries < TRIES:
+            return min(getattr(error, "retry_after", None) or TRY_SECONDS, LONGEST_WAIT)
+        reason = NO_ANSWER if isinstance(error, Uncertain) else error.advice or NO_ANSWER
+        lifecycle.move(verification, "failed", of=["asking"], reason=reason)
         return None
     _keep_answer(verification, answer)
     return None
-
-
-def _fail(verification: Verification, error: PlatformError) -> None:
-    reason = error.advice or NO_ANSWER
-    lifecycle.move(verification, "failed", of=["asking"], reason=reason)
 
 
 def _keep_answer(verification: Verification, answer: Verified) -> None:

@@ -31,6 +31,7 @@ STATUS_COLORS = {
     "asking": "info",
     "verified": "good",
     "mismatch": "bad",
+    "denied": "bad",
     "failed": "bad",
     "too_old": "mute",
 }
@@ -46,7 +47,7 @@ def describe_verifications(request: HttpRequest, call: Call) -> dict[str, Any]:
     rows = list(call.verifications.order_by("-id")[:SHOWN])
     may_ask = request.user.has_perm(ASK) and call.account.can(Can.VERIFY_PUSHES)
     whole = getattr(call, "revealed", False)
-    settled = any(row.status in ("verified", "mismatch") for row in rows)
+    settled = any(row.status in ("verified", "mismatch", "denied") for row in rows)
     return {
         "pushes": [describe_push(row, may_ask=may_ask, whole=whole) for row in rows],
         "unverified": bool(rows) and not settled,
@@ -64,6 +65,7 @@ def describe_push(row: Verification, *, may_ask: bool, whole: bool) -> dict[str,
         "row": row,
         "badge": make_badge(row.get_status_display(), STATUS_COLORS.get(row.status, "")),
         "reason": _(row.reason) if row.reason else "",
+        "said": row.said if whole else str(hide_phones(row.said)),
         "asked": tell_age(row.asked_at) if row.asked_at else "",
         "ask_url": reverse("admin:campaigns_verification_ask", args=[row.pk])
         if may_ask and row.status != Verification.Status.ASKING

@@ -97,6 +97,8 @@ class Call(models.Model):
     intention = models.CharField(_("intention"), max_length=50, blank=True)
     intention_min = models.CharField(_("lowest intention"), max_length=50, blank=True)
     attempt = models.PositiveIntegerField(_("attempt"), null=True)
+    #: the platform said that it does not call the contact again; None: it does not say
+    final = models.BooleanField(null=True, editable=False)
     wait_seconds = models.PositiveIntegerField(_("waiting time"), null=True)
     agent_number = models.CharField(_("agent's number"), max_length=100, blank=True)
     agent_name = models.CharField(_("agent"), max_length=100, blank=True)
@@ -134,6 +136,11 @@ class Call(models.Model):
             ),
             models.Index(
                 fields=["-happened_at"], condition=~Q(stage="ended"), name="call_going_on"
+            ),
+            models.Index(
+                fields=["platform_result", "-happened_at"],
+                condition=~Q(platform_result=""),
+                name="call_platform_result",
             ),
             models.Index(
                 fields=["account", "platform_result"],
@@ -203,7 +210,8 @@ class Verification(models.Model):
         ASKING = "asking", _("being asked")
         VERIFIED = "verified", _("verified")
         MISMATCH = "mismatch", _("the platform says otherwise")
-        FAILED = "failed", _("no answer")
+        DENIED = "denied", _("not confirmed")
+        FAILED = "failed", _("could not be asked")
         TOO_OLD = "too_old", _("too old to be asked about")
 
     call = models.ForeignKey(
@@ -217,6 +225,8 @@ class Verification(models.Model):
     )
     #: an English sentence, translated when shown
     reason = models.TextField(_("reason"), blank=True, editable=False)
+    #: the platform's own code and words where it did not confirm, redacted
+    said = models.CharField(_("the platform says"), max_length=300, blank=True)
     #: [{"field", "claimed", "answered"}]
     differences = models.JSONField(_("differences"), default=list)
     asked_at = models.DateTimeField(_("asked"), null=True)
@@ -233,7 +243,13 @@ class Verification(models.Model):
         indexes = [
             models.Index(
                 fields=["asked_at"], condition=Q(status="asking"), name="verification_asking"
-            )
+            ),
+            # most are verified; the others are looked for
+            models.Index(
+                fields=["status", "call"],
+                condition=~Q(status="verified"),
+                name="verification_not_verified",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -133,8 +133,9 @@ class Event:
     """What every event about a call says.
 
     ``source`` names the kind of message (e.g. ``receiveCallRecord.outbound``); ``rank`` is how far
-    this source is believed when two sources disagree, higher wins. The rest are the keys by which
-    the call finds its task and contact; each may be unknown.
+    this source is believed when two sources disagree, higher wins. ``heard_at`` is when the push
+    arrived, for calls of which nothing says a time. The rest are the keys by which the call finds
+    its task and contact; each may be unknown.
     """
 
     source: str
@@ -144,6 +145,7 @@ class Event:
     platform_contact_id: str | None = None
     platform_robot_id: str | None = None
     relation_id: str | None = None
+    heard_at: datetime | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -151,7 +153,9 @@ class Event:
 class CallNews(Event):
     """What can be said of how a call went. ``attempt`` counts from 1. ``line`` is our side's number
     where it is neither ``caller`` nor ``callee``; ``agent_number`` the platform's own number of the
-    agent; ``wait_seconds`` the time in queues before anybody of us answered."""
+    agent; ``wait_seconds`` the time in queues before anybody of us answered. ``final``: the
+    platform does not call this contact again (False: it did, or will); for platforms that decide
+    by themselves how often they call."""
 
     direction: Direction | None = None
     caller: str | None = None
@@ -170,6 +174,7 @@ class CallNews(Event):
     hangup_by: HangupBy | None = None
     intention: str | None = None
     attempt: int | None = None
+    final: bool | None = None
     agent_number: str | None = None
     agent_name: str | None = None
     queue_name: str | None = None

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
@@ -28,6 +29,7 @@ RESUMED_THERE = N_("Running again at the platform.")
 DELETED_THERE = N_("Deleted at the platform.")
 #: so long after its end calls of a task may still be reported
 LATE = timedelta(hours=6)
+FINISH_LIMIT = 20_000
 ASK_AGAIN = timedelta(hours=1)
 WATCHED = ("starting", "running", "paused")
 OVER = (PlatformTaskState.FINISHED, PlatformTaskState.EXPIRED)
@@ -116,6 +118,12 @@ def poll_results(task: Task) -> bool:
     never reported, ask for its calls, where that can be."""
     Task.objects.filter(pk=task.pk).update(platform_checked_at=timezone.now())
     heard = True
+    over = Q(batch__instance__platform_state__in=OVER)
+    if has_ended_there(task):
+        over |= Q(batch__isnull=False)
+    called = task.contacts.filter(over, status="accepted", calls_made__gt=0)
+    finish = list(called.values_list("pk", flat=True)[:FINISH_LIMIT])
+    lifecycle.move_contacts(Contact.objects.filter(pk__in=finish), "finished", of=["accepted"])
     if not end_task(task) and has_ended_there(task) and is_time_to_ask(task):
         try:
             ask_for_calls(task)

@@ -592,7 +592,7 @@ def test_pushes_about_an_instance_give_the_same_state_in_every_order() -> None:
     assert all(told == seen[0] for told in seen)
     node = {"name": "PDS1", "state": "finished", "word": "Finished"}
     counts = {"dialedNumber": 3, "talkedNumber": 1}
-    assert seen[0] == ("finished", "Finished", {"n1": node | {"counts": counts}})
+    assert seen[0] == ("finished", "Finished", {"n1": node | {"counts": counts, "details": {}}})
 
 
 # -------------------------------------------------------------------------------------- all at once

@@ -184,15 +184,20 @@ class AIRudderClient(Client):
     def _ask(self, path: str, payload: dict[str, Any], *, advice: str = replies.REFUSED) -> Any:
         """POST a question. What may be a refused token is replaced once and the question put again:
         asking twice does no harm."""
+        consequence = Consequence.TELL_OPERATOR
         token = self._get_token(stale=None)
         reply = self._post(f"workflow/{path}", payload, token=token)
         if replies.may_be_token(reply):
             token = self._get_token(stale=token)
             reply = self._post(f"workflow/{path}", payload, token=token)
             if replies.may_be_token(reply):
-                advice = replies.REFUSED_TOKEN
+                advice, consequence = replies.REFUSED_TOKEN, Consequence.PAUSE_ACCOUNT
         return replies.read_success(
-            reply, adds_calls=False, redact=self._hide(token), advice=advice
+            reply,
+            adds_calls=False,
+            redact=self._hide(token),
+            advice=advice,
+            consequence=consequence,
         )
 
     def _post(self, path: str, payload: dict[str, Any], *, token: str | None) -> Reply:

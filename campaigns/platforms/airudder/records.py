@@ -35,12 +35,10 @@ from campaigns.platforms.events import (
     Role,
     TurnSaid,
 )
-from campaigns.platforms.values import MAX_NAME_CHARS, Fields, clean
+from campaigns.platforms.values import MAX_CALL_SECONDS, MAX_NAME_CHARS, Fields, clean
 
 #: A redial item tells less of a call than a record of its own would.
 REDIAL_PENALTY = 5
-#: longer than this nothing rings: it is a time and no duration
-MAX_RING_SECONDS = 86_400
 MAX_REDIALS = 200
 
 #: Any of these beside a ``call_id`` makes an object a record without its ``call`` around it.
@@ -67,6 +65,8 @@ class _Context:
     task_id: str | None
     contact: Contact
     own: dict[str, Any]
+    #: one push a number: when it connects, or after its last redial
+    final: bool = True
 
 
 def read_call_push(
@@ -102,7 +102,9 @@ def read_record_events(
     names: dict[str, Any] = {
         name: own[name] for name in ("workflow_name", "node_name") if name in own
     }
-    earlier = replace(context, source=f"{source}.redial", rank=rank - REDIAL_PENALTY, own=names)
+    earlier = replace(
+        context, source=f"{source}.redial", rank=rank - REDIAL_PENALTY, own=names, final=False
+    )
     shared = {"contact_number": contact.number}
     for number, (fields, redial_id) in enumerate(_order(redials, reading), 1):
         events += _read_call(fields, redial_id, earlier, attempt=number, shared=shared)
@@ -206,13 +208,14 @@ def _read_call(
         dialed_at=dialed_at,
         ended_at=ended_at,
         answered=answered,
-        ring_seconds=fields.integer("ring_time", high=MAX_RING_SECONDS),
+        ring_seconds=fields.integer("ring_time", high=MAX_CALL_SECONDS),
         result=Result.ANSWERED if answered else outcome,
         platform_result=word,
         platform_result_text=fields.text("ring_type", limit=300),
         hangup_by=known.hangup_by if known else HangupBy.UNKNOWN if word else None,
         intention=intention,
         attempt=attempt,
+        final=context.final,
         details=make_details(own, {**findings, **shared}),
         problems=fields.problems,
     )

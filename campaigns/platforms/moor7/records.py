@@ -23,7 +23,6 @@ from campaigns.platforms.events import (
 from campaigns.platforms.moor7.reading import Told, is_said
 from campaigns.platforms.moor7.vocabulary import (
     DIRECTIONS,
-    FAILURES_BEFORE_RINGING,
     HANGUP_SIDES,
     RESULTS,
     CallResult,
@@ -117,9 +116,9 @@ def read_record(
 
 def _take_deciding_word(told: Told) -> str | None:
     """The word that says how the call ended: ``status``, or ``failureReason`` where that is empty
-    or says why the contact could not answer. The other one stays among the details."""
+    (platforms/decisions.md). The other one stays among the details."""
     status, reason = told.take_word("status"), told.take_word("failureReason")
-    if status is None or (status == "CUSTOMER_NO_ANSWER" and reason in FAILURES_BEFORE_RINGING):
+    if status is None:
         told.used.add("failureReason")
         return reason
     told.used.add("status")
@@ -150,6 +149,7 @@ def _take_times(
         ended = told.take_moment("endTime")
     if answered and ended and ended < answered:
         told.name_problem("hangupTime", "is before bridgeTime")
+        ended = None
     return {
         "dialed_at": told.take_moment("startTime"),
         "ringing_at": ringing,

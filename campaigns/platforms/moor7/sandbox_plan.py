@@ -77,9 +77,7 @@ class Planned:
     @property
     def word(self) -> str:
         """The word that says how it ended."""
-        impossible = self.reason in ("forbidden", "serviceUnavailable", "cancel")
-        decides = self.status == "CUSTOMER_NO_ANSWER" and impossible
-        return self.reason if decides or not self.status else self.status
+        return self.status or self.reason
 
     @property
     def talk_seconds(self) -> int:

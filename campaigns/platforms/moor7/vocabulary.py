@@ -46,10 +46,6 @@ FAILURES: dict[str, CallResult] = {
     "decline": CallResult("被叫未接听", Result.NO_ANSWER, False),
 }
 
-#: Next to CUSTOMER_NO_ANSWER these say why the contact could not answer at all: then they are the
-#: result. The other reasons are ways of not answering, and leave it at that.
-FAILURES_BEFORE_RINGING = frozenset({"forbidden", "serviceUnavailable", "cancel"})
-
 #: ``preMediaFailureReason``: what was heard before anybody answered. The text shows this one only.
 MEDIA_FAILURES: dict[str, CallResult] = {
     "onThePhone": CallResult("正在通话", Result.BUSY, False),

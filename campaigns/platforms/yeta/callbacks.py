@@ -29,6 +29,7 @@ from campaigns.platforms.events import (
 )
 from campaigns.platforms.values import (
     BIGINT_MAX,
+    MAX_CALL_SECONDS,
     MAX_NAME_CHARS,
     Fields,
     Problem,
@@ -128,7 +129,7 @@ def _read_record(fields: Fields, call_id: str) -> CallEnded:
     outbound = "task_row_index" in fields.raw
     dialed_at, ringing_at = fields.epoch_ms("time_dial"), fields.epoch_ms("time_ring")
     answered_at, ended_at = fields.epoch_ms("time_answer"), fields.epoch_ms("time_hangup")
-    talk = fields.integer("duration_call")
+    talk = fields.integer("duration_call", high=MAX_CALL_SECONDS)
     if answered_at and ended_at:
         if ended_at >= answered_at:
             talk = int((ended_at - answered_at).total_seconds())
@@ -149,7 +150,7 @@ def _read_record(fields: Fields, call_id: str) -> CallEnded:
         answered_at=answered_at,
         ended_at=ended_at,
         answered=_read_answered(fields, known),
-        ring_seconds=fields.integer("duration_ring"),
+        ring_seconds=fields.integer("duration_ring", high=MAX_CALL_SECONDS),
         talk_seconds=talk,
         result=known.result if known else None if code is None else Result.UNKNOWN,
         platform_result=code,
@@ -216,7 +217,7 @@ def _read_voice(fields: Fields, call_id: str) -> RecordingReady:
         **_read_keys(fields, call_id),
         address=address,
         size=fields.integer("size", high=BIGINT_MAX),
-        seconds=fields.integer("duration"),
+        seconds=fields.integer("duration", high=MAX_CALL_SECONDS),
         details=keep_apart(fields.rest({*_KEYS, "url", "size", "duration"})),
         problems=fields.problems,
     )

@@ -62,6 +62,7 @@ def test_the_record_of_a_call() -> None:
         hangup_by=HangupBy.ROBOT,
         intention="E",
         attempt=4,
+        final=True,
         details={
             "workflow_name": "test_api_action4",
             "node_id": "6ade9e4443xxxxxx43a54b58",
@@ -131,6 +132,7 @@ def test_earlier_attempts_are_calls_of_the_same_contact() -> None:
         hangup_by=HangupBy.CONTACT,
         intention="F",
         attempt=2,
+        final=False,
         details={
             "workflow_name": "test_api_action4",
             "node_name": "API1",

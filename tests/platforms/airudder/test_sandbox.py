@@ -14,7 +14,7 @@ import pytest
 from campaigns.platforms.airudder import PLATFORM
 from campaigns.platforms.airudder.client import AIRudderClient
 from campaigns.platforms.contract import Push, Reading, Verified
-from campaigns.platforms.errors import NotSent, PlatformError, Rejected, Throttled, Uncertain
+from campaigns.platforms.errors import NotSent, PlatformError, Rejected, Uncertain
 from campaigns.platforms.events import (
     AgentChanged,
     CallEnded,
@@ -411,7 +411,7 @@ DONE_OR_NOT: dict[str, type[PlatformError]] = {
     "html_before": Uncertain,
     "html_after": Uncertain,
     "redirect": Uncertain,
-    "throttle": Throttled,
+    "throttle": Uncertain,
     "code": Uncertain,
     "code_after": Uncertain,
     "token_dies": Uncertain,
@@ -452,12 +452,15 @@ def test_half_taken_is_found_by_asking(server: SandboxServer, sandbox: Sandbox) 
     assert client.find_contact(key="CB-2", **around) == ()
 
 
-@pytest.mark.parametrize("kind", ["no_result", "code_after", "code"])
-def test_a_workflow_without_its_id_is_uncertain(
-    kind: str, server: SandboxServer, sandbox: Sandbox
+@pytest.mark.parametrize(
+    ("kind", "error"), [("no_result", Uncertain), ("code_after", Rejected), ("code", Rejected)]
+)
+def test_a_workflow_without_its_id(
+    kind: str, error: type[PlatformError], server: SandboxServer, sandbox: Sandbox
 ) -> None:
+    """A refused one is refused: empty, it would call nobody."""
     sandbox.control("faults", {"endpoint": "airudder/createinstance", "kind": kind})
-    with pytest.raises(Uncertain):
+    with pytest.raises(error):
         create(connect(server))
 
 

@@ -342,11 +342,7 @@ def test_the_record() -> None:
         ("CUSTOMER_NO_ANSWER", "requestTimeout", "CUSTOMER_NO_ANSWER", Result.NO_ANSWER, False),
         ("CUSTOMER_NO_ANSWER", "unknow", "CUSTOMER_NO_ANSWER", Result.NO_ANSWER, False),
         ("CUSTOMER_NO_ANSWER", "meteor", "CUSTOMER_NO_ANSWER", Result.NO_ANSWER, False),
-        # why the contact could not answer
-        ("CUSTOMER_NO_ANSWER", "forbidden", "forbidden", Result.CALL_RESTRICTED, False),
-        ("CUSTOMER_NO_ANSWER", "cancel", "cancel", Result.CANCELLED, False),
-        ("CUSTOMER_NO_ANSWER", "serviceUnavailable", "serviceUnavailable", Result.LINE_FAILURE,
-         False),
+        ("CUSTOMER_NO_ANSWER", "forbidden", "CUSTOMER_NO_ANSWER", Result.NO_ANSWER, False),
         ("AGENT_NO_ANSWER", "forbidden", "AGENT_NO_ANSWER", Result.NO_ANSWER, False),
         # no status: the reason decides
         ("", "forbidden", "forbidden", Result.CALL_RESTRICTED, False),

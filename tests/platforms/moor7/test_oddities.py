@@ -386,7 +386,8 @@ def test_7m_39_our_number_is_the_one_that_is_filled() -> None:
 
 
 def test_7m_40_a_failed_number_is_told_by_the_reason() -> None:
-    assert parse_record("cdr__forbidden").result is Result.CALL_RESTRICTED
+    assert parse_record("cdr__forbidden", status="").result is Result.CALL_RESTRICTED
+    assert parse_record("cdr__forbidden").details["failureReason"] == "forbidden"
     assert parse_record("cdr__timed_out").result is Result.TIMED_OUT
     assert parse_record("cdr__sample").result is Result.ANSWERED  # no reason at all
 

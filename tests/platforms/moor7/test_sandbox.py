@@ -181,7 +181,7 @@ def test_agents_end_idle_and_have_one_call_at_a_time(client: Client, ear: Ear) -
         ({"direction": "outbound", "result": "CUSTOMER_NO_ANSWER", "reason": "decline"},
          "CUSTOMER_NO_ANSWER"),
         ({"direction": "outbound", "result": "CUSTOMER_NO_ANSWER", "reason": "forbidden"},
-         "forbidden"),
+         "CUSTOMER_NO_ANSWER"),
         ({"direction": "outbound", "result": "", "reason": "requestTimeout"}, "requestTimeout"),
         ({"direction": "outbound", "result": "ANSWER", "talk_seconds": 7, "ring_seconds": 3},
          "ANSWER"),
