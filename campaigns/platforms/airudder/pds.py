@@ -188,7 +188,8 @@ def _read_contact(outside: Fields, fields: Fields, kept: dict[str, Any]) -> tupl
     elif at is not None:
         own["timestamp"] = at.isoformat()
     if state == "ANSWERED":
-        said["answered"] = True
+        # How it ended may say more, or nothing: a normal hang-up tells nobody's answer.
+        said |= {"answered": True, "result": Result.ANSWERED}
     kind: type[CallEnded | CallProgressed] = CallProgressed
     if state in FINAL_STATES:
         kind = CallEnded

@@ -94,6 +94,7 @@ FACTS: dict[str, dict[str, Any]] = {
         **_CONTACT,
         "picked_up": 1668998299123,
         "answered": True,
+        "result": "answered",
         "agent": "Agent One",
     },
     "pds__contact_hangup": {

@@ -97,7 +97,7 @@ def test_a_call_while_it_goes_on() -> None:
         (call,) = parse_payload(name)
         assert isinstance(call, CallProgressed)
         assert getattr(call, column) == ms(moment)
-        assert (call.answered, call.result) == (stage, None)
+        assert (call.answered, call.result) == (stage, Result.ANSWERED if stage else None)
         assert (call.callee, call.attempt) == ("+8619900000002", 1)
         assert call.details["contact_number"] == "+8619900000001"
         assert call.rank < get_call(parse_payload("api-node__sample")).rank
