@@ -94,7 +94,7 @@ def strip(value: str) -> str:
 
 
 @pytest.mark.django_db
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("slug", SETS)
 def test_every_order_of_the_pushes_of_a_call_gives_the_same_rows(slug: str) -> None:
     pushes = parse_set(slug)
