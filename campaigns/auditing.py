@@ -12,7 +12,7 @@ from auditlog.registry import auditlog
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
-from campaigns.models import Account, CallbackToken
+from campaigns.models import Account, CallbackToken, DoNotCallRule
 
 #: also the rows that point here, which auditlog takes for fields
 BY_PROGRAM = [
@@ -26,6 +26,9 @@ BY_PROGRAM = [
     "connection_error",
     "synced_at",
     "created_at",
+    "donotcall",
+    "donotcallrule",
+    "barlistimport",
 ]
 
 
@@ -43,6 +46,7 @@ def register_configuration() -> None:
         mask_callable="campaigns.auditing.hide_value",
     )
     auditlog.register(CallbackToken, exclude_fields=["hash", "last_used_at"])
+    auditlog.register(DoNotCallRule)
     auditlog.register(
         get_user_model(),
         exclude_fields=["last_login"],

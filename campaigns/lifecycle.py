@@ -17,6 +17,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns.models import (
     Attempt,
+    BarListImport,
     Batch,
     Contact,
     ContactImport,
@@ -77,9 +78,23 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
         "human_resend": frozenset(),
     },
     ContactImport: {
+        "uploaded": frozenset({"checking", "failed", "cancelled"}),
+        # uploaded again: how it is read was changed, or the check was stopped
+        "checking": frozenset({"checked", "uploaded", "failed", "cancelled"}),
+        "checked": frozenset({"uploaded", "checking", "loading", "failed", "cancelled"}),
+        # checking again: its staged rows were lost with the database
+        "loading": frozenset({"done", "checking", "checked", "failed"}),
+        "done": frozenset({"undone"}),
+        # its file is still there: it can be read in another way
+        "failed": frozenset({"uploaded", "checking", "cancelled"}),
+        "cancelled": frozenset(),
+        "undone": frozenset(),
+    },
+    BarListImport: {
         "running": frozenset({"done", "failed"}),
-        "done": frozenset(),
+        "done": frozenset({"undone"}),
         "failed": frozenset(),
+        "undone": frozenset(),
     },
     Recording: {
         "remote": frozenset({"fetching", "unavailable"}),

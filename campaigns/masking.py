@@ -36,3 +36,11 @@ def mask_numbers(text: str, *, likely: bool = False) -> str:
 def _mask(found: re.Match[str]) -> str:
     digits = _BETWEEN.sub("", found.group())
     return f"{digits[:-8]}****{digits[-4:]}"
+
+
+def mask_phone(phone: object) -> str:
+    """``199****0001``: the first three and the last four digits, less of short numbers."""
+    text = str(phone or "")
+    if len(text) >= 10:
+        return f"{text[:-8]}****{text[-4:]}"
+    return f"{text[:2]}***" if len(text) > 2 else text and "***"

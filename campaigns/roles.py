@@ -17,6 +17,9 @@ OPERATOR = (
     "campaigns.add_contact",
     "campaigns.change_contact",
     "campaigns.add_contactimport",
+    # to forbid a call is never wrong; to allow it again is for a manager
+    "campaigns.add_donotcall",
+    "campaigns.add_barlistimport",
 )
 MANAGER = (
     *OPERATOR,
@@ -27,6 +30,10 @@ MANAGER = (
     "campaigns.change_attempt",
     "campaigns.change_recording",
     "campaigns.change_verification",
+    "campaigns.change_donotcall",
+    "campaigns.add_donotcallrule",
+    "campaigns.change_donotcallrule",
+    "campaigns.delete_donotcallrule",
     "callbacks.change_receipt",
 )
 ADMIN = (

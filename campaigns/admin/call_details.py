@@ -14,8 +14,8 @@ from typing import Any
 from django.utils.translation import gettext_lazy
 
 from campaigns.admin.base import hide_phones
+from campaigns.masking import mask_phone
 from campaigns.models import Call
-from campaigns.models.tasks import mask_phone
 from campaigns.platforms.events import SHARED_DETAILS
 
 Facts = list[tuple[str, str]]

@@ -36,8 +36,8 @@ from campaigns.admin.base import (
 )
 from campaigns.admin.task_page import CONTACT_COLORS
 from campaigns.history import tell_history
+from campaigns.masking import mask_phone
 from campaigns.models import Account, Call, Contact
-from campaigns.models.tasks import mask_phone
 from campaigns.phones import search_forms
 
 RESULT_COLORS = {

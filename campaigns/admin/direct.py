@@ -31,8 +31,8 @@ from campaigns.admin.base import (
     spend_form_token,
 )
 from campaigns.admin.task_form import RobotField
+from campaigns.masking import mask_phone
 from campaigns.models import Account, Line, Robot, Voice
-from campaigns.models.tasks import mask_phone
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
 

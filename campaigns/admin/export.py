@@ -22,8 +22,8 @@ from django.utils import timezone
 
 from campaigns.admin.base import hide_phones
 from campaigns.importing.report import guard_cell
+from campaigns.masking import mask_phone
 from campaigns.models import Call
-from campaigns.models.tasks import mask_phone
 from campaigns.platforms.registry import PLATFORMS
 
 #: rows fetched and written at a time

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
-from campaigns.models import Account, Contact, Line, Robot, Task, Voice
+from campaigns.models import Account, Contact, ContactImport, Line, Robot, Task, Voice
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
 from campaigns.queue import FIRST, enqueue
@@ -53,7 +53,7 @@ def check_launch(task: Task) -> list[str]:
         problems.append(_("The robot has other columns now than when the contacts were imported."))
     if task.end_at and task.end_at <= timezone.now():
         problems.append(_("The end of the task is in the past."))
-    if task.imports.filter(status="running").exists():
+    if task.imports.filter(status__in=ContactImport.BUSY).exists():
         problems.append(_("An import is still running."))
     if not ready.exists():
         problems.append(_("No contact is ready to be called."))

@@ -22,7 +22,7 @@ from campaigns.importing.files import KeptFile, keep_file
 from campaigns.importing.mapping import Layout, find_layout
 from campaigns.importing.report import RejectedRows
 from campaigns.importing.staging import Staging
-from campaigns.models import ContactImport, Task
+from campaigns.models import ContactImport, RejectedRow, Task
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ def import_file(
         task=task,
         file_name=_clean_name(file_name),
         sha256="",
+        status="loading",
         created_by=by if getattr(by, "pk", None) else None,
     )
     try:
@@ -76,7 +77,7 @@ def import_file(
 def settle_imports(task: Task | None = None) -> int:
     """Mark imports as failed whose process died; returns how many. They left nothing else."""
     running = ContactImport.objects.filter(
-        status="running", created_at__lt=timezone.now() - _FIRST_BREATH
+        status="loading", created_at__lt=timezone.now() - _FIRST_BREATH
     )
     if task is not None:
         running = running.filter(task=task)
@@ -112,14 +113,16 @@ def _load(
         lifecycle.move(
             contact_import,
             "done",
-            of=["running"],
+            of=["loading"],
             by=by,
             sha256=kept.sha256,
             mapping=_describe(layout),
             loaded=counts.ready,
             excluded=counts.excluded,
             rejected=rejected.count,
-            rejected_rows=rejected.kept,
+        )
+        RejectedRow.objects.bulk_create(
+            RejectedRow(contact_import=contact_import, **row) for row in rejected.kept
         )
     log.info(
         "import %s: %s loaded, %s excluded, %s rejected",
@@ -138,7 +141,7 @@ def _fail(contact_import: ContactImport, reason: str, *, values: dict[str, Any],
     return lifecycle.move(
         contact_import,
         "failed",
-        of=["running"],
+        of=["loading"],
         reason=reason,
         values=values,
         by=by,

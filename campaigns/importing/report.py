@@ -51,8 +51,8 @@ def make_report(contact_import: ContactImport) -> dict[str, Any]:
         "excluded": contact_import.excluded,
         "rejected": contact_import.rejected,
         "rejected_rows": [
-            {"line": row["line"], "column": row["column"], "reason": gettext(row["reason"])}
-            for row in contact_import.rejected_rows
+            {"line": row.line, "column": row.column, "reason": row.reason_text}
+            for row in contact_import.rejected_rows.all()
         ],
     }
 
@@ -60,9 +60,9 @@ def make_report(contact_import: ContactImport) -> dict[str, Any]:
 def csv_of_rejected(contact_import: ContactImport) -> Iterator[str]:
     """The rejected rows as lines of a CSV that opens right in Excel and runs nothing there."""
     yield "\ufeff" + _write_line([pgettext("of a file", "line"), *map(gettext, _HEADER)])
-    rows = contact_import.rejected_rows
+    rows = list(contact_import.rejected_rows.all())
     for row in rows:
-        yield _write_line([row["line"], row["column"], gettext(row["reason"]), row["value"]])
+        yield _write_line([row.line, row.column, row.reason_text, row.value])
     if (more := contact_import.rejected - len(rows)) > 0:
         yield _write_line(["", "", gettext(_MORE) % {"count": more}, ""])
 

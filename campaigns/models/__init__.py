@@ -10,9 +10,11 @@ from campaigns.models.accounts import (
     Voice,
 )
 from campaigns.models.agents import Agent, AgentEvent
+from campaigns.models.barring import BarListImport, DoNotCall, DoNotCallRule
 from campaigns.models.calls import Call, Recording, Turn, Verification
 from campaigns.models.history import StatusChange
-from campaigns.models.tasks import Attempt, Batch, Contact, ContactImport, Instance, Task
+from campaigns.models.imports import ContactImport, RejectedRow, StagedRow
+from campaigns.models.tasks import Attempt, Batch, Contact, Instance, Task
 
 __all__ = [
     "Account",
@@ -20,16 +22,21 @@ __all__ = [
     "Agent",
     "AgentEvent",
     "Attempt",
+    "BarListImport",
     "Batch",
     "Call",
     "CallbackToken",
     "Contact",
     "ContactImport",
+    "DoNotCall",
+    "DoNotCallRule",
     "Exchange",
     "Instance",
     "Line",
     "Recording",
+    "RejectedRow",
     "Robot",
+    "StagedRow",
     "StatusChange",
     "Task",
     "Turn",

@@ -12,8 +12,9 @@ from datetime import time
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+import phonenumbers
 from django.core.exceptions import ValidationError
-from django.core.validators import URLValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, URLValidator
 from django.db import models
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -26,6 +27,14 @@ from campaigns.wording import tell_outcome
 
 def list_platforms() -> list[tuple[str, str]]:
     return [(platform.slug, platform.name) for platform in PLATFORMS.values()]
+
+
+def validate_region(value: str) -> None:
+    if value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValidationError(
+            _("“%(value)s” is no region: use the two letters of a country, like CN."),
+            params={"value": value},
+        )
 
 
 def validate_time_zone(value: str) -> None:
@@ -55,6 +64,26 @@ class Account(models.Model):
         default="Asia/Shanghai",
         validators=[validate_time_zone],
         help_text=_("Times that the platform gives without a zone are read in it."),
+    )
+    region = models.CharField(
+        _("region"),
+        max_length=2,
+        default="CN",
+        validators=[validate_region],
+        help_text=_("Numbers without a country are read as numbers of this one."),
+    )
+    cap_calls = models.PositiveSmallIntegerField(
+        _("calls to one number"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text=_("At most so many, over all tasks of the account. Empty: no limit."),
+    )
+    cap_days = models.PositiveSmallIntegerField(
+        _("within days"),
+        default=7,
+        validators=[MinValueValidator(1), MaxValueValidator(366)],
+        help_text=_("Counted back from the moment of the call."),
     )
     settings = models.JSONField(_("settings"), default=default_settings, blank=True)
     credentials = EncryptedSecrets(_("credentials"), default=dict, blank=True, editable=False)

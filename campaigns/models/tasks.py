@@ -6,16 +6,16 @@ Statuses are written by ``campaigns.lifecycle`` alone.
 from __future__ import annotations
 
 from datetime import time
-from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop as N_
 
+from campaigns.masking import mask_phone
 from campaigns.models.accounts import Account, Line, Robot, Voice
 from campaigns.models.history import tell_reason
 from campaigns.platforms.contract import Can
@@ -77,6 +77,12 @@ class Task(models.Model):
         _("high performance mode"),
         default=False,
         help_text=_("Offered by the platform, which does not say what it does."),
+    )
+
+    watch_folder = models.BooleanField(
+        _("watch its folder"),
+        default=False,
+        help_text=_("Files that are put into the task's folder are imported while it is a draft."),
     )
 
     #: the first task of a family of re-dials, itself when there is none
@@ -167,48 +173,6 @@ class Task(models.Model):
     @property
     def hours(self) -> list[tuple[time, time]]:
         return [(time.fromisoformat(begin), time.fromisoformat(end)) for begin, end in self.windows]
-
-
-class ContactImport(models.Model):
-    """One file of contacts and what came of it."""
-
-    class Status(models.TextChoices):
-        RUNNING = "running", _("running")
-        DONE = "done", _("done")
-        FAILED = "failed", _("failed")
-
-    task = models.ForeignKey(Task, models.CASCADE, related_name="imports", verbose_name=_("task"))
-    file_name = models.CharField(_("file"), max_length=255)
-    sha256 = models.CharField(max_length=64)
-    status = models.CharField(
-        _("status"), max_length=10, choices=Status, default=Status.RUNNING, editable=False
-    )
-    #: an English sentence with places for the values, translated when shown
-    reason = models.TextField(_("reason"), blank=True, editable=False)
-    reason_values = models.JSONField(default=dict, editable=False)
-    mapping = models.JSONField(_("columns"), default=dict)
-    loaded = models.PositiveIntegerField(_("loaded"), default=0)
-    excluded = models.PositiveIntegerField(_("excluded"), default=0)
-    rejected = models.PositiveIntegerField(_("rejected"), default=0)
-    #: [{"line", "column", "reason", "value"}], the first ones; ``rejected`` counts all
-    rejected_rows = models.JSONField(_("rejected rows"), default=list)
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, verbose_name=_("by")
-    )
-
-    class Meta:
-        verbose_name = _("contact import")
-        verbose_name_plural = _("contact imports")
-        ordering = ["-id"]
-
-    def __str__(self) -> str:
-        return self.file_name
-
-    @property
-    def reason_text(self) -> str:
-        """The reason in the reader's language."""
-        return tell_reason(self.reason, self.reason_values)
 
 
 class Instance(models.Model):
@@ -390,7 +354,7 @@ class Contact(models.Model):
     family_id = models.BigIntegerField(editable=False)
     round = models.PositiveSmallIntegerField(_("round"), default=1, editable=False)
     source = models.ForeignKey(
-        ContactImport,
+        "campaigns.ContactImport",
         models.SET_NULL,
         null=True,
         related_name="contacts",
@@ -405,7 +369,11 @@ class Contact(models.Model):
     status = models.CharField(
         _("status"), max_length=10, choices=Status, default=Status.READY, editable=False
     )
+    #: an English sentence with places for the values, translated when shown
     reason = models.TextField(_("reason"), blank=True, editable=False)
+    reason_values = models.JSONField(
+        default=dict, db_default=Value({}, models.JSONField()), editable=False
+    )
     batch = models.ForeignKey(
         Batch, models.SET_NULL, null=True, related_name="contacts", verbose_name=_("batch")
     )
@@ -450,12 +418,4 @@ class Contact(models.Model):
         code, _space, sentence = self.reason.partition(" ")
         if code.isdigit() and sentence:
             return f"{code} {gettext(sentence)}"
-        return gettext(self.reason) if self.reason else ""
-
-
-def mask_phone(phone: Any) -> str:
-    """``199****0001``: the first three and the last four digits, less of short numbers."""
-    text = str(phone or "")
-    if len(text) >= 10:
-        return f"{text[:-8]}****{text[-4:]}"
-    return f"{text[:2]}***" if len(text) > 2 else text and "***"
+        return tell_reason(self.reason, self.reason_values)

@@ -24,6 +24,7 @@ from campaigns.models import (
     Exchange,
     Line,
     Recording,
+    RejectedRow,
     Robot,
     StatusChange,
     Task,
@@ -212,7 +213,9 @@ def make_world(*, contacts: int = 12, calls: int = 6) -> World:
         status="done",
         loaded=contacts,
         rejected=1,
-        rejected_rows=[{"line": 7, "column": "客户手机号码", "reason": "Empty.", "value": "x"}],
+    )
+    RejectedRow.objects.create(
+        contact_import=contact_import, line=7, column="客户手机号码", reason="Empty.", value="x"
     )
     batch = Batch.objects.create(task=running, number=1, size=contacts, status="accepted")
     for command, status, of in (("create", "accepted", None), ("insert", "accepted", batch)):
