@@ -184,6 +184,12 @@ PUSH_MAX_BYTES = 5_000_000
 PUSH_BODY_SECONDS = env.float("PUSH_BODY_SECONDS", default=2.0)
 #: largest contact file, in bytes
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=250_000_000)
+#: days that our copy of a contact file is kept after its import ended
+IMPORT_KEEP_DAYS = env.int("IMPORT_KEEP_DAYS", default=30)
+#: files dropped into <folder>/<task id>/ are imported, where the task says so; None: nobody looks
+IMPORT_FOLDER = (
+    Path(folder).resolve() if (folder := env.str("IMPORT_FOLDER", default="").strip()) else None
+)
 #: largest recording, in bytes
 RECORDING_MAX_BYTES = env.int("RECORDING_MAX_BYTES", default=100_000_000)
 
