@@ -1,0 +1,189 @@
+"""In: the bytes of a file that is a zip or an OLE container. Out: which kind of workbook it is, with
+the parts of it that may be unpacked.
+
+The table of contents of a zip is read before anything is unpacked; a part never gives more bytes
+than the table says, because ``zipfile`` stops there and compares the check sum.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zipfile
+from collections.abc import Iterator
+from typing import IO
+
+from .refusal import Refused
+
+MAX_ENTRIES = 1_000
+MAX_UNPACKED = 500_000_000
+MAX_RATIO = 200
+#: a small part may be packed as well as it likes
+RATIO_FROM = 5_000_000
+#: a table of contents of 1,000 entries is smaller
+_MAX_TABLE = 1_000_000
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+#: BIFF files of the time before containers begin with their first record
+_BARE_BIFF = (b"\x09\x08", b"\x09\x04", b"\x09\x02", b"\x09\x00")
+
+_TYPES = "[content_types].xml"
+_MAIN = re.compile(rb"[\w.+/-]+\.main(?:\+xml)?", re.I)
+_OPEN_DOCUMENT = b"application/vnd.oasis.opendocument"
+
+
+class Package:
+    """A zip that is a workbook, its parts by their names in lower case."""
+
+    def __init__(self, handle: IO[bytes]) -> None:
+        self._zip = _open_zip(handle)
+        self._parts = {_name(info): info for info in self._zip.infolist()}
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower().lstrip("/") in self._parts
+
+    def open(self, name: str) -> IO[bytes]:
+        """The part unpacked while it is read. Raises ``Refused``."""
+        info = self._parts.get(name.lower().lstrip("/"))
+        if info is None:
+            raise Refused("damaged")
+        if info.flag_bits & 0x1:
+            raise Refused("password")
+        try:
+            return self._zip.open(info)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError):
+            raise Refused("damaged") from None
+
+    def read(self, name: str, *, limit: int = 20_000_000) -> bytes:
+        """A part that is small in every honest workbook."""
+        with self.open(name) as part:
+            content = part.read(limit + 1)
+        if len(content) > limit:
+            raise Refused("bomb")
+        return content
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._parts)
+
+
+def find_kind(handle: IO[bytes]) -> str:
+    """ "xlsx" or "xls". Raises ``Refused`` for everything else."""
+    handle.seek(0)
+    start = handle.read(8)
+    if start == OLE:
+        return _find_ole_kind(handle)
+    if start.startswith(_BARE_BIFF):
+        return "xls"
+    if not start.startswith(b"PK"):
+        raise Refused("no_workbook")
+    package = Package(handle)
+    if _TYPES not in package:
+        raise Refused(_name_archive(package))
+    types = package.read(_TYPES)
+    if b"macroEnabled.main+xml" in types or any(
+        name.endswith("vbaproject.bin") for name in package.names
+    ):
+        raise Refused("macros" if b"spreadsheetml" in types or b"ms-excel" in types else "document")
+    if b"sheet.binary" in types:
+        raise Refused("binary")
+    if b"spreadsheetml.sheet.main" in types or b"spreadsheetml.template.main" in types:
+        return "xlsx"
+    if b"wordprocessingml" in types or b"presentationml" in types or _MAIN.search(types):
+        raise Refused("document")
+    raise Refused("zip")
+
+
+def _name_archive(package: Package) -> str:
+    if "mimetype" in package:
+        kind = package.read("mimetype", limit=1_000)
+        if kind.startswith(_OPEN_DOCUMENT):
+            return "open_document"
+    if any(name.endswith(".iwa") for name in package.names):
+        return "document"
+    return "zip"
+
+
+def _open_zip(handle: IO[bytes]) -> zipfile.ZipFile:
+    """The archive, once its table of contents has been found to be harmless."""
+    _check_table(handle)
+    try:
+        archive = zipfile.ZipFile(handle)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error):
+        raise Refused("damaged") from None
+    entries = archive.infolist()
+    if len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in entries) > MAX_UNPACKED:
+        raise Refused("bomb")
+    for entry in entries:
+        if entry.file_size > RATIO_FROM and entry.file_size > MAX_RATIO * entry.compress_size:
+            raise Refused("bomb")
+    ends = 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if entry.header_offset < ends:
+            raise Refused("bomb")
+        ends = entry.header_offset + 30 + entry.compress_size
+    if len({_name(entry) for entry in entries}) < len(entries):
+        raise Refused("damaged")
+    return archive
+
+
+def _check_table(handle: IO[bytes]) -> None:
+    """``zipfile`` holds the whole table in memory, however long it says to be."""
+    size = handle.seek(0, 2)
+    handle.seek(max(0, size - 66_000))
+    tail = handle.read()
+    place = tail.rfind(b"PK\x05\x06")
+    if place < 0 or place + 22 > len(tail):
+        raise Refused("damaged")
+    entries, length = struct.unpack("<HL", tail[place + 10 : place + 16])
+    # 0xffff says that the real figures stand in the 64-bit record, which no such file needs
+    if entries > MAX_ENTRIES or length > _MAX_TABLE:
+        raise Refused("bomb")
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    return info.filename.replace("\\", "/").lstrip("/").lower()
+
+
+def _find_ole_kind(handle: IO[bytes]) -> str:
+    names = set(_read_ole_names(handle))
+    if "EncryptedPackage" in names or "EncryptionInfo" in names:
+        raise Refused("password")
+    if not names & {"Workbook", "Book"}:
+        raise Refused("document" if names else "damaged")
+    if "_VBA_PROJECT_CUR" in names:
+        raise Refused("macros")
+    return "xls"
+
+
+def _read_ole_names(handle: IO[bytes]) -> Iterator[str]:
+    """The names in the container's directory, found through its table of sectors."""
+    handle.seek(0)
+    head = handle.read(512)
+    if len(head) < 512:
+        raise Refused("damaged")
+    (shift,) = struct.unpack("<H", head[30:32])
+    if shift not in (9, 12):
+        raise Refused("damaged")
+    size = 1 << shift
+    (sector,) = struct.unpack("<L", head[48:52])
+    tables = struct.unpack("<109L", head[76:512])
+    for _ in range(1_000):
+        if sector >= 0xFFFFFFFA:
+            return
+        handle.seek((sector + 1) * size)
+        block = handle.read(size)
+        if len(block) < size:
+            raise Refused("damaged")
+        for entry in range(0, size, 128):
+            (length,) = struct.unpack("<H", block[entry + 64 : entry + 66])
+            if 2 <= length <= 64:
+                yield block[entry : entry + length - 2].decode("utf-16-le", "replace")
+        index = sector // (size // 4)
+        if index >= len(tables) or tables[index] >= 0xFFFFFFFA:
+            return
+        handle.seek((tables[index] + 1) * size + sector % (size // 4) * 4)
+        following = handle.read(4)
+        if len(following) < 4:
+            raise Refused("damaged")
+        (sector,) = struct.unpack("<L", following)

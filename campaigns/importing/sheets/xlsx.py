@@ -1,0 +1,253 @@
+"""In: the parts of an .xlsx workbook. Out: its sheets, the texts they share, and their formats."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, Any
+from xml.parsers import expat
+
+from .cells import MAX_TEXT, Format, find_format, unescape
+from .container import Package
+from .refusal import Refused
+
+CHUNK = 1 << 16
+#: so much of the start of a sheet is read to find its size and its hidden columns
+_HEAD = 1 << 18
+
+Start = Callable[[str, dict[str, str]], None]
+
+
+@dataclass
+class SheetPart:
+    """A sheet: ``part`` is its name in the package."""
+
+    name: str
+    part: str
+    is_hidden: bool
+    rows: int | None = None
+    hidden_columns: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Book:
+    package: Package
+    sheets: list[SheetPart]
+    strings_part: str
+    styles_part: str
+    since_1904: bool
+    #: its results are to be computed when it is opened; zero and nothing may stand for any of them
+    is_stale: bool
+
+
+class _Done(Exception):
+    """Enough was read."""
+
+
+def local(name: str) -> str:
+    """The name of an element or attribute without the prefix of its namespace."""
+    return name.rpartition(":")[2] if ":" in name else name
+
+
+def make_parser() -> expat.XMLParserType:
+    """A parser to which a document with declarations of its own is no workbook."""
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+
+    def refuse(*_: Any) -> None:
+        raise Refused("damaged")
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    return parser
+
+
+def parse_part(part: IO[bytes], parser: expat.XMLParserType) -> None:
+    """Feed the whole part. Raises ``Refused`` where it is no XML or cannot be unpacked."""
+    try:
+        while chunk := part.read(CHUNK):
+            parser.Parse(chunk, False)
+        parser.Parse(b"", True)
+    except (expat.ExpatError, zipfile.BadZipFile, zlib.error, EOFError, OSError):
+        raise Refused("damaged") from None
+
+
+def open_book(handle: IO[bytes]) -> Book:
+    package = Package(handle)
+    main = "xl/workbook.xml"
+    for _id, kind, target in _read_relations(package, ""):
+        if kind == "officeDocument":
+            main = target
+    relations = _read_relations(package, main)
+    targets = {identity: (kind, target) for identity, kind, target in relations}
+    sheets: list[SheetPart] = []
+    flags = {"date1904": False, "fullCalcOnLoad": False}
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        name = local(name)
+        plain = {local(key): value for key, value in attributes.items()}
+        if name == "sheet":
+            relation = next((v for k, v in attributes.items() if k.endswith(":id")), "")
+            kind, target = targets.get(relation, ("", ""))
+            if kind == "worksheet":
+                hidden = plain.get("state", "visible") != "visible"
+                sheets.append(SheetPart(unescape(plain.get("name", "")), target, hidden))
+        elif name == "workbookPr":
+            flags["date1904"] = is_true(plain.get("date1904"))
+        elif name == "calcPr":
+            flags["fullCalcOnLoad"] = is_true(plain.get("fullCalcOnLoad"))
+
+    parse(package, main, start)
+    parts = {kind: target for _, kind, target in relations}
+    return Book(
+        package,
+        sheets,
+        parts.get("sharedStrings", ""),
+        parts.get("styles", ""),
+        flags["date1904"],
+        flags["fullCalcOnLoad"],
+    )
+
+
+def is_true(value: str | None) -> bool:
+    return value in ("1", "true", "on")
+
+
+def parse(package: Package, name: str, start: Start) -> None:
+    parser = make_parser()
+    parser.StartElementHandler = start
+    with package.open(name) as part:
+        parse_part(part, parser)
+
+
+def _read_relations(package: Package, source: str) -> list[tuple[str, str, str]]:
+    """(id, last word of the type, part) of what ``source`` refers to inside the package."""
+    folder, name = posixpath.split(source)
+    found: list[tuple[str, str, str]] = []
+
+    def start(element: str, attributes: dict[str, str]) -> None:
+        if local(element) != "Relationship" or attributes.get("TargetMode") == "External":
+            return
+        target = attributes.get("Target", "").replace("\\", "/")
+        if not target.startswith("/"):
+            target = posixpath.join("/", folder, target)
+        target = posixpath.normpath(target).lstrip("/")
+        kind = attributes.get("Type", "").rpartition("/")[2]
+        found.append((attributes.get("Id", ""), kind, target))
+
+    parse(package, posixpath.join(folder, "_rels", f"{name}.rels"), start)
+    return found
+
+
+def measure_sheet(book: Book, sheet: SheetPart) -> None:
+    """What stands before the rows: how many there seem to be, and which columns are hidden."""
+
+    def start(element: str, attributes: dict[str, str]) -> None:
+        element = local(element)
+        if element == "dimension":
+            last = attributes.get("ref", "").rpartition(":")[2]
+            if digits := re.fullmatch(r"\$?[A-Za-z]{1,3}\$?([0-9]{1,7})", last):
+                sheet.rows = int(digits.group(1))
+        elif element == "col" and is_true(attributes.get("hidden")):
+            first, end = int(attributes.get("min", 0)), int(attributes.get("max", 0))
+            for column in range(max(first, 1), min(end, first + 99, 16_384) + 1):
+                sheet.hidden_columns.append(name_column(column))
+        elif element == "sheetData":
+            raise _Done
+
+    parser = make_parser()
+    parser.StartElementHandler = start
+    try:
+        with book.package.open(sheet.part) as part:
+            parser.Parse(part.read(_HEAD), False)
+    except _Done:
+        return
+    except (expat.ExpatError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError):
+        raise Refused("damaged") from None
+
+
+def name_column(number: int) -> str:
+    """27 is AA."""
+    letters = ""
+    while number > 0:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(65 + rest) + letters
+    return letters
+
+
+def read_strings(book: Book) -> list[str]:
+    """The texts that cells name by their place in this list, none longer than is of use."""
+    if not book.strings_part or book.strings_part not in book.package:
+        return []
+    strings: list[str] = []
+    pieces: list[str] = []
+    parser = make_parser()
+    phonetic = False
+
+    def start(name: str, _attributes: dict[str, str]) -> None:
+        nonlocal phonetic
+        name = local(name)
+        if name == "t":
+            if not phonetic:
+                parser.CharacterDataHandler = pieces.append
+        elif name == "rPh":
+            phonetic = True
+
+    def end(name: str) -> None:
+        nonlocal phonetic
+        name = local(name)
+        if name == "t":
+            parser.CharacterDataHandler = None
+        elif name == "si":
+            strings.append(join_text(pieces))
+            pieces.clear()
+        elif name == "rPh":
+            phonetic = False
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    with book.package.open(book.strings_part) as part:
+        parse_part(part, parser)
+    return strings
+
+
+def join_text(pieces: list[str]) -> str:
+    text = pieces[0] if len(pieces) == 1 else "".join(pieces)
+    return unescape(text[: 8 * MAX_TEXT])[:MAX_TEXT]
+
+
+def read_formats(book: Book) -> list[Format | None]:
+    """How the cells of each style show a number."""
+    if not book.styles_part or book.styles_part not in book.package:
+        return []
+    codes: dict[str, str] = {}
+    formats: list[Format | None] = []
+    inside = False
+    parser = make_parser()
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal inside
+        name = local(name)
+        if name == "numFmt":
+            codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")[:500]
+        elif name == "cellXfs":
+            inside = True
+        elif name == "xf" and inside:
+            number = attributes.get("numFmtId", "0")
+            known = int(number) if number.isdecimal() and len(number) < 6 else 0
+            formats.append(find_format(known, codes.get(number)))
+
+    def end(name: str) -> None:
+        nonlocal inside
+        if local(name) == "cellXfs":
+            inside = False
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    with book.package.open(book.styles_part) as part:
+        parse_part(part, parser)
+    return formats
