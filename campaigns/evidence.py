@@ -276,12 +276,13 @@ def _spell(value: Any) -> str:
 # ------------------------------------------------------------------------------------ projection
 
 
-def project(evidence: Mapping[str, list[list[Any]]]) -> Projection:
-    """The columns of ``Call`` that this evidence gives."""
+def project(evidence: Mapping[str, list[list[Any]]], *, region: str = "CN") -> Projection:
+    """The columns of ``Call`` that this evidence gives. Numbers without a country are of the
+    account's ``region``."""
     best = {field: items[0][2] for field, items in evidence.items() if items}
     columns: dict[str, Any] = {name: str(best.get(name, "")) for name in TEXTS}
     # The platforms write one number in many ways: a search has to find it in one.
-    columns |= {name: tell_phone(columns[name])[: TEXTS[name]] for name in PHONES}
+    columns |= {name: tell_phone(columns[name], region=region)[: TEXTS[name]] for name in PHONES}
     columns |= {name: _read_time(best.get(name)) for name in TIMES}
     columns |= {name: best.get(name) for name in INTEGERS}
     columns["has_record"] = "record" in best
@@ -296,7 +297,7 @@ def project(evidence: Mapping[str, list[list[Any]]]) -> Projection:
         columns["result"] = str(Result.ANSWERED if columns["answered"] else Result.UNKNOWN)
     columns["hangup_by"] = columns["hangup_by"] or "unknown"
     answered_at, ended_at = columns["answered_at"], columns["ended_at"]
-    conflicts = find_conflicts(evidence)
+    conflicts = find_conflicts(evidence, region=region)
     if answered_at and ended_at and ended_at >= answered_at:
         # The times may come from one record and a duration of another meaning from the other.
         columns["talk_seconds"] = int((ended_at - answered_at).total_seconds())
@@ -321,7 +322,9 @@ def _find_stage(best: Mapping[str, Any]) -> str:
     return "dialling" if "dialed_at" in best else "ended"
 
 
-def find_conflicts(evidence: Mapping[str, list[list[Any]]]) -> dict[str, list[dict[str, Any]]]:
+def find_conflicts(
+    evidence: Mapping[str, list[list[Any]]], *, region: str = "CN"
+) -> dict[str, list[dict[str, Any]]]:
     """Fields with distinct values, each with who said it, the one believed first."""
     conflicts: dict[str, list[dict[str, Any]]] = {}
     # News on the way is no contradiction of the record that follows.
@@ -333,7 +336,7 @@ def find_conflicts(evidence: Mapping[str, list[list[Any]]]) -> dict[str, list[di
         for _, source, value in items:
             if source in passing or (field in VAGUE and value == "unknown"):
                 continue
-            if all(_contradict(field, (source, value), other) for other in said):
+            if all(_contradict(field, (source, value), other, region) for other in said):
                 said.append((source, value))
         if len(said) > 1:
             conflicts[field] = [
@@ -346,7 +349,7 @@ def find_conflicts(evidence: Mapping[str, list[list[Any]]]) -> dict[str, list[di
     return conflicts
 
 
-def _contradict(field: str, one: tuple[str, Any], other: tuple[str, Any]) -> bool:
+def _contradict(field: str, one: tuple[str, Any], other: tuple[str, Any], region: str) -> bool:
     """Whether two statements about a field cannot both be true."""
     (source, value), (source2, value2) = one, other
     if _spell(value) == _spell(value2):
@@ -356,7 +359,7 @@ def _contradict(field: str, one: tuple[str, Any], other: tuple[str, Any]) -> boo
     ):
         return False  # two kinds of message, each with words of its own
     if field in PHONES:
-        return tell_phone(value) != tell_phone(value2)
+        return tell_phone(value, region=region) != tell_phone(value2, region=region)
     if field in TIMES:
         apart = datetime.fromisoformat(value) - datetime.fromisoformat(value2)
         return abs(apart.total_seconds()) >= 1  # one kind of message has milliseconds

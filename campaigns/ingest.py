@@ -156,6 +156,7 @@ def _write_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
                 ),
                 {key: value for key, value in told[name].evidence.items() if key != "dialog"},
                 told[name].problems,
+                region=account.region,
             )
             for name in names
             if name not in present
@@ -177,7 +178,7 @@ def _write_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
         dialog = merged.get("dialog")
         if dialog and dialog[:1] != before.get("dialog", [])[:1]:
             spoken[call.pk] = told[name].dialogs[dialog[0][2]["digest"]]
-        changed.append(fill(call, merged, problems))
+        changed.append(fill(call, merged, problems, region=account.region))
     Call.objects.bulk_create(
         changed,
         update_conflicts=True,
@@ -189,9 +190,9 @@ def _write_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
     return calls
 
 
-def fill(call: Call, evidence: Evidence, problems: dict[str, str]) -> Call:
-    """Set the columns of a call from its evidence."""
-    projection = project(evidence)
+def fill(call: Call, evidence: Evidence, problems: dict[str, str], *, region: str = "CN") -> Call:
+    """Set the columns of a call from its evidence; ``region`` is its account's."""
+    projection = project(evidence, region=region)
     call.evidence, call.problems, call.conflicts = evidence, problems, projection.conflicts
     for name, value in projection.columns.items():
         setattr(call, name, value)

@@ -26,7 +26,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
-from campaigns.models import Call, Contact, Instance, Robot, Task
+from campaigns.models import Account, Call, Contact, Instance, Robot, Task
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
 from campaigns.platforms.registry import PLATFORMS
@@ -197,9 +197,11 @@ def join_rows(account_id: int, rows: Iterable[Call]) -> int:
         row.task_id = row.task_id or tasks.get(row.platform_task_id)
         if row.contact_id is None and row.platform_contact_id in contacts:
             row.contact_id, row.task_id = contacts[row.platform_contact_id]
-    _find_by_number(outbound)
+    region = Account.objects.values_list("region", flat=True).get(pk=account_id)
+    _find_by_number(outbound, region=region)
     # What names a campaign of ours is no direct call, not even if two of ours have that id.
-    _find_direct(account_id, [row for row in outbound if row.platform_task_id not in tasks])
+    strange = [row for row in outbound if row.platform_task_id not in tasks]
+    _find_direct(account_id, strange, region=region)
     changed = [row for row in rows if before[row.pk] != (row.contact_id, row.task_id, row.robot_id)]
     if changed:
         with connection.cursor() as cursor:
@@ -262,7 +264,7 @@ def _find_contacts(account_id: int, rows: list[Call]) -> dict[str, tuple[int, in
     return {platform_id: pair for platform_id, pair in found.items() if pair is not None}
 
 
-def _find_by_number(rows: list[Call]) -> None:
+def _find_by_number(rows: list[Call], *, region: str) -> None:
     """Calls of a task of ours whose contact has no platform id yet: by the number, if it is the
     only one. The number that was sent goes before the one that was dialled, which may be masked."""
     open_rows = [row for row in rows if row.contact_id is None and row.task_id]
@@ -277,7 +279,7 @@ def _find_by_number(rows: list[Call]) -> None:
     for row in open_rows:
         for text in (sent.get(row.pk), row.callee):
             with contextlib.suppress(PhoneRefused):
-                wanted[row.pk].append(normalise_phone(str(text or "")))
+                wanted[row.pk].append(normalise_phone(str(text or ""), region=region))
     query = Contact.objects.filter(
         task_id__in={row.task_id for row in open_rows},
         phone__in={phone for phones in wanted.values() for phone in phones},
@@ -300,7 +302,7 @@ def _find_by_number(rows: list[Call]) -> None:
                 break
 
 
-def _find_direct(account_id: int, rows: list[Call]) -> None:
+def _find_direct(account_id: int, rows: list[Call], *, region: str) -> None:
     """Calls that belong to no task of ours: perhaps to a direct call whose answer was lost. By
     number and robot, dialled soon after it was sent, if there is only one.
 
@@ -312,7 +314,8 @@ def _find_direct(account_id: int, rows: list[Call]) -> None:
             if row.direction != Call.Direction.OUTBOUND:
                 continue
             with contextlib.suppress(PhoneRefused):
-                wanted[normalise_phone(row.callee), row.platform_robot_id].append(row)
+                phone = normalise_phone(row.callee, region=region)
+                wanted[phone, row.platform_robot_id].append(row)
     if not wanted:
         return
     waiting = Contact.objects.filter(

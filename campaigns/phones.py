@@ -7,8 +7,10 @@ guessed: a number that a spreadsheet rounded is refused, never completed into so
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 import phonenumbers
@@ -66,28 +68,28 @@ def normalise_phone(text: str, *, region: str = "CN") -> str:
     return _normalise(text, region) if len(text) <= MAX_TEXT else _refuse(NOT_A_PHONE)
 
 
-def tell_phone(text: str) -> str:
+def tell_phone(text: str, *, region: str = "CN") -> str:
     """The normal form of a number that a platform told, or its own words where there is none: a
     masked number, an extension, the number of a service."""
     try:
-        return normalise_phone(text)
+        return normalise_phone(text, region=region)
     except PhoneRefused:
         return text
 
 
-def search_forms(text: str, *, region: str = "CN") -> list[str]:
-    """The normal forms that an entry in a search box may mean, the likeliest first."""
+def search_forms(text: str, *, regions: Iterable[str] = ("CN",)) -> list[str]:
+    """The normal forms that an entry in a search box may mean, the likeliest first: what it says as
+    a number of each of the ``regions``."""
     if not text or len(text) > MAX_TEXT:
         return []
     digits = _fold(text)
     digits = digits.lstrip("+").translate(_MARKS)
     candidates = [text, f"+{digits}", f"0{digits}"] if _ALLOWED.fullmatch(digits) else [text]
     forms: dict[str, None] = {}
-    for candidate in candidates:
-        try:
-            forms[normalise_phone(candidate, region=region)] = None
-        except PhoneRefused:
-            continue
+    for region in regions:
+        for candidate in candidates:
+            with contextlib.suppress(PhoneRefused):
+                forms[normalise_phone(candidate, region=region)] = None
     return list(forms)
 
 

@@ -85,12 +85,13 @@ def _list_chunks(platform: Platform) -> Iterator[tuple[int, list[int]]]:
 
 def _reapply(platform: Platform, account_id: int, ids: list[int]) -> int:
     changed: list[Any] = []
+    region = Account.objects.values_list("region", flat=True).get(pk=account_id)
     with transaction.atomic():
         calls = Call.objects.filter(pk__in=ids).select_for_update(of=("self",)).order_by("id")
         for call in calls:
             revised = revise_results(call.evidence, platform.results)
             if revised != call.evidence:
-                changed.append(fill(call, revised, call.problems))
+                changed.append(fill(call, revised, call.problems, region=region))
         Call.objects.bulk_update(changed, UPDATED, batch_size=200)
         if changed:
             link_calls(account_id, call_ids=[call.pk for call in changed])

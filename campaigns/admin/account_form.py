@@ -29,7 +29,10 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Account
-        fields = ("name", "base_url", "time_zone", "rate_limit", "is_active")
+        fields = (
+            *("name", "base_url", "time_zone", "region", "rate_limit"),
+            *("cap_calls", "cap_days", "is_active"),
+        )
 
     def clean_base_url(self) -> str:
         url = str(self.cleaned_data["base_url"]).strip().rstrip("/")

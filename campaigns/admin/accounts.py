@@ -41,6 +41,9 @@ from campaigns.platforms.errors import PlatformError
 from campaigns.platforms.registry import PLATFORMS
 from campaigns.wording import tell_choice
 
+#: where an account is, and how often it calls one number
+PLACE, CAP = ("time_zone", "region"), ("cap_calls", "cap_days")
+
 
 @admin.register(Account)
 class AccountAdmin(CallboardAdmin):
@@ -107,8 +110,9 @@ class AccountAdmin(CallboardAdmin):
         if obj is None or self.has_change_permission(request, obj):
             kwargs["form"] = make_form(self._choose_vendor(request, obj), obj)
         form = super().get_form(request, obj, change=change, **kwargs)
-        if "time_zone" in form.base_fields:
-            form.base_fields["time_zone"].widget = UnfoldAdminTextInputWidget()
+        for name in ("time_zone", "region"):
+            if name in form.base_fields:
+                form.base_fields[name].widget = UnfoldAdminTextInputWidget()
         return form
 
     def _choose_vendor(self, request: HttpRequest, account: Account | None) -> Platform:
@@ -122,15 +126,20 @@ class AccountAdmin(CallboardAdmin):
         vendor = self._choose_vendor(request, obj)
         called = vendor.connect is not None
         if obj is not None and not self.has_change_permission(request, obj):
-            seen = ("base_url", "time_zone", "rate_limit") if called else ("time_zone",)
+            seen = ("base_url", *PLACE, "rate_limit", *CAP) if called else PLACE
             return [(None, {"fields": ("name", *seen, "is_active")})]
-        where = ("base_url", ("time_zone", "rate_limit")) if called else ("time_zone",)
+        where = ("base_url", (*PLACE, "rate_limit")) if called else (PLACE,)
         sets: list[tuple[Any, dict[str, Any]]] = [
             (
                 _("Account at %(platform)s") % {"platform": vendor.name},
                 {"fields": (("name", "is_active"), *where)},
             )
         ]
+        if called:
+            limit = _(
+                "Counted when contacts are imported, at launch, and before each batch leaves."
+            )
+            sets.append((_("Calls to one number"), {"fields": (CAP,), "description": limit}))
         if vendor.settings:
             named = tuple(f"setting_{declared.name}" for declared in vendor.settings)
             sets.append((_("Settings of the platform"), {"fields": named}))

@@ -32,7 +32,7 @@ from unfold.paginator import InfinitePaginator as UnfoldInfinitePaginator
 from unfold.utils import parse_date_str
 
 from campaigns.masking import mask_numbers
-from campaigns.models import StatusChange
+from campaigns.models import Account, StatusChange
 
 LAUNCH = "campaigns.launch_task"
 CALL_DIRECTLY = "campaigns.call_directly"
@@ -45,6 +45,11 @@ ODD = (ValueError, TypeError, DataError, FieldError, OverflowError, ValidationEr
 
 _ROW_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 _FORM_SALT = "campaigns.admin.form"
+
+
+def list_regions() -> list[str]:
+    """The regions of the accounts, whose numbers somebody may look for without a country."""
+    return ["CN", *Account.objects.exclude(region="CN").values_list("region", flat=True).distinct()]
 
 
 class InfinitePaginator(UnfoldInfinitePaginator):

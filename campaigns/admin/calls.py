@@ -29,6 +29,7 @@ from campaigns.admin.base import (
     DaysFilter,
     InfinitePaginator,
     hide_phones,
+    list_regions,
     make_link,
     make_sandbox_badge,
     refuse_odd_value,
@@ -139,7 +140,7 @@ class CallAdmin(RevealingAdmin):
         term = search_term.strip()[:200]
         if not term:
             return queryset, False
-        numbers = [term, *search_forms(term)]
+        numbers = [term, *search_forms(term, regions=list_regions())]
         found = queryset.filter(
             # the index begins with the account
             Q(account__in=list(Account.objects.values_list("pk", flat=True)), platform_call_id=term)

@@ -28,6 +28,7 @@ from campaigns.admin.base import (
     audit_reveal,
     hide_phones,
     is_revealed,
+    list_regions,
     make_badge,
     make_link,
     show_duration,
@@ -211,7 +212,7 @@ class ContactAdmin(RevealingAdmin):
         if not term:
             return queryset, False
         return queryset.filter(
-            Q(phone__in=[term, *search_forms(term)])
+            Q(phone__in=[term, *search_forms(term, regions=list_regions())])
             # the index begins with the account
             | Q(account__in=Account.objects.all(), platform_contact_id=term)
         ), False

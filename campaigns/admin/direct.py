@@ -66,6 +66,7 @@ class DirectForm(forms.Form):
 
     def __init__(self, *args: Any, account: Account, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.account = account
         limits = account.vendor.limits
         self.most = limits.rows_per_direct_call
         for name, model in (("robot", Robot), ("line", Line), ("voice", Voice)):
@@ -128,7 +129,7 @@ class DirectForm(forms.Form):
                 "columns": ", ".join(columns),
             }
         try:
-            phone = normalise_phone(row[0])
+            phone = normalise_phone(row[0], region=self.account.region)
         except PhoneRefused as refused:
             return _("Row %(row)d: %(why)s") % {"row": number, "why": _(str(refused))}
         if phone in seen:

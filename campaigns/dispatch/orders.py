@@ -186,7 +186,7 @@ def call_directly(
             problems.append(_("Row %d has another number of values than the robot.") % number)
             continue
         try:
-            phone = normalise_phone(row[0])
+            phone = normalise_phone(row[0], region=account.region)
         except PhoneRefused as error:
             problems.append(_("Row %(row)d: %(reason)s") % {"row": number, "reason": error})
             continue

@@ -19,7 +19,7 @@ from campaigns.platforms.contract import AccountField, Platform
 from campaigns.platforms.registry import PLATFORMS, find_platform
 
 #: what --set takes beside the platform's own settings
-OWN_SETTINGS = ("time_zone", "rate_limit")
+OWN_SETTINGS = ("time_zone", "region", "rate_limit", "cap_calls", "cap_days")
 
 
 class Command(HeadlessCommand):

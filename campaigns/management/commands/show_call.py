@@ -43,8 +43,8 @@ def describe_call(call: Call) -> dict[str, Any]:
         "task": call.task_id,
         "contact": call.contact_id,
         "direction": call.direction or None,
-        "caller": show_number(call.caller),
-        "callee": show_number(call.callee),
+        "caller": show_number(call.caller, call),
+        "callee": show_number(call.callee, call),
         "dialed_at": in_zone(call, "dialed_at"),
         "ringing_at": in_zone(call, "ringing_at"),
         "answered_at": in_zone(call, "answered_at"),
@@ -92,8 +92,8 @@ def in_zone(call: Call, field: str) -> Any:
     return moment and moment.astimezone(call.account.zone)
 
 
-def show_number(text: str) -> str | None:
-    return tell_phone(text) or None
+def show_number(text: str, call: Call) -> str | None:
+    return tell_phone(text, region=call.account.region) or None
 
 
 def list_conflicts(conflicts: Any) -> list[Any]:

@@ -25,7 +25,7 @@ class Command(HeadlessCommand):
     def answer(self, options: dict[str, Any]) -> Mapping[str, Any]:
         task = find_task(options["task"])
         try:
-            phone = normalise_phone(options["phone"])
+            phone = normalise_phone(options["phone"], region=task.account.region)
         except PhoneRefused:
             phone = options["phone"].strip()
         contacts = list(task.contacts.filter(phone=phone).order_by("id"))

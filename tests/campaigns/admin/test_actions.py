@@ -78,6 +78,8 @@ def make_account_form(**fields: Any) -> dict[str, Any]:
         "name": "New",
         "base_url": "http://127.0.0.1:9/openapi",
         "time_zone": "Asia/Shanghai",
+        "region": "CN",
+        "cap_days": "7",
         "rate_limit": 20,
         "is_active": "on",
         "setting_recording_prefix": "",

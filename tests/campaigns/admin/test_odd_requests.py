@@ -192,7 +192,8 @@ def test_odd_forms_end_in_no_error(root: Client, world: World) -> None:
     names = [
         *("name", "robot", "lines", "voice", "windows_text", "recall_count"),
         *("recall_wait_seconds", "begin_at_0", "begin_at_1", "end_at_0", "end_at_1", "turbo"),
-        *("base_url", "time_zone", "rate_limit", "setting_recording_prefix"),
+        *("base_url", "time_zone", "region", "rate_limit", "cap_calls", "cap_days"),
+        "setting_recording_prefix",
         *("credential_app_key", "line", "speed", "rows", "step", "form_token"),
     ]
     broken = []

@@ -286,7 +286,7 @@ def test_an_account_that_only_pushes_is_made_without_an_address(
     page = read(root, url)
     for absent in ('name="base_url"', 'type="password"', 'name="rate_limit"'):
         assert absent not in page, absent
-    data = {"name": f"New {slug}", "time_zone": "Asia/Shanghai", "is_active": "on"}
+    data = {"name": f"New {slug}", "time_zone": "Asia/Shanghai", "region": "CN", "is_active": "on"}
     response = root.post(url, data, follow=True)
     account = Account.objects.get(name=f"New {slug}")
     assert (account.platform, account.base_url, account.credentials) == (slug, "", {})
@@ -306,6 +306,8 @@ def test_settings_with_choices_take_no_other_value(root: Client, vendors: Vendor
         "name": "AI Rudder",
         "base_url": "https://api.airudder.com",
         "time_zone": "Asia/Jakarta",
+        "region": "ID",
+        "cap_days": "7",
         "rate_limit": "5",
         "is_active": "on",
         "setting_verify": "sample",
