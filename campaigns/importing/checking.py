@@ -6,15 +6,16 @@ the text it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring  # type: ignore[attr-defined]
 from typing import Protocol
 
 from django.utils.translation import gettext_noop as N_
 
+from campaigns.importing.cells import AROUND, clean_cell, read_cell
 from campaigns.importing.errors import Problem, Rejection
 from campaigns.importing.mapping import Layout
-from campaigns.importing.reading import Readable, read_records
+from campaigns.importing.reading import Record
 from campaigns.phones import PhoneRefused, normalise_phone
 
 MAX_VALUE = 2_000
@@ -31,13 +32,6 @@ UNREADABLE = Problem(
     N_("The cell has characters that cannot be read: the file's encoding is damaged here."),
 )
 
-#: what cells lose at both ends: all space, marks of order, and characters of no width
-_AROUND = (
-    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007"
-    "\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-    "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
-)
-
 
 class Rejections(Protocol):
     """Where rejected rows go."""
@@ -45,20 +39,19 @@ class Rejections(Protocol):
     def add(self, rejection: Rejection, /) -> None: ...
 
 
-def clean_cell(cell: str) -> str:
-    return cell.strip(_AROUND)
-
-
 def check_rows(
-    stream: Readable, layout: Layout, *, rejections: Rejections, region: str = "CN"
+    records: Iterable[Record], layout: Layout, *, rejections: Rejections, region: str = "CN"
 ) -> Iterator[tuple[int, str, str, str]]:
     """(line, phone, phone as written, values as JSON) of each good row below the header."""
     width = len(layout.header)
-    columns, places = layout.columns, layout.places
-    keys = [f"{encode_basestring(column)}: " for column in columns]
-    phone_place, phone_column = places[0], columns[0]
-    for line, cells, problem in read_records(stream, delimiter=layout.delimiter):
-        if line <= layout.header_line:
+    header_line = layout.plan.header_line or 0
+    columns, places = (*layout.columns, *layout.kept), (*layout.places, *layout.kept_places)
+    # the fastest way to JSON: one template for all rows, and the cells as the C encoder writes them
+    names = [encode_basestring(column).replace("%", "%%") for column in columns]
+    template = "{" + ", ".join(f"{name}: %s" for name in names) + "}"
+    around, phone_place = AROUND, places[0]
+    for line, cells, problem in records:
+        if line <= header_line:
             continue
         broken = problem
         if broken is None and len(cells) != width:
@@ -69,27 +62,27 @@ def check_rows(
             elif any(map(clean_cell, cells[width:])):
                 broken = TOO_MANY
         if broken is not None:
-            rejections.add(Rejection(line, "", broken, layout.delimiter.join(cells)))
+            rejections.add(Rejection(line, "", broken, layout.plan.delimiter.join(cells)))
             continue
-        values = [cells[place].strip(_AROUND) for place in places]
+        values = [cells[place].strip(around) for place in places]
         written = values[0]
         if not written and not any(map(clean_cell, cells)):
             continue
         together = "".join(values)
+        if "'" in together:
+            values = [read_cell(value) for value in values]
         suspect = len(together) > MAX_VALUE or "\0" in together or "\ufffd" in together
         if suspect and (fault := _find_fault(values)):
             index, broken = fault
             rejections.add(Rejection(line, columns[index], broken, values[index]))
             continue
         try:
-            phone = values[0] = normalise_phone(written, region=region)
+            phone = values[0] = normalise_phone(values[0], region=region)
         except PhoneRefused as error:
             broken = Problem("phone", error.reason)
-            rejections.add(Rejection(line, phone_column, broken, cells[phone_place]))
+            rejections.add(Rejection(line, columns[0], broken, cells[phone_place]))
             continue
-        pairs = zip(keys, values, strict=True)
-        body = ", ".join([key + encode_basestring(value) for key, value in pairs])
-        yield line, phone, written[:MAX_PHONE_RAW], f"{{{body}}}"
+        yield line, phone, written[:MAX_PHONE_RAW], template % tuple(map(encode_basestring, values))
 
 
 def _find_fault(values: list[str]) -> tuple[int, Problem] | None:

@@ -32,6 +32,11 @@ NO_SPACE = N_("The file could not be kept on the server: %(problem)s.")
 UNREADABLE = N_(
     "The text in line %(line)s is neither UTF-8 nor GB18030: save the file as “CSV UTF-8” again."
 )
+NO_ENCODING = N_("There is no encoding “%(encoding)s” to choose.")
+OTHER_ENCODING = N_(
+    "The text is not %(encoding)s, its first characters tell: choose another encoding."
+)
+WRONG_ENCODING = N_("The text in line %(line)s is not %(encoding)s: choose another encoding.")
 NOT_TEXT = N_("The file is not a text file: save the table as “CSV UTF-8” and choose that file.")
 OLD_EXCEL = N_(
     "The file is an old Excel workbook (.xls), whatever its name says: save the table as “CSV "
@@ -88,30 +93,65 @@ _BOMS: list[tuple[bytes, str]] = [
 ]
 
 
+#: the encodings that somebody may choose, with the name people know them by
+ENCODINGS = {
+    "utf-8": "UTF-8",
+    "utf-8-sig": N_("UTF-8 with a byte order mark (“CSV UTF-8” of Excel)"),
+    "gb18030": N_("GB18030, GBK, GB2312 (Chinese Windows)"),
+    "utf-16": N_("UTF-16 with a byte order mark (“Unicode text” of Excel)"),
+    "utf-16-le": "UTF-16 LE",
+    "utf-16-be": "UTF-16 BE",
+    "utf-32": "UTF-32",
+    "cp950": N_("Big5 (traditional Chinese)"),
+    "cp1252": N_("Windows-1252 (Western Europe)"),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file is: ``kind`` is text, xlsx or xls; a text has an encoding that reads it."""
+
+    kind: str
+    encoding: str = ""
+
+
 @dataclass(frozen=True)
 class KeptFile:
-    """Our copy of what was uploaded, with the encoding that reads it."""
+    """Our copy of what was uploaded, and what it is."""
 
     handle: IO[bytes]
     sha256: str
     size: int
-    encoding: str
+    found: Found
 
-    def read_start(self, limit: int = CHUNK) -> str:
-        """The text that the first ``limit`` bytes begin with."""
-        self.handle.seek(0)
-        decoder = codecs.getincrementaldecoder(self.encoding)(errors="replace")
-        return decoder.decode(self.handle.read(limit)).removeprefix("\ufeff")
 
-    @contextmanager
-    def open_text(self) -> Iterator[io.TextIOWrapper]:
-        """The whole text, line ends as they are; what cannot be decoded is U+FFFD."""
-        self.handle.seek(0)
-        text = io.TextIOWrapper(self.handle, self.encoding, errors="replace", newline="")
-        try:
-            yield text
-        finally:
-            text.detach()
+def inspect_file(handle: IO[bytes]) -> Found:
+    """What the file is. Raises ``ImportRefused`` when it is no table."""
+    handle.seek(0)
+    start = handle.read(CHUNK)
+    if not start:
+        raise ImportRefused(EMPTY)
+    refuse_other_kinds(start)
+    return Found("text", _find_encoding(handle, start))
+
+
+def check_encoding(handle: IO[bytes], encoding: str) -> None:
+    """Raises ``ImportRefused`` when the text cannot be in the encoding that somebody chose."""
+    if encoding not in ENCODINGS:
+        raise ImportRefused(NO_ENCODING, encoding=encoding[:20])
+    handle.seek(0)
+    start = handle.read(CHUNK)
+    marked = next((name for bom, name in _BOMS if start.startswith(bom)), "")
+    if not marked:
+        marked = _guess_utf_16(start)
+    is_wide = encoding.startswith(("utf-16", "utf-32"))
+    # digits in UTF-16 and UTF-32 have zero bytes, and no other text has any
+    if (marked and marked[:6] != encoding[:6]) or (is_wide and b"\0" not in start[:4096]):
+        raise ImportRefused(OTHER_ENCODING, encoding=ENCODINGS[encoding])
+    if not _decodes(handle, encoding):
+        broken, foreign, line = _measure(handle, encoding)
+        if foreign <= 3 * broken:
+            raise ImportRefused(WRONG_ENCODING, encoding=ENCODINGS[encoding], line=line)
 
 
 @contextmanager
@@ -120,12 +160,7 @@ def keep_file(file: IO[bytes] | bytes) -> Iterator[KeptFile]:
     source: Any = io.BytesIO(file) if isinstance(file, bytes | bytearray | memoryview) else file
     with tempfile.TemporaryFile(prefix="callboard-import-") as handle:
         sha256, size = _copy(source, handle)
-        if size == 0:
-            raise ImportRefused(EMPTY)
-        handle.seek(0)
-        start = handle.read(CHUNK)
-        refuse_other_kinds(start)
-        yield KeptFile(handle, sha256, size, _find_encoding(handle, start))
+        yield KeptFile(handle, sha256, size, inspect_file(handle))
 
 
 def _copy(source: Any, target: IO[bytes]) -> tuple[str, int]:

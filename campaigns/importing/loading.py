@@ -19,7 +19,8 @@ from campaigns import lifecycle
 from campaigns.importing.checking import check_rows
 from campaigns.importing.errors import ImportRefused
 from campaigns.importing.files import KeptFile, keep_file
-from campaigns.importing.mapping import Layout, find_layout
+from campaigns.importing.mapping import Layout, find_plan, make_layout
+from campaigns.importing.reading import read_table
 from campaigns.importing.report import RejectedRows
 from campaigns.importing.staging import Staging
 from campaigns.models import ContactImport, RejectedRow, Task
@@ -97,19 +98,21 @@ def _load(
     by: Any,
 ) -> None:
     task = contact_import.task
-    layout = find_layout(kept.read_start(), columns=task.robot.columns, mapping=mapping)
+    columns = task.robot.columns
+    plan, header = find_plan(kept.handle, kept.found, columns=columns, known=mapping)
+    layout = make_layout(plan, header, columns=columns, mapping=mapping)
     rejected = RejectedRows()
     with transaction.atomic():
         _lock(contact_import, wait=True)
         staging = Staging(contact_import)
-        with kept.open_text() as text:
-            staging.copy_rows(check_rows(text, layout, rejections=rejected))
+        records = read_table(kept.handle, plan)
+        staging.copy_rows(check_rows(records, layout, rejections=rejected))
         # Held from here to the end only: nobody launches the task between the look and the rows.
         locked = Task.objects.select_for_update(no_key=True, of=("self",)).get(pk=task.pk)
         _refuse_late(locked.status)
         counts = staging.insert_contacts(locked)
         if not counts.ready and not counts.excluded and not rejected.count:
-            raise ImportRefused(NO_ROWS, line=layout.header_line)
+            raise ImportRefused(NO_ROWS, line=plan.header_line or 0)
         lifecycle.move(
             contact_import,
             "done",

@@ -1,27 +1,38 @@
-"""In: the first rows of a file and a robot's columns. Out: where each column stands in the file.
+"""In: the first rows of a file and a robot's columns. Out: how it is read, and what stands where.
 
 Headers are compared without regard to case, width (ＩＤ is ID), spaces around and inside, and
-characters of no width. Columns of the file that no robot column wants are ignored and named.
+characters of no width. Columns of the file that no robot column wants are ignored and named, or
+kept with the contact when somebody asks for them.
 """
 
 from __future__ import annotations
 
-import io
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import IO
 
 from django.utils.translation import gettext_noop as N_
 
+from campaigns.importing.cells import clean_cell
 from campaigns.importing.errors import ImportRefused
-from campaigns.importing.reading import DELIMITERS, read_first
+from campaigns.importing.files import Found
+from campaigns.importing.reading import DELIMITERS, Plan, Record, read_start
+from campaigns.phones import PhoneRefused, normalise_phone
 
 MAX_COLUMNS = 1_000
+MAX_KEPT = 100
+#: characters of a header that count; what is longer is no header
+MAX_HEADER = 200
 #: a title or two may stand above the header
 HEADER_WITHIN = 10
+#: rows that are looked at to tell one delimiter from another
+_SAMPLE = 20
 
 NO_COLUMNS = N_("The robot has no columns yet: synchronise the account and choose the robot again.")
 NO_HEADER = N_("The file has no row with text in it.")
+NO_LINE = N_("The file has no row with text in line %(line)s: choose another line as its header.")
 TOO_MANY = N_("The header in line %(line)s has %(count)s columns; at most 1,000 can be read.")
 BROKEN_HEADER = N_(
     "The header in line %(line)s cannot be read: a quotation mark in it is not closed, or text "
@@ -31,22 +42,45 @@ MISSING = N_(
     "The header in line %(line)s lacks the column %(missing)s. It has: %(found)s. The robot needs: "
     "%(wanted)s."
 )
+HEADLESS = N_(
+    "The file has no header, its first row is a contact already: choose which of its columns is "
+    "%(missing)s, or put a line with the names of the columns above it. The robot needs: "
+    "%(wanted)s."
+)
 DOUBLED = N_(
     "The header in line %(line)s has the column %(doubled)s more than once: rename the one that is "
     "not meant."
 )
 NOT_OF_ROBOT = N_("The robot has no column %(unknown)s. It has: %(wanted)s.")
+NOT_IN_FILE = N_("The file has no column %(missing)s that could be kept. It has: %(found)s.")
+TAKEN = N_(
+    "The column %(taken)s cannot be kept under its name, which is the name of a column of the "
+    "robot: rename it in the file, or use it for that column."
+)
+KEPT_TOO_MANY = N_("%(count)s columns are to be kept with each contact; at most 100 can be.")
+
+#: headers under which people keep the number to call, as ``make_key`` leaves them
+PHONE_KEYS = frozenset(
+    {
+        *("phone", "phonenumber", "phoneno", "phone_number", "mobile", "mobilephone", "cell"),
+        *("mobilenumber", "mobileno", "mobile_number", "cellphone", "telephone", "tel", "number"),
+        *("手机", "手机号", "手机号码", "客户手机号码", "客户手机号", "客户手机", "电话", "电话号"),
+        *("电话号码", "联系电话", "联系方式", "移动电话", "客户电话", "号码", "被叫号码", "被叫"),
+    }
+)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the file is to be read. ``places`` are the cells of the robot's columns, in its order."""
+    """What stands where. ``places`` are the cells of the robot's columns, in its order, and
+    ``kept_places`` those of the columns that are kept under their own header."""
 
-    delimiter: str
-    header_line: int
+    plan: Plan
     header: tuple[str, ...]
     columns: tuple[str, ...]
     places: tuple[int, ...]
+    kept: tuple[str, ...] = ()
+    kept_places: tuple[int, ...] = ()
 
     @property
     def mapping(self) -> dict[str, str]:
@@ -58,17 +92,90 @@ class Layout:
 
     @property
     def ignored(self) -> list[str]:
-        used = set(self.places)
+        used = {*self.places, *self.kept_places}
         return [name for place, name in enumerate(self.header) if place not in used and name]
 
 
-def find_layout(
-    start: str, *, columns: Sequence[str], mapping: Mapping[str, str] | None = None
+def find_plan(
+    handle: IO[bytes],
+    found: Found,
+    *,
+    columns: Sequence[str],
+    known: Mapping[str, str] | None = None,
+) -> tuple[Plan, list[str]]:
+    """How the file is best read, and its header. Raises ``ImportRefused`` when it has none that
+    can be read.
+
+    ``known`` is {column of the robot: header} as far as somebody said so, now or the last time.
+    """
+    wanted = {make_key(name) for name in (*columns, *(known or {}).values()) if name}
+    best: tuple[tuple[int, ...], Plan, Record] | None = None
+    for plan in _list_plans(handle, found):
+        records = read_start(handle, plan, _SAMPLE)
+        widths = Counter(len(cells) for _, cells, problem in records if problem is None)
+        for number, record in enumerate(records[:HEADER_WITHIN]):
+            line, cells, problem = record
+            hits = len(wanted & {make_key(cell) for cell in cells})
+            alike = widths[len(cells)] if len(cells) > 1 else 0
+            # as many wanted columns as possible, then as many rows as wide as this one, then the
+            # first row, then the most columns
+            score = (hits, problem is None, alike, -number, len(cells))
+            if best is None or score > best[0]:
+                headless = not hits and problem is None and _has_phone(cells)
+                best = score, replace(plan, header_line=None if headless else line), record
+    if best is None:
+        raise ImportRefused(NO_HEADER)
+    _score, plan, record = best
+    return plan, _read_header(plan, record)
+
+
+def read_header(handle: IO[bytes], plan: Plan) -> list[str]:
+    """The header of a file that somebody said how to read. Raises ``ImportRefused``."""
+    records = read_start(handle, plan, max(_SAMPLE, plan.header_line or 0))
+    for record in records:
+        if plan.header_line in (None, record[0]):
+            return _read_header(plan, record)
+    if plan.header_line is None:
+        raise ImportRefused(NO_HEADER)
+    raise ImportRefused(NO_LINE, line=plan.header_line)
+
+
+def suggest_mapping(
+    header: Sequence[str], *, columns: Sequence[str], known: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """{column of the robot: header}, for somebody to look at: by name, else as it was the last
+    time, else (for the number) by what such columns are usually called."""
+    known = known or {}
+    suggested: dict[str, str] = {}
+    for column in columns:
+        name = _find_name(header, column, among=columns)
+        if not name and (last := known.get(column)):
+            name = _find_name(header, last, among=known.values())
+        if name:
+            suggested[column] = name
+    if columns and columns[0] not in suggested:
+        usual = [
+            name
+            for name in header
+            if make_key(name) in PHONE_KEYS and name not in suggested.values()
+        ]
+        if len(usual) == 1:
+            suggested[columns[0]] = usual[0]
+    return {column: suggested[column] for column in columns if column in suggested}
+
+
+def make_layout(
+    plan: Plan,
+    header: Sequence[str],
+    *,
+    columns: Sequence[str],
+    mapping: Mapping[str, str] | None = None,
+    kept: Sequence[str] = (),
 ) -> Layout:
-    """The layout of the file that begins with ``start``. Raises ``ImportRefused``.
+    """Where each column stands. Raises ``ImportRefused``.
 
     ``mapping`` gives for some of the robot's columns the header in the file; the others have their
-    own name there.
+    own name there. ``kept`` are headers of columns that stay with the contact beside those.
     """
     columns = list(dict.fromkeys(str(column) for column in columns))
     mapping = dict(mapping or {})
@@ -77,33 +184,21 @@ def find_layout(
     if unknown := [name for name in mapping if name not in columns]:
         raise ImportRefused(NOT_OF_ROBOT, unknown=_list(unknown), wanted=_list(columns))
     names = [mapping.get(column) or column for column in columns]
-    wanted = {make_key(name) for name in names}
-    best: tuple[tuple[int, int, int], str, int, list[str], bool] | None = None
-    for delimiter in DELIMITERS:
-        records = read_first(
-            io.StringIO(start, newline=""), delimiter=delimiter, count=HEADER_WITHIN
-        )
-        for number, (line, cells, problem) in enumerate(records):
-            keys = {make_key(cell) for cell in cells}
-            # as many wanted columns as possible, then the first row, then the most columns
-            score = (len(wanted & keys), -number, len(cells))
-            if best is None or score > best[0]:
-                best = (score, delimiter, line, cells, problem is not None)
-    if best is None:
-        raise ImportRefused(NO_HEADER)
-    _score, delimiter, line, cells, is_broken = best
-    if is_broken:
-        raise ImportRefused(BROKEN_HEADER, line=line)
-    header = tuple(cell.replace("\0", "").strip().strip("\ufeff") for cell in cells)
-    if len(header) > MAX_COLUMNS:
-        raise ImportRefused(TOO_MANY, line=line, count=len(header))
-    places = _find_places(header, names, line=line, columns=columns)
-    return Layout(delimiter, line, header, tuple(columns), places)
+    places = _find_places(plan, header, names, columns=columns)
+    stay = _find_kept(plan, header, kept, columns=columns, used=set(places))
+    return Layout(
+        plan,
+        tuple(header),
+        tuple(columns),
+        tuple(places),
+        tuple(header[place] for place in stay),
+        tuple(stay),
+    )
 
 
 def make_key(name: str) -> str:
     """What two headers have in common that a person takes for the same."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
+    folded = unicodedata.normalize("NFKC", name[:MAX_HEADER]).casefold()
     return "".join(
         character
         for character in folded
@@ -111,36 +206,97 @@ def make_key(name: str) -> str:
     )
 
 
+def name_column(place: int) -> str:
+    """The name of a column without one, as spreadsheets have it: A, B, … Z, AA."""
+    name = ""
+    place += 1
+    while place:
+        place, letter = divmod(place - 1, 26)
+        name = chr(65 + letter) + name
+    return name
+
+
+def _list_plans(handle: IO[bytes], found: Found) -> list[Plan]:
+    return [Plan(found.kind, found.encoding, delimiter) for delimiter in DELIMITERS]
+
+
+def _has_phone(cells: Iterable[str]) -> bool:
+    for cell in cells:
+        try:
+            normalise_phone(cell)
+        except PhoneRefused:
+            continue
+        return True
+    return False
+
+
+def _read_header(plan: Plan, record: Record) -> list[str]:
+    line, cells, problem = record
+    if problem is not None:
+        raise ImportRefused(BROKEN_HEADER, line=line)
+    if len(cells) > MAX_COLUMNS:
+        raise ImportRefused(TOO_MANY, line=line, count=len(cells))
+    if plan.header_line is None:
+        return [name_column(place) for place in range(len(cells))]
+    return [clean_cell(cell.replace("\0", ""))[:MAX_HEADER] for cell in cells]
+
+
+def _find(header: Sequence[str], name: str, *, among: Iterable[str]) -> list[int]:
+    """The places of a name: those with the same key, or only those with the very name when
+    another of ``among`` has that key too."""
+    places = [place for place, cell in enumerate(header) if cell == name]
+    key = make_key(name)
+    if places and [make_key(other) for other in dict.fromkeys(among)].count(key) > 1:
+        # Two robot columns that differ in case or width only are told apart exactly.
+        return places
+    return [place for place, cell in enumerate(header) if cell and make_key(cell) == key]
+
+
+def _find_name(header: Sequence[str], name: str, *, among: Iterable[str]) -> str:
+    places = _find(header, name, among=among)
+    return header[places[0]] if len(places) == 1 else ""
+
+
 def _find_places(
-    header: Sequence[str], names: Sequence[str], *, line: int, columns: Sequence[str]
-) -> tuple[int, ...]:
-    keys = [make_key(name) for name in header]
-    places: list[int] = []
-    missing: list[str] = []
-    doubled: list[str] = []
-    for name in names:
-        found = [place for place, cell in enumerate(header) if cell == name]
-        key = make_key(name)
-        if not found or [make_key(other) for other in dict.fromkeys(names)].count(key) == 1:
-            # Two robot columns that differ in case or width only are told apart exactly.
-            found = [place for place, other in enumerate(keys) if other == key]
-        if not found:
-            missing.append(name)
-        elif len(found) > 1:
-            doubled.append(name)
-        else:
-            places.append(found[0])
-    if missing:
+    plan: Plan, header: Sequence[str], names: Sequence[str], *, columns: Sequence[str]
+) -> list[int]:
+    found = [_find(header, name, among=names) for name in names]
+    if missing := [name for name, places in zip(names, found, strict=True) if not places]:
         raise ImportRefused(
-            MISSING,
-            line=line,
+            MISSING if plan.header_line else HEADLESS,
+            line=plan.header_line,
             missing=_list(missing),
             found=_list([name for name in header if name]),
             wanted=_list(columns),
         )
-    if doubled:
-        raise ImportRefused(DOUBLED, line=line, doubled=_list(doubled))
-    return tuple(places)
+    if doubled := [name for name, places in zip(names, found, strict=True) if len(places) > 1]:
+        raise ImportRefused(DOUBLED, line=plan.header_line, doubled=_list(doubled))
+    return [places[0] for places in found]
+
+
+def _find_kept(
+    plan: Plan,
+    header: Sequence[str],
+    kept: Sequence[str],
+    *,
+    columns: Sequence[str],
+    used: set[int],
+) -> list[int]:
+    kept = list(dict.fromkeys(kept))
+    if len(kept) > MAX_KEPT:
+        raise ImportRefused(KEPT_TOO_MANY, count=len(kept))
+    found = [_find(header, name, among=kept) for name in kept]
+    if missing := [name for name, places in zip(kept, found, strict=True) if not places]:
+        shown = _list([name for name in header if name])
+        raise ImportRefused(NOT_IN_FILE, missing=_list(missing), found=shown)
+    if doubled := [name for name, places in zip(kept, found, strict=True) if len(places) > 1]:
+        raise ImportRefused(DOUBLED, line=plan.header_line, doubled=_list(doubled))
+    # what a column of the robot takes already is kept there
+    places = sorted({places[0] for places in found} - used)
+    keys = {make_key(column) for column in columns}
+    if taken := [header[place] for place in places if make_key(header[place]) in keys]:
+        raise ImportRefused(TAKEN, taken=_list(taken))
+    return places
 
 
 def _list(names: Sequence[str]) -> str:

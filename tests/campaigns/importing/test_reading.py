@@ -13,10 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaigns.importing import ImportRefused
-from campaigns.importing.checking import check_rows, clean_cell
+from campaigns.importing.cells import read_cell
+from campaigns.importing.checking import check_rows
 from campaigns.importing.files import keep_file
-from campaigns.importing.mapping import Layout, find_layout
-from campaigns.importing.reading import AFTER_QUOTE, MAX_LINES, TOO_LONG, UNCLOSED, read_records
+from campaigns.importing.mapping import Layout, find_plan, make_layout
+from campaigns.importing.reading import (
+    AFTER_QUOTE,
+    MAX_LINES,
+    TOO_LONG,
+    UNCLOSED,
+    read_records,
+    read_table,
+)
 from campaigns.importing.report import RejectedRows
 
 COLUMNS = ["客户手机号码", "姓名", "city"]
@@ -28,9 +36,10 @@ Rows = list[tuple[int, str, str, str]]
 def read(content: bytes, columns: list[str] | None = None) -> tuple[Layout, Rows, RejectedRows]:
     rejected = RejectedRows()
     with keep_file(content) as kept:
-        layout = find_layout(kept.read_start(), columns=columns or COLUMNS)
-        with kept.open_text() as text:
-            return layout, list(check_rows(text, layout, rejections=rejected)), rejected
+        plan, header = find_plan(kept.handle, kept.found, columns=columns or COLUMNS)
+        layout = make_layout(plan, header, columns=columns or COLUMNS)
+        records = read_table(kept.handle, plan)
+        return layout, list(check_rows(records, layout, rejections=rejected)), rejected
 
 
 def records(text: str) -> list[tuple[int, list[str], object]]:
@@ -56,7 +65,7 @@ tables = st.lists(st.tuples(st.integers(0, 10**8 - 1), texts, texts), min_size=1
 def test_a_table_reads_back_as_it_was_written(
     table: list[tuple[int, str, str]], encoding: str, dialect: dict[str, Any], is_ended: bool
 ) -> None:
-    rows = [(f"199{row[0]:08d}", clean_cell(row[1]), clean_cell(row[2])) for row in table]
+    rows = [(f"199{row[0]:08d}", read_cell(row[1]), read_cell(row[2])) for row in table]
     if any(
         set(cell) & set("\r\n") - set(dialect["lineterminator"]) for row in rows for cell in row
     ):
@@ -72,7 +81,7 @@ def test_a_table_reads_back_as_it_was_written(
     layout, found, rejected = read(text.encode(encoding))
     assert rejected.kept == []
     assert [tuple(json.loads(values).values()) for *_, values in found] == rows
-    assert layout.delimiter == dialect["delimiter"]
+    assert layout.plan.delimiter == dialect["delimiter"]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -155,7 +164,7 @@ def test_unknown_columns_are_ignored_and_named() -> None:
 
 def test_a_line_that_names_the_delimiter_is_no_header() -> None:
     layout, rows, _ = read("sep=;\r\n客户手机号码;姓名;city\r\n19900000001;a;b\r\n".encode())
-    assert (layout.delimiter, layout.header_line, rows[0][0]) == (";", 2, 3)
+    assert (layout.plan.delimiter, layout.plan.header_line, rows[0][0]) == (";", 2, 3)
 
 
 def test_a_file_of_one_column_needs_no_delimiter() -> None:
@@ -189,10 +198,10 @@ def test_one_line_of_a_large_file_costs_no_more_memory_than_itself() -> None:
     tracemalloc.start()
     try:
         with keep_file(Endless()) as kept:  # type: ignore[arg-type]
-            layout = find_layout(kept.read_start(), columns=COLUMNS)
-            with kept.open_text() as text:
-                rows = check_rows(text, layout, rejections=rejected)
-                assert sum(1 for _ in zip(range(5_000), rows, strict=False)) == 5_000
+            plan, header = find_plan(kept.handle, kept.found, columns=COLUMNS)
+            layout = make_layout(plan, header, columns=COLUMNS)
+            rows = check_rows(read_table(kept.handle, plan), layout, rejections=rejected)
+            assert sum(1 for _ in zip(range(5_000), rows, strict=False)) == 5_000
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()
