@@ -7,7 +7,6 @@ with a workbook is a sentence here and never a dead worker. Our memory does not 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -92,6 +91,10 @@ SENTENCES = {
         "The workbook is too large once it is unpacked (more than 500 MB, or more than 1,000 "
         "parts): divide it into several files, or save the table as “CSV UTF-8”."
     ),
+    "ratio": N_(
+        "The workbook is packed like a zip bomb: its parts overlap, or are more than 200 times as "
+        "large as the file. Open it in a spreadsheet, save it again and choose that file."
+    ),
     "damaged": N_(
         "The workbook is damaged: open it in a spreadsheet, save it again and choose that file."
     ),
@@ -123,6 +126,11 @@ class CellProblem(Problem):
     """
 
     places: Mapping[int, Problem]
+
+    def find_used(self, used: Sequence[int]) -> tuple[int, Problem] | None:
+        """Which of the used places has a problem (its index in ``used``), and what; or None."""
+        found = ((index, self.places.get(place)) for index, place in enumerate(used))
+        return next(((index, problem) for index, problem in found if problem), None)
 
 
 @dataclass(frozen=True)
@@ -216,7 +224,8 @@ def _find_descriptor(handle: IO[bytes], stack: contextlib.ExitStack) -> int:
         if handle.writable():
             handle.flush()
         return descriptor
-    copy = stack.enter_context(tempfile.TemporaryFile(prefix="callboard-workbook-"))
+    copy = tempfile.TemporaryFile(prefix="callboard-workbook-")  # noqa: SIM115
+    stack.enter_context(copy)
     handle.seek(0)
     shutil.copyfileobj(handle, copy, 1 << 20)
     copy.flush()
@@ -227,10 +236,11 @@ def _read_lines(process: subprocess.Popen[bytes]) -> Iterator[Any]:
     """Each line as data. Raises ``ImportRefused`` where the reader refused, fell silent or died."""
     assert process.stdout is not None
     stream = process.stdout.fileno()
+    waiting = select.poll()
+    waiting.register(stream, select.POLLIN)
     rest: list[bytes] = []
     while True:
-        ready, _, _ = select.select([stream], [], [], SILENCE_SECONDS)
-        if not ready:
+        if not waiting.poll(SILENCE_SECONDS * 1_000):
             raise ImportRefused(SENTENCES["time"])
         chunk = os.read(stream, 1 << 18)
         if not chunk:

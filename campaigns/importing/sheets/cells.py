@@ -72,6 +72,8 @@ def show_number(text: str, form: Format | None = None, *, since_1904: bool = Fal
     if not _NUMBER.fullmatch(text):
         return text
     value = float(text)
+    if abs(value) == float("inf"):
+        return text
     if form is not None:
         shown = _show_formatted(value, form, since_1904=since_1904)
         if shown is not None:
@@ -97,7 +99,7 @@ def _show_formatted(value: float, form: Format, *, since_1904: bool) -> str | No
         return f"{value * 100:.{form.digits}f}%" if abs(value) < 1e12 else None
     if not 0 <= value < _LAST_DAY:
         return None
-    seconds = round(value * 86_400)
+    seconds = int(value) * 86_400 if form.kind == "date" else round(value * 86_400)
     if form.kind == "elapsed":
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
     if since_1904:

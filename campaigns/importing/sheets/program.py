@@ -8,6 +8,7 @@ closed, nobody waits any more.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -22,7 +23,9 @@ from .refusal import Refused
 from .rows import Row, read_rows
 from .xlsx import SheetPart, measure_sheet, open_book
 
+#: rows and characters told at once, more or less
 _ROWS_AT_ONCE = 200
+_TEXT_AT_ONCE = 1 << 18
 
 
 class _Shared(io.RawIOBase):
@@ -60,7 +63,8 @@ def answer(handle: IO[bytes], question: str, sheet: str) -> Iterator[Any]:
         book = open_book(handle)
         sheets = book.sheets
     else:
-        from .xls import OldBook  # calamine is loaded for those who need it
+        # calamine is loaded for those who need it
+        from .xls import OldBook  # noqa: PLC0415
 
         old = OldBook(handle)
         sheets = old.sheets
@@ -90,11 +94,13 @@ def _choose(sheets: list[SheetPart], name: str) -> SheetPart:
 
 def _bundle(rows: Iterator[Row]) -> Iterator[list[Row]]:
     bundle: list[Row] = []
+    length = 0
     for row in rows:
         bundle.append(row)
-        if len(bundle) >= _ROWS_AT_ONCE:
+        length += sum(map(len, row.cells))
+        if len(bundle) >= _ROWS_AT_ONCE or length > _TEXT_AT_ONCE:
             yield bundle
-            bundle = []
+            bundle, length = [], 0
     if bundle:
         yield bundle
 
@@ -107,6 +113,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    gc.disable()  # nothing here goes round in circles, and there are millions of lists
     handle = io.BufferedReader(_Shared(descriptor), 1 << 16)
     with contextlib.suppress(BrokenPipeError):
         try:
@@ -116,16 +123,16 @@ def main() -> None:
             _tell({"refused": refused.code, "values": refused.values})
         except MemoryError:
             _tell({"refused": "memory", "values": {}})
-        except Exception as error:
+        except BaseException as error:  # a panic of calamine is no Exception
             # Its text may quote a cell; the parent logs the name and tells a person the sentence.
             _tell({"refused": "damaged", "values": {}, "error": type(error).__name__})
-        sys.stdout.flush()
     os._exit(0)
 
 
 def _tell(line: Any) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+    sys.stdout.buffer.write(text.encode(errors="replace") + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def _end_with_parent() -> None:

@@ -17,18 +17,19 @@ from .cells import Format, show_number
 from .refusal import Refused
 from .xlsx import (
     CHUNK,
+    MAX_COLUMN,
     Book,
     SheetPart,
     is_true,
     join_text,
     local,
     make_parser,
+    number_column,
     read_formats,
     read_strings,
 )
 
 MAX_ROW = 1_048_576
-MAX_COLUMN = 16_384
 #: characters in all cells of a row together
 MAX_RECORD = 1_000_000
 
@@ -41,7 +42,7 @@ _MAX_MERGED = 20_000_000
 
 
 class Row(NamedTuple):
-    """``number`` as the spreadsheet shows it; ``problem`` of the row, ``places`` of single cells."""
+    """``number`` is what the spreadsheet shows; ``places`` are the problems of single cells."""
 
     number: int
     cells: list[str]
@@ -60,7 +61,7 @@ class Merged(NamedTuple):
 
 def read_rows(book: Book, sheet: SheetPart) -> Iterator[Row]:
     """The rows that are not blank."""
-    merged = _Cover(find_merged(book, sheet))
+    merged = Cover(find_merged(book, sheet))
     for row in _parse_rows(book, sheet):
         if not any(row.cells) and not row.places:
             continue
@@ -104,7 +105,7 @@ def find_merged(book: Book, sheet: SheetPart) -> list[Merged]:
     return sorted(areas)
 
 
-class _Cover:
+class Cover:
     """Tells of rows, asked in their order, which of their empty cells belong to one above."""
 
     def __init__(self, areas: list[Merged]) -> None:
@@ -114,10 +115,9 @@ class _Cover:
 
     def mark(self, row: Row) -> None:
         areas = self._areas
-        if self._next < len(areas) and areas[self._next].first_row < row.number:
-            while self._next < len(areas) and areas[self._next].first_row < row.number:
-                self._active.append(areas[self._next])
-                self._next += 1
+        while self._next < len(areas) and areas[self._next].first_row < row.number:
+            self._active.append(areas[self._next])
+            self._next += 1
         if not self._active:
             return
         self._active = [area for area in self._active if area.last_row >= row.number]
@@ -205,6 +205,9 @@ class _Reader:
             self.rows.append(Row(self.number, self._cells, self._problem, self._places))
         elif name == "rPh":
             self._is_phonetic = False
+        elif name == "sheetData":
+            # what follows has names of its own
+            self.parser.StartElementHandler = self.parser.EndElementHandler = None
 
     def _begin_row(self, attributes: dict[str, str]) -> None:
         told = attributes.get("r")
@@ -246,7 +249,7 @@ class _Reader:
             self._put(text[:20], "error_cell")
             return
         elif kind == "d":
-            text = text.removesuffix("T00:00:00")[:100]
+            text = text[:100].removesuffix("Z").removesuffix("T00:00:00").replace("T", " ")
         else:
             text = join_text([text])
         if text:
@@ -263,8 +266,6 @@ class _Reader:
 
     def _put(self, text: str, problem: str) -> None:
         cells, column = self._cells, self._column
-        if column >= MAX_COLUMN:
-            raise Refused("damaged_at", row=self.number)
         missing = column - len(cells)
         if missing == 0:
             cells.append(text)
@@ -275,15 +276,3 @@ class _Reader:
             cells[column] = text
         if problem:
             self._places[column] = problem
-
-
-def number_column(letters: str) -> int:
-    """AA is 27. Raises ``Refused`` where it is no column."""
-    number = 0
-    if not 1 <= len(letters) <= 3:
-        raise Refused("damaged")
-    for letter in letters.upper():
-        if not "A" <= letter <= "Z":
-            raise Refused("damaged")
-        number = number * 26 + ord(letter) - 64
-    return number

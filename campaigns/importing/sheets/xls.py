@@ -13,7 +13,7 @@ import python_calamine as calamine
 
 from .cells import MAX_TEXT, show_float
 from .refusal import Refused
-from .rows import Merged, Row, _Cover
+from .rows import Cover, Merged, Row
 from .xlsx import SheetPart
 
 
@@ -45,7 +45,7 @@ class OldBook:
         if found.start is None:
             return
         first, left = found.start
-        merged = _Cover(
+        merged = Cover(
             sorted(
                 Merged(top + 1, bottom + 1, begin, end)
                 for (top, begin), (bottom, end) in found.merged_cell_ranges or []

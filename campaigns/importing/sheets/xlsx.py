@@ -16,6 +16,7 @@ from .container import Package
 from .refusal import Refused
 
 CHUNK = 1 << 16
+MAX_COLUMN = 16_384
 #: so much of the start of a sheet is read to find its size and its hidden columns
 _HEAD = 1 << 18
 
@@ -145,16 +146,19 @@ def _read_relations(package: Package, source: str) -> list[tuple[str, str, str]]
 
 def measure_sheet(book: Book, sheet: SheetPart) -> None:
     """What stands before the rows: how many there seem to be, and which columns are hidden."""
+    width = MAX_COLUMN
 
     def start(element: str, attributes: dict[str, str]) -> None:
+        nonlocal width
         element = local(element)
         if element == "dimension":
             last = attributes.get("ref", "").rpartition(":")[2]
-            if digits := re.fullmatch(r"\$?[A-Za-z]{1,3}\$?([0-9]{1,7})", last):
-                sheet.rows = int(digits.group(1))
+            if found := re.fullmatch(r"\$?([A-Z]{1,3})\$?([0-9]{1,7})", last):
+                width = number_column(found.group(1))
+                sheet.rows = int(found.group(2))
         elif element == "col" and is_true(attributes.get("hidden")):
             first, end = int(attributes.get("min", 0)), int(attributes.get("max", 0))
-            for column in range(max(first, 1), min(end, first + 99, 16_384) + 1):
+            for column in range(max(first, 1), min(end, first + 99, width) + 1):
                 sheet.hidden_columns.append(name_column(column))
         elif element == "sheetData":
             raise _Done
@@ -168,6 +172,18 @@ def measure_sheet(book: Book, sheet: SheetPart) -> None:
         return
     except (expat.ExpatError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError):
         raise Refused("damaged") from None
+
+
+def number_column(letters: str) -> int:
+    """AA is 27. Raises ``Refused`` where it is no column."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - 64
+        if not "A" <= letter <= "Z" or number > MAX_COLUMN:
+            raise Refused("damaged")
+    if not number:
+        raise Refused("damaged")
+    return number
 
 
 def name_column(number: int) -> str:
