@@ -21,7 +21,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
 from campaigns.admin.base import hide_phones
-from campaigns.importing.report import guard_cell
+from campaigns.importing.cells import guard_cell
 from campaigns.masking import mask_phone
 from campaigns.models import Call
 from campaigns.platforms.registry import PLATFORMS

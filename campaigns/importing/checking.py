@@ -16,6 +16,7 @@ from campaigns.importing.cells import AROUND, clean_cell, read_cell
 from campaigns.importing.errors import Problem, Rejection
 from campaigns.importing.mapping import Layout
 from campaigns.importing.reading import Record
+from campaigns.importing.workbooks import CellProblem
 from campaigns.phones import PhoneRefused, normalise_phone
 
 MAX_VALUE = 2_000
@@ -54,6 +55,14 @@ def check_rows(
         if line <= header_line:
             continue
         broken = problem
+        if isinstance(problem, CellProblem):
+            # it counts where the cell is used
+            place = next((place for place in places if place in problem.places), None)
+            if place is not None:
+                column = columns[places.index(place)]
+                rejections.add(Rejection(line, column, problem.places[place], cells[place]))
+                continue
+            broken = None
         if broken is None and len(cells) != width:
             if not any(map(clean_cell, cells)):
                 continue

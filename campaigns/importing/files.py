@@ -20,6 +20,7 @@ from django.conf import settings
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.importing.errors import ImportRefused
+from campaigns.importing.workbooks import inspect_workbook
 
 CHUNK = 1 << 18
 
@@ -42,11 +43,6 @@ OLD_EXCEL = N_(
     "The file is an old Excel workbook (.xls), whatever its name says: save the table as “CSV "
     "UTF-8” and choose that file."
 )
-NEW_EXCEL = N_(
-    "The file is an Excel workbook (.xlsx), whatever its name says: save the table as “CSV UTF-8” "
-    "and choose that file."
-)
-ZIP = N_("The file is a zip archive, whatever its name says: unpack it and choose the table in it.")
 ARCHIVE = N_(
     "The file is a compressed archive, whatever its name says: unpack it and choose the table in "
     "it."
@@ -65,11 +61,7 @@ MARKUP = N_(
 JSON = N_("The file is JSON, whatever its name says: convert it to a table in “CSV UTF-8”.")
 
 _KINDS: list[tuple[bytes, str]] = [
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLD_EXCEL),
     (b"\x09\x08\x10\x00\x00\x06\x05\x00", OLD_EXCEL),
-    (b"PK\x03\x04", ZIP),
-    (b"PK\x05\x06", ZIP),
-    (b"PK\x07\x08", ZIP),
     (b"%PDF-", PDF),
     (b"\x1f\x8b", ARCHIVE),
     (b"Rar!", ARCHIVE),
@@ -81,6 +73,8 @@ _KINDS: list[tuple[bytes, str]] = [
     (b"GIF8", PICTURE),
     (b"SQLite format 3", DATABASE),
 ]
+#: zip and OLE, in which workbooks come
+_CONTAINERS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 _MARKUP = re.compile(rb"\s*<(?:!doctype|html|head|body|table|meta|\?xml|!--)", re.I)
 _FOREIGN = re.compile("[^\x00-\x7f]+")
 _JSON = re.compile(rb"\s*(?:\{\s*\"|\[\s*[\[{])")
@@ -131,6 +125,8 @@ def inspect_file(handle: IO[bytes]) -> Found:
     start = handle.read(CHUNK)
     if not start:
         raise ImportRefused(EMPTY)
+    if start.startswith(_CONTAINERS):
+        return Found(inspect_workbook(handle))
     refuse_other_kinds(start)
     return Found("text", _find_encoding(handle, start))
 
@@ -182,8 +178,6 @@ def _copy(source: Any, target: IO[bytes]) -> tuple[str, int]:
 def refuse_other_kinds(start: bytes) -> None:
     """Raises ``ImportRefused`` with what the file is if that is not a table in text."""
     sentence = next((sentence for magic, sentence in _KINDS if start.startswith(magic)), "")
-    if sentence == ZIP and (b"[Content_Types].xml" in start or b"xl/" in start):
-        sentence = NEW_EXCEL
     text = start.removeprefix(codecs.BOM_UTF8)
     if not sentence and _MARKUP.match(text):
         sentence = MARKUP

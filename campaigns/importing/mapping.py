@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import IO
 
@@ -17,8 +18,16 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns.importing.cells import clean_cell
 from campaigns.importing.errors import ImportRefused
-from campaigns.importing.files import Found
-from campaigns.importing.reading import DELIMITERS, Plan, Record, read_start
+from campaigns.importing.files import Found, check_encoding
+from campaigns.importing.reading import (
+    BROKEN,
+    DELIMITERS,
+    Plan,
+    Record,
+    read_start,
+    read_table,
+)
+from campaigns.importing.workbooks import list_sheets
 from campaigns.phones import PhoneRefused, normalise_phone
 
 MAX_COLUMNS = 1_000
@@ -29,11 +38,15 @@ MAX_HEADER = 200
 HEADER_WITHIN = 10
 #: rows that are looked at to tell one delimiter from another
 _SAMPLE = 20
+#: sheets that are looked at, and rows that one beside the first may have for that
+_SHEETS = 5
+_ROWS_OF_OTHER_SHEETS = 100_000
 
 NO_COLUMNS = N_("The robot has no columns yet: synchronise the account and choose the robot again.")
 NO_HEADER = N_("The file has no row with text in it.")
 NO_LINE = N_("The file has no row with text in line %(line)s: choose another line as its header.")
 TOO_MANY = N_("The header in line %(line)s has %(count)s columns; at most 1,000 can be read.")
+NO_DELIMITER = N_("Columns are divided by a comma, a tab, a semicolon or a vertical bar.")
 BROKEN_HEADER = N_(
     "The header in line %(line)s cannot be read: a quotation mark in it is not closed, or text "
     "follows one that is."
@@ -102,39 +115,53 @@ def find_plan(
     *,
     columns: Sequence[str],
     known: Mapping[str, str] | None = None,
+    region: str = "CN",
 ) -> tuple[Plan, list[str]]:
-    """How the file is best read, and its header. Raises ``ImportRefused`` when it has none that
-    can be read.
+    """How the file is best read, and its header: delimiter or sheet, and line, are those in which
+    most of the robot's columns are found. Raises ``ImportRefused`` when no header can be read.
 
     ``known`` is {column of the robot: header} as far as somebody said so, now or the last time.
     """
-    wanted = {make_key(name) for name in (*columns, *(known or {}).values()) if name}
+    known = known or {}
+    wanted = [{make_key(name) for name in (column, known.get(column, ""))} for column in columns]
     best: tuple[tuple[int, ...], Plan, Record] | None = None
     for plan in _list_plans(handle, found):
         records = read_start(handle, plan, _SAMPLE)
         widths = Counter(len(cells) for _, cells, problem in records if problem is None)
         for number, record in enumerate(records[:HEADER_WITHIN]):
             line, cells, problem = record
-            hits = len(wanted & {make_key(cell) for cell in cells})
+            keys = {make_key(cell) for cell in cells} - {""}
+            hits = sum(not keys.isdisjoint(names) for names in wanted)
             alike = widths[len(cells)] if len(cells) > 1 else 0
             # as many wanted columns as possible, then as many rows as wide as this one, then the
             # first row, then the most columns
             score = (hits, problem is None, alike, -number, len(cells))
             if best is None or score > best[0]:
-                headless = not hits and problem is None and _has_phone(cells)
+                headless = not hits and _has_phone(cells, region=region)
                 best = score, replace(plan, header_line=None if headless else line), record
+        if best is not None and best[0][0] == len(wanted) > 1:
+            break
     if best is None:
         raise ImportRefused(NO_HEADER)
     _score, plan, record = best
-    return plan, _read_header(plan, record)
+    return plan, _name_cells(plan, record)
 
 
 def read_header(handle: IO[bytes], plan: Plan) -> list[str]:
     """The header of a file that somebody said how to read. Raises ``ImportRefused``."""
-    records = read_start(handle, plan, max(_SAMPLE, plan.header_line or 0))
-    for record in records:
-        if plan.header_line in (None, record[0]):
-            return _read_header(plan, record)
+    if plan.kind == "text":
+        check_encoding(handle, plan.encoding)
+        if plan.delimiter not in DELIMITERS:
+            raise ImportRefused(NO_DELIMITER)
+    with closing(read_table(handle, plan)) as records:
+        for record in records:
+            line, cells, _ = record
+            if plan.header_line is None and any(cells):
+                return _name_cells(plan, record)
+            if plan.header_line is not None and line >= plan.header_line:
+                if line > plan.header_line or not any(cells):
+                    raise ImportRefused(NO_LINE, line=plan.header_line)
+                return _name_cells(plan, record)
     if plan.header_line is None:
         raise ImportRefused(NO_HEADER)
     raise ImportRefused(NO_LINE, line=plan.header_line)
@@ -216,23 +243,34 @@ def name_column(place: int) -> str:
     return name
 
 
-def _list_plans(handle: IO[bytes], found: Found) -> list[Plan]:
-    return [Plan(found.kind, found.encoding, delimiter) for delimiter in DELIMITERS]
+def _list_plans(handle: IO[bytes], found: Found) -> Iterator[Plan]:
+    if found.kind == "text":
+        for delimiter in DELIMITERS:
+            yield Plan(found.kind, found.encoding, delimiter)
+        return
+    sheets = list_sheets(handle)
+    # what is hidden is not meant, unless there is nothing else
+    shown = [sheet for sheet in sheets if not sheet.hidden] or sheets
+    for place, sheet in enumerate(shown[:_SHEETS]):
+        if place == 0 or (sheet.rows or 0) <= _ROWS_OF_OTHER_SHEETS:
+            yield Plan(found.kind, "", "", sheet.name)
 
 
-def _has_phone(cells: Iterable[str]) -> bool:
+def _has_phone(cells: Iterable[str], *, region: str) -> bool:
     for cell in cells:
         try:
-            normalise_phone(cell)
+            normalise_phone(cell, region=region)
         except PhoneRefused:
             continue
         return True
     return False
 
 
-def _read_header(plan: Plan, record: Record) -> list[str]:
+def _name_cells(plan: Plan, record: Record) -> list[str]:
+    """The names of the columns. A problem of the row is none of its header unless it hides where
+    the cells end."""
     line, cells, problem = record
-    if problem is not None:
+    if problem is not None and problem.code in BROKEN:
         raise ImportRefused(BROKEN_HEADER, line=line)
     if len(cells) > MAX_COLUMNS:
         raise ImportRefused(TOO_MANY, line=line, count=len(cells))

@@ -20,6 +20,7 @@ from typing import IO, Protocol
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.importing.errors import Problem
+from campaigns.importing.workbooks import list_sheets, read_sheet
 
 DELIMITERS = (",", "\t", ";", "|")
 
@@ -39,6 +40,8 @@ AFTER_QUOTE = Problem(
     N_("There is text between a closing quotation mark and the end of its cell."),
 )
 TOO_LONG = Problem("row_too_long", N_("The row is longer than 1,000,000 characters."))
+#: codes of the problems that leave unknown where the cells of a row end
+BROKEN = frozenset(problem.code for problem in (UNCLOSED, AFTER_QUOTE, TOO_LONG))
 
 _LINE_END = re.compile(r"\r\n?|\n")
 #: no cell may go on after a bare line end: the reader takes no line that ends so
@@ -70,7 +73,10 @@ class Readable(Protocol):
 
 def read_table(handle: IO[bytes], plan: Plan) -> Generator[Record, None, None]:
     """Every record of the file, the header among them. How far it has come, ``handle.tell()``
-    says for a text."""
+    says for a text. Raises ``ImportRefused`` for a damaged workbook."""
+    if plan.kind != "text":
+        yield from read_sheet(handle, plan.sheet)
+        return
     handle.seek(0)
     # what cannot be decoded is U+FFFD and a problem of its row; line ends stay as they are
     text = io.TextIOWrapper(handle, plan.encoding, errors="replace", newline="")
@@ -87,8 +93,10 @@ def read_start(handle: IO[bytes], plan: Plan, count: int = 20) -> list[Record]:
 
 
 def measure_table(handle: IO[bytes], plan: Plan) -> int:
-    """How much there is to read, in bytes."""
-    return handle.seek(0, io.SEEK_END)
+    """How much there is to read: bytes of a text, rows of a workbook as it says itself."""
+    if plan.kind == "text":
+        return handle.seek(0, io.SEEK_END)
+    return next((sheet.rows or 0 for sheet in list_sheets(handle) if sheet.name == plan.sheet), 0)
 
 
 def read_records(stream: Readable, *, delimiter: str) -> Iterator[Record]:

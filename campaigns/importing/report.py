@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_noop as N_
 
+from campaigns.importing.cells import guard_cell
 from campaigns.importing.errors import Rejection
 from campaigns.models import ContactImport
 
@@ -17,7 +18,6 @@ from campaigns.models import ContactImport
 KEPT = 1_000
 KEPT_VALUE = 200
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _HEADER = (N_("column"), N_("reason"), N_("value"))
 _MORE = N_("%(count)s more rows were rejected; the first 1,000 are listed.")
 
@@ -65,12 +65,6 @@ def csv_of_rejected(contact_import: ContactImport) -> Iterator[str]:
         yield _write_line([row.line, row.column, row.reason_text, row.value])
     if (more := contact_import.rejected - len(rows)) > 0:
         yield _write_line(["", "", gettext(_MORE) % {"count": more}, ""])
-
-
-def guard_cell(value: object) -> str:
-    """The cell as text that no spreadsheet takes for a formula."""
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _write_line(cells: Iterable[object]) -> str:
