@@ -1,0 +1,256 @@
+"""In: a number and why nobody may call it. Out: the entry that says so, and every change of it.
+
+One entry per number and account stands at a time, and one for all accounts. What forbids a number
+a second time finds the entry there: the later expiry stays, and the entry's history tells of it. An
+entry that has expired is closed and a new one made, so that what was forbidden when can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+from django.db import connection, models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
+
+from campaigns.models import Account, BarListImport, Call, DoNotCall, DoNotCallRule, StatusChange
+from campaigns.phones import normalise_phone
+
+#: the numbers that may not be called now for %(account)s, each with the moment since when; to be
+#: used as a sub-select
+BARRED_SQL = """
+    SELECT phone, min(created_at) AS since
+    FROM campaigns_donotcall
+    WHERE (account_id = %(account)s OR account_id IS NULL) AND lifted_at IS NULL
+        AND (expires_at IS NULL OR expires_at > now())
+    GROUP BY phone
+"""
+EXPIRED = N_("It had expired.")
+SAID_AGAIN = N_("The number was put on the list once more.")
+SAID_BY_CALL = N_("The number was put on the list once more, by call %(call)s.")
+PROLONGED = N_("Another list of numbers has it for longer.")
+
+#: the words in the history of an entry, which has no status of its own
+STANDS, LIFTED = "barred", "lifted"
+#: entries written in one statement
+_CHUNK = 10_000
+
+
+class Barred(NamedTuple):
+    """How many numbers of a list were new, and how many were forbidden already."""
+
+    added: int
+    known: int
+
+
+def select_barred(account: Any) -> models.QuerySet[DoNotCall]:
+    """The entries that stand now for an account (its id, or a reference to one in an outer query),
+    those for all accounts among them; None: only those for all."""
+    scope = Q(account=None) if account is None else Q(account=account) | Q(account=None)
+    rows = DoNotCall.objects.filter(scope, lifted_at=None)
+    return rows.filter(Q(expires_at=None) | Q(expires_at__gt=Now()))
+
+
+def find_barred(account: Account | None, phones: Collection[str]) -> dict[str, DoNotCall]:
+    """{number in normal form: the oldest entry that forbids it for the account}"""
+    rows = select_barred(account.pk if account else None).filter(phone__in=phones)
+    found: dict[str, DoNotCall] = {}
+    for entry in rows.order_by("created_at", "id"):
+        found.setdefault(entry.phone, entry)
+    return found
+
+
+def bar_number(
+    phone: str,
+    *,
+    account: Account | None = None,
+    source: str,
+    reason: str = "",
+    by: Any = None,
+    call: Call | None = None,
+    rule: DoNotCallRule | None = None,
+    expires_at: datetime | None = None,
+    list_import: BarListImport | None = None,
+) -> DoNotCall:
+    """Forbid a number, for one account or (None) for all. Raises ``PhoneRefused`` for what is none.
+
+    ``expires_at`` None: for good. The number may be written in any way that is read in the
+    account's region. Returns the entry that stands, which may have stood before.
+    """
+    phone = normalise_phone(phone, region=account.region if account else "CN")
+    given = [(phone, reason, expires_at)]
+    user = by if getattr(by, "pk", None) else None
+    with transaction.atomic():
+        new = _write(
+            given, account=account, source=source, by=user, call=call, rule=rule,
+            list_import=list_import,
+        )  # fmt: skip
+        entry = DoNotCall.objects.get(phone=phone, account=account, lifted_at=None)
+        if not new:
+            values = {"source": source, "given": reason[:300]}
+            values |= {"call": call.pk} if call else {}
+            values |= {"rule": rule.pk} if rule else {}
+            _tell(entry, STANDS, SAID_BY_CALL if call else SAID_AGAIN, values=values, by=user)
+    return entry
+
+
+def bar_many(
+    rows: Iterable[tuple[str, str, datetime | None]],
+    *,
+    account: Account | None = None,
+    source: str,
+    by: Any = None,
+    list_import: BarListImport | None = None,
+) -> Barred:
+    """Forbid many numbers: (number in normal form, reason, expires or None) each.
+
+    Written in portions, each a transaction of its own unless the caller has one: whoever bars one
+    of these numbers at the same time waits for a portion only. The same rows again add nothing.
+    Raises ``ValueError`` for a number in another form: nobody would ever find it on the list.
+    """
+    user = by if getattr(by, "pk", None) else None
+    waiting = iter(rows)
+    added = known = 0
+    while portion := list(islice(waiting, _CHUNK)):
+        merged: dict[str, tuple[str, str, datetime | None]] = {}
+        for phone, reason, expires_at in portion:
+            if normalise_phone(phone) != phone:
+                raise ValueError("A number of the list is not in its normal form.")
+            before = merged.setdefault(phone, (phone, reason, expires_at))
+            merged[phone] = (phone, before[1] or reason, _take_later(before[2], expires_at))
+        with transaction.atomic():
+            new = _write(
+                # in the order of the numbers, as everybody does: two at once wait, never deadlock
+                sorted(merged.values(), key=lambda row: row[0]),
+                account=account, source=source, by=user, list_import=list_import,
+            )  # fmt: skip
+        added += new
+        known += len(merged) - new
+    return Barred(added, known)
+
+
+def lift_bar(entry: DoNotCall, *, by: Any, reason: str) -> bool:
+    """Allow the number again, as far as this entry forbids it; False when it was lifted before.
+
+    Raises ``ValueError`` without a reason: somebody said no, and somebody else has to say why not.
+    """
+    return bool(_lift(DoNotCall.objects.filter(pk=entry.pk), by=by, reason=reason))
+
+
+def lift_list(list_import: BarListImport, *, by: Any, reason: str) -> int:
+    """Lift the entries that a list alone has made; returns how many. A number that something else
+    forbids as well stays where it is."""
+    return _lift(DoNotCall.objects.filter(list_import=list_import), by=by, reason=reason)
+
+
+def _lift(entries: models.QuerySet[DoNotCall], *, by: Any, reason: str) -> int:
+    if not reason.strip():
+        raise ValueError("An entry is lifted with a reason.")
+    user = by if getattr(by, "pk", None) else None
+    with transaction.atomic():
+        standing = entries.filter(lifted_at=None).select_for_update(of=("self",)).order_by("phone")
+        ids = list(standing.values_list("pk", flat=True))
+        DoNotCall.objects.filter(pk__in=ids).update(
+            lifted_at=timezone.now(), lifted_by=user, lifted_reason=reason.strip()[:300]
+        )
+        if len(ids) == 1:
+            _tell(DoNotCall(pk=ids[0]), LIFTED, "", values={"given": reason.strip()}, by=user)
+    return len(ids)
+
+
+def _take_later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one and other else None
+
+
+def _tell(entry: DoNotCall, new: str, sentence: str, *, values: dict[str, Any], by: Any) -> None:
+    StatusChange.objects.create(
+        subject="donotcall", subject_id=entry.pk, old=STANDS, new=new, reason=sentence,
+        values=values, by=by,
+    )  # fmt: skip
+
+
+def _write(
+    given: list[tuple[str, str, datetime | None]],
+    *,
+    account: Account | None,
+    source: str,
+    by: Any,
+    call: Call | None = None,
+    rule: DoNotCallRule | None = None,
+    list_import: BarListImport | None = None,
+) -> int:
+    """Insert or prolong entries, sorted by number, each number once; returns how many are new.
+
+    An entry that something else asks for as well belongs to no list any more: taking the list back
+    must not allow the number.
+    """
+    scope = "account_id = %(account)s" if account else "account_id IS NULL"
+    conflict = "(phone, account_id)" if account else "(phone)"
+    values: dict[str, Any] = {
+        "phones": [row[0] for row in given],
+        "reasons": [row[1][:300] for row in given],
+        "expiries": [row[2] for row in given],
+        "account": account.pk if account else None,
+        "source": source,
+        "by": by.pk if by else None,
+        "call": call.pk if call else None,
+        "rule": rule.pk if rule else None,
+        "list": list_import.pk if list_import else None,
+        "expired": EXPIRED,
+        "prolonged": PROLONGED,
+        "stands": STANDS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK.format(scope=scope), values)
+        cursor.execute(_CLOSE.format(scope=scope), values)
+        if len(given) > 1:
+            cursor.execute(_TELL_PROLONGED.format(scope=scope), values)
+        where = "account_id IS NOT NULL" if account else "account_id IS NULL"
+        cursor.execute(_INSERT.format(conflict=conflict, where=where), values)
+        return int(cursor.fetchone()[0])
+
+
+_LOCK = """
+    SELECT 1 FROM campaigns_donotcall
+    WHERE phone = ANY(%(phones)s) AND {scope} AND lifted_at IS NULL ORDER BY phone FOR UPDATE
+"""
+_CLOSE = """
+    UPDATE campaigns_donotcall SET lifted_at = expires_at, lifted_reason = %(expired)s
+    WHERE phone = ANY(%(phones)s) AND {scope} AND lifted_at IS NULL AND expires_at <= now()
+"""
+_TELL_PROLONGED = """
+    INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, values, by_id, at)
+    SELECT 'donotcall', entry.id, %(stands)s, %(stands)s, %(prolonged)s, '{{}}', %(by)s, now()
+    FROM campaigns_donotcall entry
+    JOIN unnest(%(phones)s::text[], %(expiries)s::timestamptz[]) AS given(phone, expires_at)
+        USING (phone)
+    WHERE {scope} AND lifted_at IS NULL AND entry.expires_at IS NOT NULL
+        AND (given.expires_at IS NULL OR given.expires_at > entry.expires_at)
+"""
+# xmax is 0 only in a row that this statement inserted.
+_INSERT = """
+    WITH written AS (
+        INSERT INTO campaigns_donotcall AS entry (
+            phone, account_id, source, reason, call_id, rule_id, list_import_id, created_at,
+            created_by_id, expires_at, lifted_reason
+        )
+        SELECT phone, %(account)s, %(source)s, reason, %(call)s, %(rule)s, %(list)s, now(), %(by)s,
+               expires_at, ''
+        FROM unnest(%(phones)s::text[], %(reasons)s::text[], %(expiries)s::timestamptz[])
+             AS given(phone, reason, expires_at)
+        ORDER BY phone
+        ON CONFLICT {conflict} WHERE lifted_at IS NULL AND {where} DO UPDATE SET
+            expires_at = CASE
+                WHEN entry.expires_at IS NOT NULL AND excluded.expires_at IS NOT NULL
+                THEN greatest(entry.expires_at, excluded.expires_at) END,
+            list_import_id = CASE WHEN entry.list_import_id = excluded.list_import_id
+                THEN entry.list_import_id END
+        RETURNING xmax = 0 AS is_new
+    )
+    SELECT count(*) FILTER (WHERE is_new) FROM written
+"""
