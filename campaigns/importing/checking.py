@@ -16,6 +16,7 @@ from campaigns.importing.cells import AROUND, clean_cell, read_cell
 from campaigns.importing.errors import Problem, Rejection
 from campaigns.importing.mapping import Layout
 from campaigns.importing.reading import Record
+from campaigns.importing.template import EXAMPLE_PHONE, EXAMPLE_ROW, is_example
 from campaigns.importing.workbooks import CellProblem
 from campaigns.phones import PhoneRefused, normalise_phone
 
@@ -84,6 +85,11 @@ def check_rows(
         if suspect and (fault := _find_fault(values)):
             index, broken = fault
             rejections.add(Rejection(line, columns[index], broken, values[index]))
+            continue
+        if values[0].startswith(EXAMPLE_PHONE) and is_example(
+            dict(zip(columns, values, strict=True))
+        ):
+            rejections.add(Rejection(line, "", EXAMPLE_ROW, written))
             continue
         try:
             phone = values[0] = normalise_phone(values[0], region=region)

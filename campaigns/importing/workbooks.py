@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -126,11 +126,6 @@ class CellProblem(Problem):
     """
 
     places: Mapping[int, Problem]
-
-    def find_used(self, used: Sequence[int]) -> tuple[int, Problem] | None:
-        """Which of the used places has a problem (its index in ``used``), and what; or None."""
-        found = ((index, self.places.get(place)) for index, place in enumerate(used))
-        return next(((index, problem) for index, problem in found if problem), None)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ MAX_ROW = 1_048_576
 MAX_RECORD = 1_000_000
 
 _DIGITS = "0123456789"
-_END_OF_ROWS = re.compile(rb"</(?:[\w.-]+:)?sheetData\s*>|<(?:[\w.-]+:)?sheetData\s*/>")
+_ROWS_TAG = re.compile(rb"sheetData\s*(/?)>")
 _MERGED = re.compile(
     rb"<(?:[\w.-]+:)?mergeCell\s[^>]*?ref\s*=\s*[\"']([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})"
 )
@@ -90,8 +90,8 @@ def find_merged(book: Book, sheet: SheetPart) -> list[Merged]:
                         raise Refused("bomb")
                     continue
                 window = kept + chunk
-                if found := _END_OF_ROWS.search(window):
-                    tail.append(window[found.end() :] or b" ")
+                if (end := _find_end_of_rows(window)) is not None:
+                    tail.append(window[end:] or b" ")
                 kept = window[-100:]
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
         raise Refused("damaged") from None
@@ -103,6 +103,14 @@ def find_merged(book: Book, sheet: SheetPart) -> list[Merged]:
                 Merged(int(top), int(bottom), number_column(left) - 1, number_column(right) - 1)
             )
     return sorted(areas)
+
+
+def _find_end_of_rows(window: bytes) -> int | None:
+    for found in _ROWS_TAG.finditer(window):
+        opening = window[max(0, found.start() - 80) : found.start()].rpartition(b"<")[2]
+        if found.group(1) or opening.startswith(b"/"):
+            return found.end()
+    return None
 
 
 class Cover:
