@@ -6,6 +6,7 @@ claims its own rows; a job that dies loses nothing: the periodic jobs look at th
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 
@@ -155,6 +156,21 @@ def reapply_results(slug: str) -> None:
     results.reapply_results(slug)
 
 
+@app.task(name="campaigns.jobs.check_import")
+def check_import(import_id: int) -> None:
+    """Read the file of an import and count what would come of it."""
+    # a refusal stands on the import, for people
+    with contextlib.suppress(importing.ImportRefused):
+        importing.check_import(import_id)
+
+
+@app.task(name="campaigns.jobs.load_import")
+def load_import(import_id: int) -> None:
+    """Make contacts of what was checked."""
+    with contextlib.suppress(importing.ImportRefused):
+        importing.load_import(import_id)
+
+
 @app.task(name="campaigns.jobs.sync_account")
 def sync_account(account_id: int) -> None:
     """Mirror the robots, lines and voices of an account."""
@@ -204,6 +220,13 @@ def keep_going(timestamp: int) -> None:
             verification_id=verification_id,
         )
     importing.settle_imports()
+
+
+@app.periodic(cron="23 * * * *")
+@app.task(name="campaigns.jobs.forget_files", queueing_lock="forget_files", priority=LAST)
+def forget_files(timestamp: int) -> None:
+    """Delete the files of imports that are over for long enough."""
+    importing.forget_files()
 
 
 @app.periodic(cron="* * * * *")

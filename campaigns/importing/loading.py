@@ -1,170 +1,290 @@
-"""In: a task in draft and a file. Out: its contacts, and a row that tells what came of the file.
+"""In: an import whose columns were chosen. Out: its rows staged and judged; then its contacts.
 
-One transaction: a worker that dies, or a row that cannot be written, leaves nothing half there.
+A check is one transaction, and a load is one: whatever dies in between leaves nothing half there,
+and ``steps.settle_imports`` has it done again from the frozen file. Who works on an import holds
+its lock, which ends with the process.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
-from datetime import timedelta
-from pathlib import PurePath
-from typing import IO, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Max, Min
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
 from campaigns.importing.checking import check_rows
 from campaigns.importing.errors import ImportRefused
-from campaigns.importing.files import KeptFile, keep_file
-from campaigns.importing.mapping import Layout, find_plan, make_layout
-from campaigns.importing.reading import read_table
-from campaigns.importing.report import RejectedRows
-from campaigns.importing.staging import Staging
-from campaigns.models import ContactImport, RejectedRow, Task
+from campaigns.importing.mapping import Layout, make_layout
+from campaigns.importing.progress import Progress, Stopped
+from campaigns.importing.reading import measure_table, read_table
+from campaigns.importing.receiving import STOPPED, fail_import, make_plan, open_file, refuse_late
+from campaigns.importing.staging import clear_rows, clear_staged, copy_rows, spool_rejections
+from campaigns.importing.verdicts import Verdicts, judge_rows
+from campaigns.locks import only_one
+from campaigns.models import ContactImport, StagedRow, Task
+from campaigns.queue import enqueue
 
 log = logging.getLogger(__name__)
 
-NOT_A_DRAFT = N_(
-    "Contacts can be added to a task only while it is a draft; the platform takes none later. "
-    "Clone the task and import into the clone."
-)
 NO_ROWS = N_("The file has a header in line %(line)s and no row below it.")
-STOPPED = N_("The import stopped before its end, and nothing of the file was loaded. Try it again.")
+CHANGED = N_(
+    "%(checked)s rows could be loaded when the file was checked, and %(loaded)s a while later, "
+    "when it was loaded: other tasks and the do-not-call lists had gone on."
+)
+OTHERWISE = N_("The file was checked again and the result is another one: look at it and confirm.")
 
-#: first half of the advisory locks that tell whether an import is still alive
-_LOCK = 0x696D70  # "imp"
-_FIRST_BREATH = timedelta(minutes=1)
+#: kinds of advisory locks: who works on an import; who loads into an account
+WORKING = 0x696D70  # "imp"
+_LOADING = 0x696D71
+
+#: rows that become contacts in one statement
+SLICE = 50_000
+
+# Ids follow the lines of the file.
+_INSERT = """
+    INSERT INTO campaigns_contact (
+        task_id, account_id, family_id, round, source_id, line_number, phone, phone_raw, "values",
+        status, reason, reason_values, platform_contact_id, calls_made, answered, result, intention,
+        created_at
+    )
+    SELECT %(task)s, %(account)s, %(family)s, %(round)s, %(import)s, staged.line, staged.phone,
+           staged.phone_raw, staged."values",
+           CASE WHEN verdict.line IS NULL THEN %(ready)s ELSE %(excluded)s END,
+           coalesce(verdict.reason, ''), coalesce(verdict."values", '{{}}'::jsonb),
+           '', 0, false, '', '', now()
+    FROM campaigns_stagedrow staged LEFT JOIN {verdict} verdict USING (line)
+    WHERE staged.contact_import_id = %(import)s AND staged.line BETWEEN %(first)s AND %(last)s
+    ORDER BY staged.line
+"""
 
 
-def import_file(
-    task: Task,
-    file: IO[bytes] | bytes,
-    *,
-    file_name: str,
-    mapping: Mapping[str, str] | None = None,
-    by: Any = None,
-) -> ContactImport:
-    """Load the contacts of a CSV file into a draft.
+def check_import(import_id: int, *, wait: bool = False) -> None:
+    """Read the frozen file, stage its rows and count what would come of them.
 
-    ``mapping`` is {column of the robot: header in the file}; columns not in it are found by name.
-    Rows that cannot be loaded are counted and listed in the returned import. Raises
-    ``ImportRefused`` when nothing of the file could be used.
+    Nothing happens when somebody else works on it (unless ``wait``), or when nobody wants it
+    checked any more.
     """
-    _refuse_late(task.status)
-    settle_imports(task)
-    contact_import = ContactImport.objects.create(
-        task=task,
-        file_name=_clean_name(file_name),
-        sha256="",
-        status="loading",
-        created_by=by if getattr(by, "pk", None) else None,
-    )
-    try:
-        with keep_file(file) as kept:
-            contact_import.sha256 = kept.sha256
-            _load(contact_import, kept, mapping=mapping, by=by)
-    except ImportRefused as refusal:
-        _fail(contact_import, refusal.message, values=refusal.values, by=by)
-        raise
-    except Exception:
-        _fail(contact_import, STOPPED, values={}, by=by)
-        raise
-    return contact_import
+    _work(import_id, "checking", _check, wait=wait)
 
 
-def settle_imports(task: Task | None = None) -> int:
-    """Mark imports as failed whose process died; returns how many. They left nothing else."""
-    running = ContactImport.objects.filter(
-        status="loading", created_at__lt=timezone.now() - _FIRST_BREATH
-    )
-    if task is not None:
-        running = running.filter(task=task)
-    settled = 0
-    for contact_import in running:
-        with transaction.atomic():
-            if _lock(contact_import, wait=False):
-                settled += _fail(contact_import, STOPPED, values={}, by=None)
-    return settled
+def load_import(import_id: int, *, wait: bool = False) -> None:
+    """Make contacts of what was checked; see ``check_import`` for the rest."""
+    _work(import_id, "loading", _load, wait=wait)
 
 
-def _load(
-    contact_import: ContactImport,
-    kept: KeptFile,
+def _work(
+    import_id: int,
+    status: str,
+    act: Callable[[ContactImport, Progress], None],
     *,
-    mapping: Mapping[str, str] | None,
-    by: Any,
+    wait: bool,
 ) -> None:
-    task = contact_import.task
-    columns = task.robot.columns
-    plan, header = find_plan(kept.handle, kept.found, columns=columns, known=mapping)
-    layout = make_layout(plan, header, columns=columns, mapping=mapping)
-    rejected = RejectedRows()
+    with only_one(WORKING, import_id, wait=wait) as mine:
+        if not mine:
+            return
+        rows = ContactImport.objects.select_related("task__account", "task__robot")
+        contact_import = rows.filter(pk=import_id, status=status).first()
+        if contact_import is None:
+            return
+        try:
+            with Progress(contact_import) as progress:
+                act(contact_import, progress)
+        except Stopped:
+            log.info("import %s: given up while it was %s", import_id, status)
+        except ImportRefused as refusal:
+            _fail(contact_import, refusal.message, refusal.values)
+            raise
+        except (OperationalError, InterfaceError):
+            # The database went away, or is full: ``settle_imports`` has it done again.
+            raise
+        except BaseException:
+            with contextlib.suppress(OperationalError, InterfaceError):
+                _fail(contact_import, STOPPED, {})
+            raise
+
+
+def _fail(contact_import: ContactImport, reason: str, values: dict[str, Any]) -> None:
     with transaction.atomic():
-        _lock(contact_import, wait=True)
-        staging = Staging(contact_import)
-        records = read_table(kept.handle, plan)
-        staging.copy_rows(check_rows(records, layout, rejections=rejected))
-        # Held from here to the end only: nobody launches the task between the look and the rows.
-        locked = Task.objects.select_for_update(no_key=True, of=("self",)).get(pk=task.pk)
-        _refuse_late(locked.status)
-        counts = staging.insert_contacts(locked)
-        if not counts.ready and not counts.excluded and not rejected.count:
-            raise ImportRefused(NO_ROWS, line=plan.header_line or 0)
-        lifecycle.move(
+        clear_staged(contact_import)
+        fail_import(contact_import, reason, values=values)
+
+
+def _check(contact_import: ContactImport, progress: Progress) -> None:
+    task = contact_import.task
+    layout = lay_out(contact_import)
+    plan = make_plan(contact_import)
+    with open_file(contact_import) as handle:
+        progress.end = measure_table(handle, plan)
+        # a text by its bytes, a workbook by its rows
+        in_bytes = contact_import.kind == ContactImport.Kind.TEXT
+
+        def tell(line: int) -> None:
+            progress.tell(handle.tell() if in_bytes else line)
+
+        with transaction.atomic(), spool_rejections(contact_import, tell=tell) as rejections:
+            clear_rows(contact_import)
+            rows = check_rows(
+                read_table(handle, plan),
+                layout,
+                rejections=rejections,
+                region=task.account.region,
+            )
+            staged = copy_rows(contact_import, rows, tell=tell)
+            rejections.copy()
+            if not staged and not rejections.count:
+                raise ImportRefused(NO_ROWS, line=layout.plan.header_line or 0)
+            with judge_rows(contact_import, task) as verdicts:
+                counts = add_up(
+                    staged, verdicts, rejected=rejections.count, invalid=dict(rejections.codes)
+                )
+            _conclude_check(contact_import, counts)
+    log.info("import %s checked: %s", contact_import.pk, counts)
+
+
+def _conclude_check(contact_import: ContactImport, counts: dict[str, Any]) -> None:
+    """It waits for somebody to confirm it, unless that was done before its rows were lost."""
+    before = contact_import.counts
+    confirmed = contact_import.confirmed_at is not None
+    same = all(before.get(name) == counts[name] for name in ("rows", "rejected", "invalid"))
+    if not lifecycle.move(
+        contact_import,
+        "checked",
+        of=["checking"],
+        reason=OTHERWISE if confirmed and not same else "",
+        counts=counts,
+        checked_at=timezone.now(),
+        confirmed_at=contact_import.confirmed_at if confirmed and same else None,
+    ):
+        raise Stopped
+    if confirmed and same:
+        start(contact_import, "loading", of=["checked"])
+
+
+def _load(contact_import: ContactImport, progress: Progress) -> None:
+    with transaction.atomic():
+        # One at a time in an account: each sees the numbers of those before it.
+        with connection.cursor() as cursor:
+            account = contact_import.task.account_id
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOADING, account % 2**31])
+        # Held to the end: nobody launches the task between the look and the rows.
+        tasks = Task.objects.select_for_update(no_key=True, of=("self",))
+        task = tasks.select_related("account").get(pk=contact_import.task_id)
+        refuse_late(task)
+        staged = StagedRow.objects.filter(contact_import_id=contact_import.pk)
+        found = staged.count()
+        checked = contact_import.counts
+        if found != checked["rows"] - checked["rejected"]:
+            # The table does not survive a crash of the database. The file does.
+            start(contact_import, "checking", of=["loading"])
+            return
+        progress.end = found
+        with judge_rows(contact_import, task) as verdicts:
+            _insert(contact_import, task, verdicts, progress)
+            counts = add_up(
+                found, verdicts, rejected=checked["rejected"], invalid=checked["invalid"]
+            )
+        clear_staged(contact_import)
+        differs = counts["ready"] != checked["ready"]
+        if not lifecycle.move(
             contact_import,
             "done",
             of=["loading"],
-            by=by,
-            sha256=kept.sha256,
-            mapping=_describe(layout),
-            loaded=counts.ready,
-            excluded=counts.excluded,
-            rejected=rejected.count,
-        )
-        RejectedRow.objects.bulk_create(
-            RejectedRow(contact_import=contact_import, **row) for row in rejected.kept
-        )
-    log.info(
-        "import %s: %s loaded, %s excluded, %s rejected",
-        contact_import.pk,
-        counts.ready,
-        counts.excluded,
-        rejected.count,
-    )
+            reason=CHANGED if differs else "",
+            values={"checked": checked["ready"], "loaded": counts["ready"]} if differs else None,
+            by=contact_import.confirmed_by,
+            counts=counts,
+            loaded=counts["ready"],
+            excluded=verdicts.excluded,
+            rejected=counts["rejected"],
+            progress=found,
+            progress_end=found,
+            ended_at=timezone.now(),
+        ):
+            raise Stopped
+    log.info("import %s loaded: %s", contact_import.pk, counts)
 
 
-def _describe(layout: Layout) -> dict[str, str]:
-    return {column: header[:200] for column, header in layout.mapping.items()}
-
-
-def _fail(contact_import: ContactImport, reason: str, *, values: dict[str, Any], by: Any) -> bool:
-    return lifecycle.move(
-        contact_import,
-        "failed",
-        of=["loading"],
-        reason=reason,
-        values=values,
-        by=by,
-        sha256=contact_import.sha256,
-    )
-
-
-def _refuse_late(status: str) -> None:
-    if status != "draft":
-        raise ImportRefused(NOT_A_DRAFT)
-
-
-def _lock(contact_import: ContactImport, *, wait: bool) -> bool:
-    """Held until the transaction ends, which the server notices however the process dies."""
-    call = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
+def _insert(
+    contact_import: ContactImport, task: Task, verdicts: Verdicts, progress: Progress
+) -> None:
+    staged = StagedRow.objects.filter(contact_import_id=contact_import.pk)
+    ends = staged.aggregate(first=Min("line"), last=Max("line"))
+    if ends["first"] is None:
+        return
+    ready, excluded = lifecycle.NEW_CONTACTS
+    values: dict[str, Any] = {
+        "task": task.pk,
+        "account": task.account_id,
+        "family": task.family_id or task.pk,
+        "round": task.round,
+        "import": contact_import.pk,
+        "ready": ready,
+        "excluded": excluded,
+    }
+    done = 0
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {call}(%s, %s)", [_LOCK, contact_import.pk % 2**31])
-        return wait or bool(cursor.fetchone()[0])
+        for first in range(ends["first"], ends["last"] + 1, SLICE):
+            cursor.execute(
+                _INSERT.format(verdict=verdicts.table),
+                values | {"first": first, "last": first + SLICE - 1},
+            )
+            done += cursor.rowcount
+            progress.tell(done)
 
 
-def _clean_name(file_name: str) -> str:
-    name = PurePath(file_name.replace("\\", "/").replace("\0", "")).name or "contacts.csv"
-    return name.encode(errors="replace").decode()[-255:]
+def start(
+    contact_import: ContactImport, new: str, *, of: list[str], by: Any = None, **fields: Any
+) -> bool:
+    """Move the import to where a job works on it, and have that job done, in one transaction."""
+    with transaction.atomic():
+        moved = lifecycle.move(
+            contact_import, new, of=of, by=by, progress=0, progress_at=None, **fields
+        )
+        if moved:
+            call_job(contact_import)
+    return moved
+
+
+def call_job(contact_import: ContactImport) -> None:
+    job = "check_import" if contact_import.status == "checking" else "load_import"
+    enqueue(
+        f"campaigns.jobs.{job}",
+        once=f"{job}-{contact_import.pk}",
+        import_id=contact_import.pk,
+    )
+
+
+def lay_out(
+    contact_import: ContactImport,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    kept: Sequence[str] | None = None,
+) -> Layout:
+    """Where each column stands, as was chosen or is about to be. Raises ``ImportRefused``."""
+    return make_layout(
+        make_plan(contact_import),
+        [str(cell) for cell in contact_import.header],
+        columns=[str(column) for column in contact_import.task.robot.columns],
+        mapping=contact_import.mapping if mapping is None else mapping,
+        kept=contact_import.kept if kept is None else kept,
+    )
+
+
+def add_up(
+    staged: int, verdicts: Verdicts, *, rejected: int, invalid: dict[str, int]
+) -> dict[str, Any]:
+    """What stands on the import as ``counts``: ``rows`` is the sum of the others but ``invalid``,
+    which tells the rejected ones by the code of their problem."""
+    return {
+        "rows": staged + rejected,
+        "ready": staged - verdicts.excluded,
+        **verdicts.counts,
+        "rejected": rejected,
+        "invalid": invalid,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,63 +12,65 @@ from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.importing.cells import guard_cell
-from campaigns.importing.errors import Rejection
-from campaigns.models import ContactImport
+from campaigns.importing.receiving import find_same_file
+from campaigns.masking import mask_numbers, mask_phone
+from campaigns.models import ContactImport, RejectedRow
 
-#: so many rejected rows are kept, all are counted
-KEPT = 1_000
-KEPT_VALUE = 200
+#: so many rejected rows are in the report, all are counted; the CSV has all of them
+LISTED = 1_000
+#: rows read and written at a time
+CHUNK = 2_000
 
 _HEADER = (N_("column"), N_("reason"), N_("value"))
-_MORE = N_("%(count)s more rows were rejected; the first 1,000 are listed.")
-
-
-class RejectedRows:
-    """Counts rejections and keeps the first ones."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.kept: list[dict[str, Any]] = []
-
-    def add(self, rejection: Rejection) -> None:
-        self.count += 1
-        if len(self.kept) < KEPT:
-            self.kept.append(
-                {
-                    "line": rejection.line,
-                    "column": rejection.column[:KEPT_VALUE],
-                    "code": rejection.problem.code,
-                    "reason": rejection.problem.reason,
-                    # the database takes no zero character
-                    "value": rejection.value[:KEPT_VALUE].replace("\0", "\ufffd"),
-                }
-            )
+_MANY_DIGITS = re.compile(r"\d{7,}")
 
 
 def make_report(contact_import: ContactImport) -> dict[str, Any]:
-    """The counts and the rejected rows, without what was in their cells."""
+    """The counts and the first rejected rows, without what was in their cells."""
     return {
+        "id": contact_import.pk,
         "loaded": contact_import.loaded,
         "excluded": contact_import.excluded,
         "rejected": contact_import.rejected,
         "rejected_rows": [
             {"line": row.line, "column": row.column, "reason": row.reason_text}
-            for row in contact_import.rejected_rows.all()
+            for row in contact_import.rejected_rows.all()[:LISTED]
         ],
+        "counts": contact_import.counts,
+        "same_file": list(find_same_file(contact_import).values_list("pk", flat=True)),
+        "sha256": contact_import.sha256,
     }
 
 
-def csv_of_rejected(contact_import: ContactImport) -> Iterator[str]:
-    """The rejected rows as lines of a CSV that opens right in Excel and runs nothing there."""
-    yield "\ufeff" + _write_line([pgettext("of a file", "line"), *map(gettext, _HEADER)])
-    rows = list(contact_import.rejected_rows.all())
-    for row in rows:
-        yield _write_line([row.line, row.column, row.reason_text, row.value])
-    if (more := contact_import.rejected - len(rows)) > 0:
-        yield _write_line(["", "", gettext(_MORE) % {"count": more}, ""])
+def csv_of_rejected(contact_import: ContactImport, *, masked: bool) -> Iterator[str]:
+    """All rejected rows as a CSV, in pieces, that opens right in Excel and runs nothing there.
+
+    ``masked``: without whole phone numbers.
+    """
+    header = [pgettext("of a file", "line"), *map(gettext, _HEADER)]
+    yield "\ufeff" + _write_lines([header])
+    rows = RejectedRow.objects.filter(contact_import=contact_import).order_by("line")
+    last = -1
+    # by the line that was reached: no transaction stays open for as long as somebody downloads
+    while chunk := list(rows.filter(line__gt=last)[:CHUNK]):
+        last = chunk[-1].line
+        yield _write_lines(
+            [row.line, hide(row.column), row.reason_text, hide(row.value)]
+            if masked
+            else [row.line, row.column, row.reason_text, row.value]
+            for row in chunk
+        )
 
 
-def _write_line(cells: Iterable[object]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow([guard_cell(cell) for cell in cells])
-    return line.getvalue()
+def hide(text: str) -> str:
+    """A cell without its number, which may be refused for having a digit too many."""
+    hidden = mask_numbers(text, likely=True)
+    return _MANY_DIGITS.sub(lambda found: mask_phone(found.group()), hidden)
+
+
+def _write_lines(lines: Iterable[Iterable[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    for cells in lines:
+        writer.writerow([guard_cell(cell) for cell in cells])
+    return text.getvalue()
