@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.models import Account, BarListImport, Call, DoNotCall, DoNotCallRule, StatusChange
-from campaigns.phones import normalise_phone
+from campaigns.phones import PhoneRefused, normalise_phone
 
 #: the numbers that may not be called now for %(account)s, each with the moment since when; to be
 #: used as a sub-select
@@ -79,10 +79,12 @@ def bar_number(
 ) -> DoNotCall:
     """Forbid a number, for one account or (None) for all. Raises ``PhoneRefused`` for what is none.
 
-    ``expires_at`` None: for good. The number may be written in any way that is read in the
-    account's region. Returns the entry that stands, which may have stood before.
+    ``expires_at`` None: for good. A number in normal form is taken as it is, wherever the account
+    is at home; another is read as one of the account's region. Returns the entry that stands, which
+    may have stood before.
     """
-    phone = normalise_phone(phone, region=account.region if account else "CN")
+    if not is_normal(phone):
+        phone = normalise_phone(phone, region=account.region if account else "CN")
     given = [(phone, reason, expires_at)]
     user = by if getattr(by, "pk", None) else None
     with transaction.atomic():
@@ -97,6 +99,15 @@ def bar_number(
             values |= {"rule": rule.pk} if rule else {}
             _tell(entry, STANDS, SAID_BY_CALL if call else SAID_AGAIN, values=values, by=user)
     return entry
+
+
+def is_normal(phone: str) -> bool:
+    """Whether it is a number in its normal form, which reads the same in no other region: the bare
+    digits of a Chinese mobile could be somebody else's in America."""
+    try:
+        return normalise_phone(phone) == phone
+    except PhoneRefused:
+        return False
 
 
 def bar_many(
@@ -119,7 +130,7 @@ def bar_many(
     while portion := list(islice(waiting, _CHUNK)):
         merged: dict[str, tuple[str, str, datetime | None]] = {}
         for phone, reason, expires_at in portion:
-            if normalise_phone(phone) != phone:
+            if not is_normal(phone):
                 raise ValueError("A number of the list is not in its normal form.")
             before = merged.setdefault(phone, (phone, reason, expires_at))
             merged[phone] = (phone, before[1] or reason, _take_later(before[2], expires_at))

@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from campaigns.barring.entries import bar_number
+from campaigns.barring.entries import bar_number, is_normal
 from campaigns.models import Account, Call, DoNotCall, DoNotCallRule, StatusChange
 from campaigns.phones import PhoneRefused, normalise_phone
 
@@ -94,6 +94,9 @@ def list_numbers(call: Call, account: Account) -> list[str]:
 
 def _read_numbers(texts: list[str], account: Account) -> Iterator[str]:
     for text in texts:
+        if is_normal(text):
+            yield text
+            continue
         try:
             yield normalise_phone(text, region=account.region)
         except PhoneRefused:
