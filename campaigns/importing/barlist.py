@@ -1,0 +1,247 @@
+"""In: a file of numbers that nobody may call. Out: entries of the do-not-call list, all of them or
+none, and a row that tells what came of the file.
+
+Our copy is what is checked and read; it is deleted when it was read.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from typing import IO, Any
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
+
+from campaigns import lifecycle
+from campaigns.barring import bar_many, lift_list
+from campaigns.importing.barlist_rows import (
+    MAX_REASON,
+    Entry,
+    Rejected,
+    find_columns,
+    read_entries,
+)
+from campaigns.importing.errors import ImportRefused
+from campaigns.importing.reading import read_table
+from campaigns.importing.receiving import FILE_GONE, Frozen, clean_name
+from campaigns.locks import only_one
+from campaigns.models import Account, BarListImport, DoNotCall, StatusChange
+from campaigns.queue import enqueue
+
+log = logging.getLogger(__name__)
+
+NO_NUMBERS = N_("The file has no row with a phone number.")
+STOPPED = N_("The import stopped before its end, again and again. Nothing of the file was used.")
+BEGUN = N_("Reading the file begins.")
+UNDONE = N_("%(count)s entries that were still in force are lifted: %(why)s")
+
+#: begun so often, a file is given up
+TRIES = 3
+
+_LOCK = 0x626C  # "bl"
+#: nobody takes a file for orphaned that is just being received
+_FIRST_BREATH = timedelta(minutes=1)
+
+
+def receive_list(
+    file: IO[bytes] | bytes,
+    *,
+    file_name: str,
+    account: Account | None = None,
+    reason: str = "",
+    expires_at: datetime | None = None,
+    by: Any = None,
+) -> BarListImport:
+    """Keep the file and have a job read it. ``reason`` and ``expires_at`` go to rows that have none
+    of their own. Raises ``ImportRefused`` when it is no table with a column of numbers; nothing is
+    kept then."""
+    source: Any = io.BytesIO(file) if isinstance(file, bytes | bytearray | memoryview) else file
+    find_columns(source)
+    list_import = BarListImport.objects.create(
+        account=account,
+        file_name=clean_name(file_name),
+        reason_given=reason,
+        expires_at=expires_at,
+        created_by=by if getattr(by, "pk", None) else None,
+    )
+    frozen = Frozen(source)
+    try:
+        list_import.file.save("list", frozen, save=False)
+        list_import.sha256 = frozen.sha256.hexdigest()
+        with transaction.atomic():
+            list_import.save(update_fields=["file", "sha256"])
+            enqueue_list(list_import.pk)
+    except BaseException:
+        _drop_file(list_import)
+        list_import.delete()
+        raise
+    return list_import
+
+
+def enqueue_list(list_import_id: int) -> None:
+    enqueue(
+        "campaigns.jobs.import_bar_list",
+        once=f"bar-list-{list_import_id}",
+        list_import_id=list_import_id,
+    )
+
+
+def load_list(list_import_id: int) -> None:
+    """Read the file of a list that is running, as one transaction. One that another process works
+    on is left alone."""
+    with only_one(_LOCK, list_import_id) as mine:
+        rows = BarListImport.objects.select_related("account", "created_by")
+        list_import = rows.filter(pk=list_import_id, status="running").first()
+        if not mine or list_import is None:
+            return
+        if not _begin(list_import):
+            _fail(list_import, STOPPED, {})
+            return
+        try:
+            _load(list_import)
+        except ImportRefused as refusal:
+            _fail(list_import, refusal.message, refusal.values)
+        else:
+            _drop_file(list_import)
+
+
+def settle_lists() -> None:
+    """Have lists read whose worker died; fail those whose upload never came whole."""
+    old = timezone.now() - _FIRST_BREATH
+    for list_import in BarListImport.objects.filter(status="running", created_at__lt=old):
+        if not list_import.sha256:
+            if list_import.created_at < timezone.now() - timedelta(hours=1):
+                _fail(list_import, FILE_GONE, {})
+            continue
+        with only_one(_LOCK, list_import.pk) as free:
+            if free:
+                enqueue_list(list_import.pk)
+
+
+def undo_list(list_import: BarListImport, *, by: Any, reason: str) -> int | None:
+    """Lift every entry that the list alone has made; returns how many, None when the list was taken
+    back before. Numbers that something else forbids as well stay where they are."""
+    with transaction.atomic():
+        # of two who take it back, the second waits here
+        locked = BarListImport.objects.select_for_update(of=("self",)).get(pk=list_import.pk)
+        if locked.status != BarListImport.Status.DONE:
+            return None
+        count = lift_list(list_import, by=by, reason=reason)
+        values = {"count": count, "why": reason[:MAX_REASON]}
+        lifecycle.move(list_import, "undone", of=["done"], reason=UNDONE, values=values, by=by)
+    return count
+
+
+def _begin(list_import: BarListImport) -> bool:
+    """Write down, committed, that it is tried: a file that kills its worker is given up in the
+    end."""
+    tries = StatusChange.objects.filter(subject="barlistimport", subject_id=list_import.pk)
+    if tries.filter(new="running").count() >= TRIES:
+        return False
+    StatusChange.objects.create(
+        subject="barlistimport",
+        subject_id=list_import.pk,
+        old="running",
+        new="running",
+        reason=BEGUN,
+    )
+    return True
+
+
+def _load(list_import: BarListImport) -> None:
+    account, rejected = list_import.account, Rejected()
+    with transaction.atomic(), _open_file(list_import) as handle:
+        plan, columns = find_columns(handle)
+        with closing(read_table(handle, plan)) as records:
+            entries = read_entries(
+                records,
+                plan,
+                columns,
+                region=find_region(account),
+                zone=ZoneInfo(account.time_zone) if account else timezone.get_default_timezone(),
+                rejected=rejected,
+            )
+            written = _Written(list_import, entries)
+            added = bar_many(
+                written,
+                account=account,
+                source=DoNotCall.Source.IMPORT.value,
+                by=list_import.created_by,
+                list_import=list_import,
+            ).added
+        if not written.count and not rejected.count:
+            raise ImportRefused(NO_NUMBERS)
+        lifecycle.move(
+            list_import,
+            "done",
+            of=["running"],
+            by=list_import.created_by,
+            added=added,
+            # every good row is one or the other, a number that stands in the file twice too
+            known=written.count - added,
+            rejected=rejected.count,
+            rejected_rows=rejected.kept,
+        )
+    log.info("list %s: %s of %s rows added", list_import.pk, added, written.count + rejected.count)
+
+
+class _Written:
+    """The rows as the list wants them, counted on their way."""
+
+    def __init__(self, list_import: BarListImport, entries: Iterable[Entry]) -> None:
+        self._import = list_import
+        self._entries = entries
+        self.count = 0
+
+    def __iter__(self) -> Iterator[tuple[str, str, datetime | None]]:
+        given = self._import
+        for entry in self._entries:
+            self.count += 1
+            expires_at = entry.expires_at
+            if expires_at is None and not entry.for_good:
+                expires_at = given.expires_at
+            yield entry.phone, entry.reason or given.reason_given, expires_at
+
+
+@contextmanager
+def _open_file(list_import: BarListImport) -> Iterator[IO[bytes]]:
+    try:
+        opened = list_import.file.storage.open(list_import.file.name, "rb")
+    except FileNotFoundError:
+        raise ImportRefused(FILE_GONE) from None
+    with opened:
+        yield opened.file or opened
+
+
+def _drop_file(list_import: BarListImport) -> None:
+    """It was read, or never will be."""
+    if name := list_import.file.name:
+        list_import.file.storage.delete(name)
+        BarListImport.objects.filter(pk=list_import.pk).update(file="")
+        list_import.file.name = ""
+
+
+def _fail(list_import: BarListImport, reason: str, values: dict[str, Any]) -> None:
+    lifecycle.move(
+        list_import,
+        "failed",
+        of=["running"],
+        reason=reason,
+        values=values,
+        by=list_import.created_by,
+    )
+    _drop_file(list_import)
+
+
+def find_region(account: Account | None) -> str:
+    """Where numbers without a country are at home; for all accounts the region they share."""
+    if account is not None:
+        return account.region
+    regions = set(Account.objects.order_by().values_list("region", flat=True).distinct())
+    return regions.pop() if len(regions) == 1 else "CN"
