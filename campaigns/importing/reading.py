@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from django.utils.translation import gettext_noop as N_
 
@@ -103,20 +103,29 @@ def read_records(stream: Readable, *, delimiter: str) -> Iterator[Record]:
     """(line, cells, None), or (line, cells as far as they can be told, problem). An empty line is
     a record without cells."""
     lines = _Lines(stream)
-    base = 0
+    first = 1
+    reader, base = None, 0
     while True:
-        reader = csv.reader(lines.serve(), delimiter=delimiter, strict=True, skipinitialspace=True)
-        first = lines.first = base + 1
+        if reader is None:
+            # a reader that met an error goes on with the next line, unless lines were taken back
+            reader, base = _make_reader(lines, delimiter), first - 1
         try:
             for cells in reader:
                 yield first, cells, None
                 first = lines.first = base + reader.line_num + 1
-        except (csv.Error, _RecordTooLong):
+        except (csv.Error, _RecordTooLong) as error:
             record = lines.take_back(base + reader.line_num)
+            if len(record) > 1 or isinstance(error, _RecordTooLong):
+                reader = None
         else:
             return
-        base = first
         yield first, record[0][:200].rstrip("\r\n").split(delimiter), _name_problem(record)
+        first += 1
+        lines.first = first
+
+
+def _make_reader(lines: _Lines, delimiter: str) -> Any:
+    return csv.reader(lines.serve(), delimiter=delimiter, strict=True, skipinitialspace=True)
 
 
 def _name_problem(record: list[str]) -> Problem:
@@ -160,9 +169,6 @@ class _Lines:
         ]
         if len(record) > 1:
             self._again = iter([*record[1:], *self._again])
-        # the old one may have ended with the exception
-        if last == self._number:
-            self._fresh = chain.from_iterable(self)
         return record
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -182,18 +188,21 @@ class _Lines:
         return block
 
     def _refuse_long(self) -> None:
-        if self._number - self.first >= MAX_LINES:
-            raise _RecordTooLong
         number, block = self._held[0]
         length = sum(map(len, block[self.first - number :]))
         length += sum(len(line) for _, block in islice(self._held, 1, None) for line in block)
-        if length >= MAX_RECORD:
+        if length >= MAX_RECORD or self._number - self.first >= MAX_LINES:
+            # the exception ends the one that is being served
+            self._fresh = chain.from_iterable(self)
             raise _RecordTooLong
 
     def _read_block(self) -> list[str]:
         """Whole lines; one that is too long is cut, and a block of its own."""
         while True:
             lines = io.StringIO(self._text, newline="").readlines()
+            if len(self._text) >= MAX_RECORD and len(lines[0]) >= MAX_RECORD:
+                self._skip_line()
+                return [lines[0][:MAX_RECORD] + _CUT]
             more = self._read(_BLOCK)
             if not more:
                 self._text = ""
@@ -203,9 +212,6 @@ class _Lines:
             self._text = rest + more
             if lines:
                 return lines
-            if len(rest) >= MAX_RECORD:
-                self._skip_line()
-                return [rest[:MAX_RECORD] + _CUT]
 
     def _skip_line(self) -> None:
         while not (found := _LINE_END.search(self._text)):
