@@ -119,8 +119,9 @@ class KeptFile:
     found: Found
 
 
-def inspect_file(handle: IO[bytes]) -> Found:
-    """What the file is. Raises ``ImportRefused`` when it is no table."""
+def inspect_file(handle: IO[bytes], *, encoding: str = "") -> Found:
+    """What the file is; a text is in ``encoding`` if somebody said so. Raises ``ImportRefused``
+    when it is no table."""
     handle.seek(0)
     start = handle.read(CHUNK)
     if not start:
@@ -128,7 +129,9 @@ def inspect_file(handle: IO[bytes]) -> Found:
     if start.startswith(_CONTAINERS):
         return Found(inspect_workbook(handle))
     refuse_other_kinds(start)
-    return Found("text", _find_encoding(handle, start))
+    if encoding:
+        check_encoding(handle, encoding)
+    return Found("text", encoding or _find_encoding(handle, start))
 
 
 def check_encoding(handle: IO[bytes], encoding: str) -> None:

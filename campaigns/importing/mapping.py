@@ -116,16 +116,19 @@ def find_plan(
     columns: Sequence[str],
     known: Mapping[str, str] | None = None,
     region: str = "CN",
+    delimiter: str = "",
+    sheet: str = "",
 ) -> tuple[Plan, list[str]]:
     """How the file is best read, and its header: delimiter or sheet, and line, are those in which
     most of the robot's columns are found. Raises ``ImportRefused`` when no header can be read.
 
-    ``known`` is {column of the robot: header} as far as somebody said so, now or the last time.
+    ``known`` is {column of the robot: header} as far as somebody said so, now or the last time;
+    ``delimiter`` and ``sheet`` are not looked for if somebody said what they are.
     """
     known = known or {}
     wanted = [{make_key(name) for name in (column, known.get(column, ""))} for column in columns]
     best: tuple[tuple[int, ...], Plan, Record] | None = None
-    for plan in _list_plans(handle, found):
+    for plan in _list_plans(handle, found, delimiter=delimiter, sheet=sheet):
         records = read_start(handle, plan, _SAMPLE)
         widths = Counter(len(cells) for _, cells, problem in records if problem is None)
         for number, record in enumerate(records[:HEADER_WITHIN]):
@@ -243,17 +246,22 @@ def name_column(place: int) -> str:
     return name
 
 
-def _list_plans(handle: IO[bytes], found: Found) -> Iterator[Plan]:
+def _list_plans(handle: IO[bytes], found: Found, *, delimiter: str, sheet: str) -> Iterator[Plan]:
     if found.kind == "text":
-        for delimiter in DELIMITERS:
-            yield Plan(found.kind, found.encoding, delimiter)
+        if delimiter and delimiter not in DELIMITERS:
+            raise ImportRefused(NO_DELIMITER)
+        for one in [delimiter] if delimiter else DELIMITERS:
+            yield Plan(found.kind, found.encoding, one)
+        return
+    if sheet:
+        yield Plan(found.kind, "", "", sheet)
         return
     sheets = list_sheets(handle)
     # what is hidden is not meant, unless there is nothing else
     shown = [sheet for sheet in sheets if not sheet.hidden] or sheets
-    for place, sheet in enumerate(shown[:_SHEETS]):
-        if place == 0 or (sheet.rows or 0) <= _ROWS_OF_OTHER_SHEETS:
-            yield Plan(found.kind, "", "", sheet.name)
+    for place, shown_sheet in enumerate(shown[:_SHEETS]):
+        if place == 0 or (shown_sheet.rows or 0) <= _ROWS_OF_OTHER_SHEETS:
+            yield Plan(found.kind, "", "", shown_sheet.name)
 
 
 def _has_phone(cells: Iterable[str], *, region: str) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import PurePath
 from typing import IO, Any
 
@@ -21,7 +22,7 @@ from django.utils.translation import gettext_noop as N_
 from campaigns import lifecycle
 from campaigns.importing.errors import ImportRefused
 from campaigns.importing.files import inspect_file
-from campaigns.importing.mapping import find_plan, suggest_mapping
+from campaigns.importing.mapping import find_plan, read_header, suggest_mapping
 from campaigns.importing.reading import Plan
 from campaigns.models import ContactImport, Task
 from campaigns.models.imports import name_import_file
@@ -69,11 +70,13 @@ def receive_file(
     by: Any = None,
     origin: str = "browser",
     known: Mapping[str, str] | None = None,
+    reading: Mapping[str, Any] | None = None,
 ) -> ContactImport:
     """Keep the file, find out how it is read, and suggest what its columns are.
 
     ``known`` is {column of the robot: header in the file}, where somebody said so; the others are
-    suggested by name and by what was mapped the last time for this robot. Raises ``ImportRefused``
+    suggested by name and by what was mapped the last time for this robot. ``reading`` is what is
+    not to be found out: any of encoding, delimiter, sheet and header_line. Raises ``ImportRefused``
     when it is no table; the import has failed then and the file is not kept.
     """
     refuse_late(task)
@@ -87,7 +90,7 @@ def receive_file(
     contact_import.save()
     try:
         _store(contact_import, file)
-        _look_into(contact_import, {**recall_mapping(task), **(known or {})})
+        _look_into(contact_import, {**recall_mapping(task), **(known or {})}, reading or {})
     except ImportRefused as refusal:
         fail_import(contact_import, refusal.message, values=refusal.values, by=by)
         drop_file(contact_import)
@@ -188,11 +191,24 @@ def _store(contact_import: ContactImport, file: IO[bytes] | bytes) -> None:
     contact_import.save(update_fields=["file", "sha256", "size"])
 
 
-def _look_into(contact_import: ContactImport, known: Mapping[str, str]) -> None:
+def _look_into(
+    contact_import: ContactImport, known: Mapping[str, str], reading: Mapping[str, Any]
+) -> None:
     columns = [str(column) for column in contact_import.task.robot.columns]
     with open_file(contact_import) as handle:
-        found = inspect_file(handle)
-        plan, header = find_plan(handle, found, columns=columns, known=known)
+        found = inspect_file(handle, encoding=reading.get("encoding", ""))
+        plan, header = find_plan(
+            handle,
+            found,
+            columns=columns,
+            known=known,
+            region=contact_import.task.account.region,
+            delimiter=reading.get("delimiter", ""),
+            sheet=reading.get("sheet", ""),
+        )
+        if "header_line" in reading:
+            plan = replace(plan, header_line=reading["header_line"])
+            header = read_header(handle, plan)
     set_reading(contact_import, plan, header)
     contact_import.mapping = suggest_mapping(header, columns=columns, known=known)
     contact_import.save()
