@@ -76,16 +76,19 @@ def import_file(
     duplicate_days: int | None = None,
     keep_row: str = "first",
     origin: str = "command",
+    reading: Mapping[str, Any] | None = None,
+    check_only: bool = False,
 ) -> ContactImport:
-    """Receive, check and load a file, all at once and here.
+    """Receive, check and load a file, all at once and here; with ``check_only`` it waits for
+    somebody to confirm it.
 
     ``mapping`` is {column of the robot: header in the file}; columns not in it are found as
-    ``receive_file`` suggests. Rows that cannot be loaded are counted and listed in the returned
-    import. Raises ``ImportRefused`` when nothing of the file could be used; the import has failed
-    then.
+    ``receive_file`` suggests, and ``reading`` is for it. Rows that cannot be loaded are counted and
+    listed in the returned import. Raises ``ImportRefused`` when nothing of the file could be used;
+    the import has failed then.
     """
     contact_import = receive_file(
-        task, file, file_name=file_name, by=by, origin=origin, known=mapping
+        task, file, file_name=file_name, by=by, origin=origin, known=mapping, reading=reading
     )
     try:
         choose_columns(
@@ -103,13 +106,25 @@ def import_file(
     except BaseException:
         fail_import(contact_import, STOPPED, values={}, by=by)
         raise
-    lifecycle.move(contact_import, "checking", of=["uploaded"], by=by)
+    lifecycle.move(contact_import, "checking", of=["uploaded"], by=by, progress_at=None)
     check_import(contact_import.pk, wait=True)
+    _expect(contact_import, "checked")
+    if check_only:
+        return contact_import
     confirmed = {"confirmed_at": timezone.now(), "confirmed_by": contact_import.created_by}
-    lifecycle.move(contact_import, "loading", of=["checked"], by=by, **confirmed)
+    lifecycle.move(contact_import, "loading", of=["checked"], by=by, progress_at=None, **confirmed)
     load_import(contact_import.pk, wait=True)
-    contact_import.refresh_from_db()
+    _expect(contact_import, "done")
     return contact_import
+
+
+def _expect(contact_import: ContactImport, status: str) -> None:
+    """Raises ``ImportRefused`` when somebody, or a job that took it over, led it elsewhere."""
+    contact_import.refresh_from_db()
+    if contact_import.status != status:
+        raise ImportRefused(
+            contact_import.reason or STOPPED, **(contact_import.reason_values or {})
+        )
 
 
 def begin_check(contact_import: ContactImport, *, by: Any = None) -> None:

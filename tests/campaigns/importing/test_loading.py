@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from typing import Any
 
 import pytest
 from django.utils import translation
 
 from campaigns.importing import ImportRefused, csv_of_rejected, import_file, make_report
-from campaigns.models import Contact, ContactImport, StatusChange, Task
+from campaigns.models import Contact, ContactImport, StagedRow, StatusChange, Task
 from tests.factories import make_contact, make_robot, make_task
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +24,8 @@ def load(text: str | bytes, *, task: Task | None = None, **options: Any) -> Cont
 
 
 def show_rejected(contact_import: ContactImport) -> list[tuple[int, str, str]]:
-    return [(row["line"], row["column"], row["code"]) for row in contact_import.rejected_rows]
+    rows = contact_import.rejected_rows.order_by("line")
+    return list(rows.values_list("line", "column", "code"))
 
 
 def refuse(text: str | bytes, *, task: Task | None = None, **options: Any) -> str:
@@ -58,8 +60,14 @@ def test_loads_rows_under_the_robots_columns() -> None:
             task.id,
             1,
         )
-    change = StatusChange.objects.get(subject="contactimport", subject_id=result.id)
-    assert (change.old, change.new) == ("running", "done")
+    changes = StatusChange.objects.filter(subject="contactimport", subject_id=result.id)
+    assert list(changes.order_by("id").values_list("old", "new")) == [
+        ("uploaded", "checking"),
+        ("checking", "checked"),
+        ("checked", "loading"),
+        ("loading", "done"),
+    ]
+    assert not StagedRow.objects.exists()
 
 
 def test_bad_rows_come_back_with_line_column_and_reason_and_good_ones_load() -> None:
@@ -89,7 +97,7 @@ def test_bad_rows_come_back_with_line_column_and_reason_and_good_ones_load() -> 
         (13, "姓名", "cell_too_long"),
         (14, "姓名", "zero_character"),
     ]
-    assert "1.99E+10" in result.rejected_rows[0]["reason"]
+    assert "1.99E+10" in result.first_rejected[0].reason_text
     assert list(result.task.contacts.values_list("line_number", flat=True).order_by("id")) == [
         2,
         6,
@@ -133,15 +141,18 @@ def test_duplicates_are_contacts_with_a_reason() -> None:
     again = load(HEADER + "19900000003,d\n１９９００００００02,e\n19900000002,f\n", task=task)
     assert (again.loaded, again.excluded) == (1, 2)
     rows = task.contacts.order_by("id").values_list("line_number", "phone", "status", "reason")
-    reason = "Duplicate of an earlier row of this task."
-    assert list(rows) == [
+    here, before = "The task has this number already.", "stands in line %(line)s"
+    found = [(*row[:3], before if before in row[3] else row[3]) for row in rows]
+    assert found == [
         (2, "19900000001", "ready", ""),
-        (3, "19900000001", "excluded", reason),
+        (3, "19900000001", "excluded", before),
         (4, "19900000002", "ready", ""),
         (2, "19900000003", "ready", ""),
-        (3, "19900000002", "excluded", reason),
-        (4, "19900000002", "excluded", reason),
+        (3, "19900000002", "excluded", here),
+        (4, "19900000002", "excluded", before),
     ]
+    excluded = task.contacts.filter(status="excluded").order_by("id")
+    assert excluded[0].reason_text == "The number stands in line 2 of the file already."
 
 
 def test_a_number_of_another_task_counts_only_within_family_and_round() -> None:
@@ -227,9 +238,8 @@ def test_headers_with_characters_that_no_database_holds() -> None:
     [
         (b"", "empty"),
         (b"\n\n  \n", "no row with text"),
-        (b"PK\x03\x04\x14\x00[Content_Types].xml", ".xlsx"),
-        (b"PK\x03\x04\x14\x00\x00\x00contacts.csv", "zip archive"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500, ".xls"),
+        (b"PK\x03\x04\x14\x00[Content_Types].xml", "damaged"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500, "damaged"),
         (b"%PDF-1.7\n%\xe2\xe3", "PDF"),
         (b"\x1f\x8b\x08\0", "compressed"),
         (b"\xef\xbb\xbf <!DOCTYPE html><table>", "web page"),
@@ -264,17 +274,28 @@ def test_formulas_are_kept_as_text_and_come_back_harmless() -> None:
     task = make_task()
     result = load(HEADER + '19900000001,=1+1\n=cmd|x,"a, b"\n@sum,張\n-5,c\n', task=task)
     assert task.contacts.get().values["姓名"] == "=1+1"
-    lines = list(csv_of_rejected(result))
-    assert lines[0] == "\ufeffline,column,reason,value\r\n"
-    assert [line.rsplit(",", 1)[1] for line in lines[1:]] == ["'=cmd|x\r\n", "'@sum\r\n", "'-5\r\n"]
+    lines = "".join(csv_of_rejected(result, masked=False)).splitlines()
+    assert lines[0] == "\ufeffline,column,reason,value"
+    assert [line.rsplit(",", 1)[1] for line in lines[1:]] == ["'=cmd|x", "'@sum", "'-5"]
 
 
-def test_more_rejected_rows_than_are_kept_are_counted() -> None:
-    result = load(HEADER + "110,a\n" * 1_200)
-    assert (result.rejected, len(result.rejected_rows)) == (1_200, 1_000)
-    lines = list(csv_of_rejected(result))
-    assert len(lines) == 1_002
-    assert "200 more rows" in lines[-1]
+def test_every_rejected_row_is_kept_and_the_report_lists_the_first() -> None:
+    result = load(HEADER + "110,a\n" * 4_500)
+    assert (result.rejected, result.rejected_rows.count()) == (4_500, 4_500)
+    report = make_report(result)
+    assert (report["rejected"], len(report["rejected_rows"])) == (4_500, 1_000)
+    assert report["counts"]["invalid"] == {"phone": 4_500}
+    lines = list(csv.reader("".join(csv_of_rejected(result, masked=False)).splitlines()))
+    assert [int(cells[0]) for cells in lines[1:]] == list(range(2, 4_502))
+
+
+def test_rejected_rows_are_masked_for_who_may_not_see_numbers() -> None:
+    result = load(HEADER + "199000000012,张先生\n19900000001 ext 7,b\n")
+    whole = "".join(csv_of_rejected(result, masked=False))
+    masked = "".join(csv_of_rejected(result, masked=True))
+    assert "199000000012" in whole and "19900000001" in whole
+    assert "0000000" not in masked
+    assert [line[:4] for line in masked.splitlines()[1:]] == ["2,客户", "3,客户"]
 
 
 def test_an_empty_value_is_kept() -> None:
