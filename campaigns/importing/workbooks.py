@@ -12,6 +12,7 @@ import logging
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -108,6 +109,10 @@ SENTENCES = {
     "memory": N_(
         "Reading the workbook takes more memory than is allowed: divide it into several files, or "
         "save the table as “CSV UTF-8”."
+    ),
+    "crashed": N_(
+        "The workbook cannot be read: it is damaged, or takes more memory than is allowed. Open it "
+        "in a spreadsheet and save the table as “CSV UTF-8”."
     ),
     "time": N_(
         "Reading the workbook takes longer than is allowed: divide it into several files, or save "
@@ -261,5 +266,5 @@ def _explain_death(process: subprocess.Popen[bytes]) -> ImportRefused:
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     log.warning("the reader of a workbook ended with %s", process.returncode)
-    is_slow = process.returncode is not None and -process.returncode in (9, 24)
-    return ImportRefused(SENTENCES["time" if is_slow else "memory"])
+    is_late = process.returncode == -signal.SIGXCPU
+    return ImportRefused(SENTENCES["time" if is_late else "crashed"])

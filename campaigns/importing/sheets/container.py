@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import IO
 
@@ -20,6 +21,9 @@ MAX_UNPACKED = 500_000_000
 MAX_RATIO = 200
 #: a small part may be packed as well as it likes
 RATIO_FROM = 5_000_000
+
+#: how unpacking fails
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 #: BIFF files of the time before containers begin with their first record
@@ -49,13 +53,16 @@ class Package:
             raise Refused("password")
         try:
             return self._zip.open(info)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError):
+        except BROKEN:
             raise Refused("damaged") from None
 
     def read(self, name: str, *, limit: int = 20_000_000) -> bytes:
         """A part that is small in every honest workbook."""
-        with self.open(name) as part:
-            content = part.read(limit + 1)
+        try:
+            with self.open(name) as part:
+                content = part.read(limit + 1)
+        except BROKEN:
+            raise Refused("damaged") from None
         if len(content) > limit:
             raise Refused("bomb")
         return content
@@ -109,7 +116,7 @@ def _open_zip(handle: IO[bytes]) -> zipfile.ZipFile:
     """
     try:
         archive = zipfile.ZipFile(handle)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error):
+    except (*BROKEN, ValueError, struct.error):
         raise Refused("damaged") from None
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in entries) > MAX_UNPACKED:

@@ -111,7 +111,7 @@ def main() -> None:
     threading.stack_size(1 << 18)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     gc.disable()  # nothing here goes round in circles, and there are millions of lists
     handle = io.BufferedReader(_Shared(descriptor), 1 << 16)

@@ -7,26 +7,24 @@ twice; it is parsed once.
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
-from xml.parsers import expat
 
 from .cells import Format, show_number
+from .container import BROKEN
 from .refusal import Refused
 from .xlsx import (
-    CHUNK,
     MAX_COLUMN,
     Book,
+    SharedTexts,
     SheetPart,
+    feed_chunk,
     is_true,
     join_text,
     local,
     make_parser,
     number_column,
     read_formats,
-    read_strings,
 )
 
 MAX_ROW = 1_048_576
@@ -93,7 +91,7 @@ def find_merged(book: Book, sheet: SheetPart) -> list[Merged]:
                 if (end := _find_end_of_rows(window)) is not None:
                     tail.append(window[end:] or b" ")
                 kept = window[-100:]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
+    except BROKEN:
         raise Refused("damaged") from None
     areas = []
     for match in _MERGED.finditer(b"".join(tail)):
@@ -136,30 +134,30 @@ class Cover:
 
 
 def _parse_rows(book: Book, sheet: SheetPart) -> Iterator[Row]:
-    reader = _Reader(read_strings(book), read_formats(book), book)
-    parser = reader.parser
-    try:
-        with book.package.open(sheet.part) as part:
-            while chunk := part.read(CHUNK):
-                parser.Parse(chunk, False)
+    reader = _Reader(SharedTexts(book), read_formats(book), book)
+    with book.package.open(sheet.part) as part:
+        try:
+            while feed_chunk(part, reader.parser):
                 if reader.rows:
                     yield from reader.rows
                     reader.rows.clear()
-            parser.Parse(b"", True)
-    except (expat.ExpatError, zipfile.BadZipFile, zlib.error, EOFError, OSError):
-        raise Refused("damaged_at", row=reader.number) from None
-    yield from reader.rows
+            yield from reader.rows
+        except Refused as refused:
+            if refused.code == "damaged" and reader.number:
+                raise Refused("damaged_at", row=reader.number) from None
+            raise
 
 
 class _Reader:
     """Handlers of a parser that put finished rows into ``rows``."""
 
-    def __init__(self, strings: list[str], formats: list[Format | None], book: Book) -> None:
+    def __init__(self, texts: SharedTexts, formats: list[Format | None], book: Book) -> None:
         self.rows: list[Row] = []
         self.number = 0
         self.parser = make_parser()
-        self._strings = strings
-        self._formats: list[Format | None] = formats
+        self._texts = texts
+        self._known = texts.known
+        self._formats = formats
         self._is_plain = not any(formats)
         self._book = book
         self._columns: dict[str, int] = {}
@@ -222,10 +220,10 @@ class _Reader:
         number = self.number + 1
         if told is not None:
             if not told.isdecimal() or len(told) > 7 or int(told) < number:
-                raise Refused("damaged_at", row=self.number)
+                raise Refused("damaged")
             number = int(told)
         if number > MAX_ROW:
-            raise Refused("damaged_at", row=self.number)
+            raise Refused("damaged")
         self.number = number
         self._problem = "hidden_row" if is_true(attributes.get("hidden")) else ""
         self._cells = []
@@ -242,10 +240,7 @@ class _Reader:
         pieces.clear()
         kind = self._kind
         if kind == "s":
-            try:
-                text = self._strings[int(text)]
-            except (ValueError, IndexError):
-                raise Refused("damaged_at", row=self.number) from None
+            text = self._share(text)
         elif kind == "n":
             if self._has_formula and self._book.is_stale and text == "0":
                 self._put("", "no_result")
@@ -262,6 +257,16 @@ class _Reader:
             text = join_text([text])
         if text:
             self._put(text, "")
+
+    def _share(self, place: str) -> str:
+        try:
+            return self._known[int(place)]
+        except (ValueError, IndexError):
+            pass
+        try:
+            return self._texts.fetch(int(place))
+        except (ValueError, IndexError):
+            raise Refused("damaged") from None
 
     def _find_format(self) -> Format | None:
         style = self._style

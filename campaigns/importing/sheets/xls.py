@@ -5,6 +5,7 @@ It does not tell hidden rows, formulas or their errors; a sheet has at most 65,5
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import IO, Any
@@ -16,6 +17,10 @@ from .refusal import Refused
 from .rows import Cover, Merged, Row
 from .xlsx import SheetPart
 
+#: [MS-XLS] 2.4.21 and 2.4.117
+_FIRST_RECORD = b"\x09\x08\x10\x00\x00\x06\x05\x00"
+_FILEPASS = b"\x2f\x00"
+
 
 class OldBook:
     """Raises ``Refused``."""
@@ -24,10 +29,8 @@ class OldBook:
         handle.seek(0)
         try:
             self._book = calamine.load_workbook(handle)
-        except calamine.PasswordError:
-            raise Refused("password") from None
         except (calamine.CalamineError, OSError, ValueError):
-            raise Refused("damaged") from None
+            raise Refused("password" if _has_password(handle) else "damaged") from None
         self.sheets = [
             SheetPart(
                 sheet.name, sheet.name, is_hidden=sheet.visible != calamine.SheetVisibleEnum.Visible
@@ -44,7 +47,7 @@ class OldBook:
         found = self._open(sheet)
         if found.start is None:
             return
-        first, left = found.start
+        left = found.start[1]
         merged = Cover(
             sorted(
                 Merged(top + 1, bottom + 1, begin, end)
@@ -52,7 +55,7 @@ class OldBook:
                 if bottom > top
             )
         )
-        for number, values in enumerate(found.iter_rows(), first + 1):
+        for number, values in enumerate(found.iter_rows(), 1):
             cells = [""] * left + [show_value(value) for value in values]
             while cells and not cells[-1]:
                 cells.pop()
@@ -66,6 +69,21 @@ class OldBook:
             return self._book.get_sheet_by_name(sheet.name)
         except (calamine.CalamineError, OSError, ValueError):
             raise Refused("damaged") from None
+
+
+def _has_password(handle: IO[bytes]) -> bool:
+    """Whether the record FILEPASS is where it has to be: behind the first, or one behind that."""
+    handle.seek(0)
+    content = handle.read()
+    place = content.find(_FIRST_RECORD)
+    if place < 0:
+        return False
+    for _ in range(2):
+        (length,) = struct.unpack("<H", content[place + 2 : place + 4].ljust(2, b"\0"))
+        place += 4 + length
+        if content[place : place + 2] == _FILEPASS:
+            return True
+    return False
 
 
 def show_value(value: Any) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any
 from xml.parsers import expat
 
 from .cells import MAX_TEXT, Format, find_format, unescape
-from .container import Package
+from .container import BROKEN, Package
 from .refusal import Refused
 
 CHUNK = 1 << 16
@@ -67,14 +65,15 @@ def make_parser() -> expat.XMLParserType:
     return parser
 
 
-def parse_part(part: IO[bytes], parser: expat.XMLParserType) -> None:
-    """Feed the whole part. Raises ``Refused`` where it is no XML or cannot be unpacked."""
+def feed_chunk(part: IO[bytes], parser: expat.XMLParserType) -> bool:
+    """Parse some more; False at the end. Raises ``Refused`` where it cannot be unpacked, or is no
+    XML."""
     try:
-        while chunk := part.read(CHUNK):
-            parser.Parse(chunk, False)
-        parser.Parse(b"", True)
-    except (expat.ExpatError, zipfile.BadZipFile, zlib.error, EOFError, OSError):
+        chunk = part.read(CHUNK)
+        parser.Parse(chunk, not chunk)
+    except (expat.ExpatError, *BROKEN):
         raise Refused("damaged") from None
+    return bool(chunk)
 
 
 def open_book(handle: IO[bytes]) -> Book:
@@ -122,7 +121,8 @@ def parse(package: Package, name: str, start: Start) -> None:
     parser = make_parser()
     parser.StartElementHandler = start
     with package.open(name) as part:
-        parse_part(part, parser)
+        while feed_chunk(part, parser):
+            pass
 
 
 def _read_relations(package: Package, source: str) -> list[tuple[str, str, str]]:
@@ -170,7 +170,7 @@ def measure_sheet(book: Book, sheet: SheetPart) -> None:
             parser.Parse(part.read(_HEAD), False)
     except _Done:
         return
-    except (expat.ExpatError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError):
+    except (expat.ExpatError, *BROKEN, ValueError):
         raise Refused("damaged") from None
 
 
@@ -195,40 +195,49 @@ def name_column(number: int) -> str:
     return letters
 
 
-def read_strings(book: Book) -> list[str]:
-    """The texts that cells name by their place in this list, none longer than is of use."""
-    if not book.strings_part or book.strings_part not in book.package:
-        return []
-    strings: list[str] = []
-    pieces: list[str] = []
-    parser = make_parser()
-    phonetic = False
+class SharedTexts:
+    """The texts that cells name by their place in a list, none longer than is of use.
 
-    def start(name: str, _attributes: dict[str, str]) -> None:
-        nonlocal phonetic
+    Read as far as they are asked for: somebody who wants the first rows does not wait for all.
+    """
+
+    def __init__(self, book: Book) -> None:
+        self.known: list[str] = []
+        self._pieces: list[str] = []
+        self._is_phonetic = False
+        self._parser = make_parser()
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._part: IO[bytes] | None = None
+        if book.strings_part and book.strings_part in book.package:
+            self._part = book.package.open(book.strings_part)
+
+    def fetch(self, place: int) -> str:
+        """Raises ``Refused`` where the part is damaged, ``IndexError`` where it ends before."""
+        if place < 0:
+            raise IndexError(place)
+        while place >= len(self.known) and self._part is not None:
+            if not feed_chunk(self._part, self._parser):
+                self._part = None
+        return self.known[place]
+
+    def _start(self, name: str, _attributes: dict[str, str]) -> None:
         name = local(name)
         if name == "t":
-            if not phonetic:
-                parser.CharacterDataHandler = pieces.append
+            if not self._is_phonetic:
+                self._parser.CharacterDataHandler = self._pieces.append
         elif name == "rPh":
-            phonetic = True
+            self._is_phonetic = True
 
-    def end(name: str) -> None:
-        nonlocal phonetic
+    def _end(self, name: str) -> None:
         name = local(name)
         if name == "t":
-            parser.CharacterDataHandler = None
+            self._parser.CharacterDataHandler = None
         elif name == "si":
-            strings.append(join_text(pieces))
-            pieces.clear()
+            self.known.append(join_text(self._pieces))
+            self._pieces.clear()
         elif name == "rPh":
-            phonetic = False
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    with book.package.open(book.strings_part) as part:
-        parse_part(part, parser)
-    return strings
+            self._is_phonetic = False
 
 
 def join_text(pieces: list[str]) -> str:
@@ -265,5 +274,6 @@ def read_formats(book: Book) -> list[Format | None]:
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     with book.package.open(book.styles_part) as part:
-        parse_part(part, parser)
+        while feed_chunk(part, parser):
+            pass
     return formats
