@@ -27,6 +27,7 @@ from campaigns import (
     results,
     verifying,
 )
+from campaigns.importing import barlist
 from campaigns.models import Account, Task
 from campaigns.queue import FIRST, LAST, enqueue
 
@@ -171,6 +172,12 @@ def load_import(import_id: int) -> None:
         importing.load_import(import_id)
 
 
+@app.task(name="campaigns.jobs.import_bar_list")
+def import_bar_list(list_import_id: int) -> None:
+    """Put the numbers of a file on the do-not-call list."""
+    barlist.load_list(list_import_id)
+
+
 @app.task(name="campaigns.jobs.sync_account")
 def sync_account(account_id: int) -> None:
     """Mirror the robots, lines and voices of an account."""
@@ -220,6 +227,7 @@ def keep_going(timestamp: int) -> None:
             verification_id=verification_id,
         )
     importing.settle_imports()
+    barlist.settle_lists()
 
 
 @app.periodic(cron="23 * * * *")

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 NO_NUMBERS = N_("The file has no row with a phone number.")
 STOPPED = N_("The import stopped before its end, again and again. Nothing of the file was used.")
 BEGUN = N_("Reading the file begins.")
-UNDONE = N_("%(count)s entries that were still in force are lifted: %(why)s")
+UNDONE = N_("Taken back; entries lifted: %(count)s. %(why)s")
 
 #: begun so often, a file is given up
 TRIES = 3

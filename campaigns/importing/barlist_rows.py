@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import IO, Any, NamedTuple
 
 from django.utils import timezone
@@ -256,13 +256,11 @@ def read_last_day(text: str, zone: tzinfo) -> datetime | None:
     if not 1900 < year < 9000:
         return None
     try:
-        moment = datetime.combine(datetime(year, month, day, tzinfo=zone), time(hour, minute))
+        moment = datetime(year, month, day, hour, minute, tzinfo=zone)
     except ValueError:
         return None
-    if hour or minute:
-        return moment.replace(tzinfo=zone)
     # a spreadsheet gives a day a time, which is midnight
-    return (moment + timedelta(days=1)).replace(tzinfo=zone)
+    return moment if hour or minute else moment + timedelta(days=1)
 
 
 def make_list_template(language: str) -> bytes:

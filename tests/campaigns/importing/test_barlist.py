@@ -1,0 +1,348 @@
+"""In: files of numbers that nobody may call. Out: entries of the do-not-call list, all or none.
+
+Must catch: a list without a header whose first number is lost, a number of another column barred, a
+day that ends too early, half a list after a crash, a list that takes back what it did not do.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import xlsxwriter
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils import timezone, translation
+
+from campaigns import barring
+from campaigns.importing import ImportRefused, barlist, barlist_rows
+from campaigns.models import Account, BarListImport, DoNotCall, StatusChange
+from tests.factories import make_account
+
+pytestmark = pytest.mark.django_db
+FIRST, SECOND, THIRD = "19900000001", "19900000002", "19900000003"
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+@pytest.fixture(autouse=True)
+def _storage(settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
+
+
+def bring(content: str | bytes, *, account: Account | None = None, **given: Any) -> BarListImport:
+    """The list as it is when its job is done."""
+    data = content.encode() if isinstance(content, str) else content
+    one = barlist.receive_list(data, file_name="list.csv", account=account, **given)
+    barlist.load_list(one.pk)
+    one.refresh_from_db()
+    return one
+
+
+def list_phones(one: BarListImport) -> list[str]:
+    return sorted(one.entries.values_list("phone", flat=True))
+
+
+def count(one: BarListImport) -> tuple[int, int, int]:
+    return one.added, one.known, one.rejected
+
+
+def make_workbook(rows: Sequence[Sequence[Any]]) -> bytes:
+    stream = io.BytesIO()
+    with xlsxwriter.Workbook(stream, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        day = book.add_format({"num_format": "yyyy-mm-dd"})
+        for number, row in enumerate(rows):
+            for place, value in enumerate(row):
+                style = day if isinstance(value, datetime) else None
+                sheet.write(number, place, value, style)
+    return stream.getvalue()
+
+
+# ---------------------------------------------------------------------- which column, which rows
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{FIRST}\n{SECOND}\n",
+        f"{FIRST}\r{SECOND}\r",
+        f"phone\n{FIRST}\n{SECOND}\n",
+        f"手机号码\n+86 199-0000-0001\n'{SECOND}\n",
+        f"numbers to leave alone\n{FIRST}\n{SECOND}\n",
+        f"姓名,客户手机号码\n张三,{FIRST}\n李四,{SECOND}\n",
+        f"Mobile Number;name\n{FIRST};a\n{SECOND};b\n",
+        f"张三,{FIRST}\n李四,{SECOND}\n",
+        f"list of June\n\nphone,note\n{FIRST},x\n\n{SECOND}\n",
+        f"\ufeffphone\n{FIRST}\n{SECOND}\n".encode("utf-16"),
+        f"电话,备注\n{FIRST},投诉\n{SECOND},投诉\n".encode("gb18030"),
+        make_workbook([["手机号"], [19900000001], [SECOND]]),
+        make_workbook([[19900000001], [19900000002]]),
+    ],
+)
+def test_the_numbers_are_found(content: str | bytes) -> None:
+    one = bring(content)
+    assert one.status == "done"
+    assert list_phones(one) == [FIRST, SECOND]
+    assert count(one) == (2, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("name,city\n张三,上海\n", "no column of phone numbers"),
+        (f"phone,mobile\n{FIRST},{SECOND}\n", "more than one column of phone numbers"),
+        (f"{FIRST},{SECOND}\n", "more than one phone number"),
+        ("", "The file is empty."),
+        ("\n\n", "no row with text"),
+        (b"%PDF-1.4 ...", "PDF"),
+    ],
+)
+def test_what_is_no_list_is_refused_and_not_kept(
+    content: str | bytes, sentence: str, tmp_path: Path
+) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    with pytest.raises(ImportRefused) as refused:
+        barlist.receive_list(data, file_name="list.csv")
+    assert sentence in str(refused.value)
+    assert not BarListImport.objects.exists()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_header_without_rows_fails_with_a_sentence() -> None:
+    one = bring("phone\n")
+    assert (one.status, one.reason) == ("failed", barlist.NO_NUMBERS)
+
+
+def test_rows_that_are_no_numbers_are_told_and_the_others_are_barred() -> None:
+    rows = [
+        "phone,name,reason",
+        f"{FIRST},a,x",
+        "1.99E+10,b,x",
+        "110,c,x",
+        '"19900000002,d,x',
+        "19900000003,e,x,more",
+        ",f,x",
+        f"{THIRD},g\0,x",
+        f"{SECOND},h,\0",
+    ]
+    one = bring("\n".join(rows) + "\n")
+    assert list_phones(one) == [FIRST, THIRD]
+    told = {row["line"]: (row["column"], row["code"]) for row in one.rejected_rows}
+    assert told == {
+        3: ("phone", "phone"),
+        4: ("phone", "phone"),
+        5: ("", "unclosed_quote"),
+        6: ("", "too_many_cells"),
+        7: ("phone", "phone"),
+        9: ("reason", "zero_character"),
+    }
+    assert count(one) == (2, 0, 6)
+
+
+def test_a_first_number_that_cannot_be_read_is_no_header() -> None:
+    one = bring(f"1.9900E+10\n{FIRST}\n{SECOND}\n")
+    assert list_phones(one) == [FIRST, SECOND]
+    assert [row["line"] for row in one.rejected_rows] == [1]
+
+
+def test_only_the_first_refused_rows_are_kept_and_all_are_counted() -> None:
+    one = bring("phone\n" + "nobody\n" * (barlist_rows.KEPT + 5))
+    assert one.rejected == barlist_rows.KEPT + 5
+    assert len(one.rejected_rows) == barlist_rows.KEPT
+
+
+def test_numbers_without_a_country_are_of_the_account() -> None:
+    jakarta = make_account(region="ID")
+    one = bring("phone\n0812-3456-7890\n+86 199 0000 0001\n", account=jakarta)
+    assert list_phones(one) == ["+6281234567890", FIRST]
+    make_account()
+    assert list_phones(bring("phone\n0812-3456-7890\n")) == ["081234567890"]
+
+
+def test_each_row_is_counted_once() -> None:
+    barring.bar_number(FIRST, source="manual")
+    one = bring(f"phone\n{FIRST}\n{SECOND}\n199 0000 0002\n{THIRD}\nx\n")
+    assert count(one) == (2, 2, 1)
+    assert sum(count(one)) == 5
+
+
+# ------------------------------------------------------------------------------- why, until when
+
+
+def test_rows_have_their_own_reason_and_day_or_those_of_the_list() -> None:
+    general = timezone.now() + timedelta(days=30)
+    year = timezone.localdate().year + 1
+    one = bring(
+        f"手机号,原因,截止日期\n{FIRST},投诉,{year}-12-31\n{SECOND},,\n{THIRD},,永久\n",
+        account=make_account(time_zone="Asia/Shanghai"),
+        reason="list of June",
+        expires_at=general,
+    )
+    entries = {entry.phone: entry for entry in one.entries.all()}
+    assert entries[FIRST].reason == "投诉"
+    assert entries[FIRST].expires_at == datetime(year + 1, 1, 1, tzinfo=SHANGHAI)
+    assert (entries[SECOND].reason, entries[SECOND].expires_at) == ("list of June", general)
+    assert entries[THIRD].expires_at is None
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2027-12-31", datetime(2028, 1, 1, tzinfo=SHANGHAI)),
+        ("2027/1/2", datetime(2027, 1, 3, tzinfo=SHANGHAI)),
+        ("2027年1月2日", datetime(2027, 1, 3, tzinfo=SHANGHAI)),
+        ("2027-01-02 00:00:00", datetime(2027, 1, 3, tzinfo=SHANGHAI)),
+        ("2027-01-02T18:30:00", datetime(2027, 1, 2, 18, 30, tzinfo=SHANGHAI)),
+        ("2027-02-30", None),
+        ("99999-01-01", None),
+        ("0001-01-01", None),
+        ("tomorrow", None),
+        ("31/12/2027", None),
+    ],
+)
+def test_a_day_ends_at_its_end(text: str, moment: datetime | None) -> None:
+    assert barlist_rows.read_last_day(text, SHANGHAI) == moment
+
+
+def test_a_day_ends_at_its_end_where_the_clocks_change() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    assert barlist_rows.read_last_day("2027-03-28", berlin) == datetime(2027, 3, 29, tzinfo=berlin)
+
+
+def test_days_that_are_over_or_none_are_refused() -> None:
+    one = bring(f"phone,until\n{FIRST},2001-01-01\n{SECOND},soon\n{THIRD},2099-01-01\n")
+    assert list_phones(one) == [THIRD]
+    assert [(row["line"], row["column"], row["code"]) for row in one.rejected_rows] == [
+        (2, "until", "expiry"),
+        (3, "until", "expiry"),
+    ]
+
+
+def test_a_day_of_a_workbook_is_a_day() -> None:
+    day = datetime(timezone.localdate().year + 1, 6, 30)  # noqa: DTZ001 - as a spreadsheet has it
+    one = bring(make_workbook([["phone", "expires"], [19900000001, day]]))
+    entry = one.entries.get()
+    assert entry.expires_at == datetime(day.year, 7, 1, tzinfo=timezone.get_default_timezone())
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_the_template_is_read_and_its_example_is_not_barred(language: str) -> None:
+    template = barlist_rows.make_list_template(language).decode("utf-8-sig")
+    assert template.count("\r\n") == 2
+    with translation.override(language):
+        one = bring(template + f"{SECOND},x,2099-12-31\r\n")
+    assert list_phones(one) == [SECOND]
+    assert [row["code"] for row in one.rejected_rows] == ["example_row"]
+
+
+# ---------------------------------------------------------------------------- jobs, and undoing
+
+
+def count_jobs() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM procrastinate_jobs"
+            " WHERE task_name = 'campaigns.jobs.import_bar_list' AND status = 'todo'"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def test_the_job_is_there_with_the_list_and_the_file_gone_after_it(tmp_path: Path) -> None:
+    one = barlist.receive_list(f"{FIRST}\n".encode(), file_name="..\\a/list\0.csv")
+    assert one.file_name == "list.csv"
+    assert (one.status, count_jobs()) == ("running", 1)
+    assert not DoNotCall.objects.exists()
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+    barlist.load_list(one.pk)
+    one.refresh_from_db()
+    assert (one.status, one.file.name, len(one.sha256)) == ("done", "", 64)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_second_run_does_nothing() -> None:
+    one = bring(f"{FIRST}\n")
+    before = StatusChange.objects.count()
+    barlist.load_list(one.pk)
+    assert StatusChange.objects.count() == before
+
+
+def test_a_list_that_breaks_in_the_middle_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = barlist.receive_list(f"{FIRST}\n{SECOND}\n".encode(), file_name="list.csv")
+    real = barlist.bar_many
+
+    def break_after(rows: Any, **given: Any) -> Any:
+        real(rows, **given)
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(barlist, "bar_many", break_after)
+    with pytest.raises(RuntimeError):
+        barlist.load_list(one.pk)
+    assert not DoNotCall.objects.exists()
+    one.refresh_from_db()
+    assert one.status == "running"
+    monkeypatch.undo()
+    barlist.load_list(one.pk)
+    assert DoNotCall.objects.count() == 2
+
+
+def test_what_kills_its_worker_again_and_again_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = barlist.receive_list(f"{FIRST}\n".encode(), file_name="list.csv")
+
+    def die(list_import: BarListImport) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(barlist, "_load", die)
+    for _ in range(barlist.TRIES):
+        with pytest.raises(RuntimeError):
+            barlist.load_list(one.pk)
+    barlist.load_list(one.pk)
+    one.refresh_from_db()
+    assert (one.status, one.reason) == ("failed", barlist.STOPPED)
+
+
+def test_lists_of_dead_workers_are_found() -> None:
+    one = barlist.receive_list(f"{FIRST}\n".encode(), file_name="list.csv")
+    half = BarListImport.objects.create(file_name="half.csv")
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_jobs")
+    barlist.settle_lists()
+    assert count_jobs() == 0, "it has just begun"
+    old = timezone.now() - timedelta(hours=2)
+    BarListImport.objects.update(created_at=old)
+    barlist.settle_lists()
+    barlist.settle_lists()
+    assert count_jobs() == 1
+    half.refresh_from_db()
+    assert (half.status, one.status) == ("failed", "running")
+
+
+def test_a_list_is_taken_back_once_and_only_what_it_did() -> None:
+    person = User.objects.create_user("somebody")
+    known = barring.bar_number(FIRST, source="manual", reason="said so")
+    one = bring(f"{FIRST}\n{SECOND}\n{THIRD}\n")
+    barring.bar_number(THIRD, source="manual", reason="said so too")
+    assert barlist.undo_list(one, by=person, reason="wrong file") == 1
+    assert barlist.undo_list(one, by=person, reason="wrong file") is None
+    assert set(barring.find_barred(None, [FIRST, SECOND, THIRD])) == {FIRST, THIRD}
+    lifted = DoNotCall.objects.get(phone=SECOND)
+    assert (lifted.lifted_by, lifted.lifted_reason) == (person, "wrong file")
+    known.refresh_from_db()
+    assert known.lifted_at is None
+    one.refresh_from_db()
+    assert one.status == "undone"
+    assert one.reason_text == "Taken back; entries lifted: 1. wrong file"
+
+
+def test_a_percent_sign_in_a_reason_breaks_nothing() -> None:
+    one = bring(f"phone,reason\n{FIRST},100%s sure\n", reason="%(x)s")
+    assert one.entries.get().reason == "100%s sure"
+    barlist.undo_list(one, by=None, reason="50% of them %(why)s")
+    one.refresh_from_db()
+    assert one.reason_text.endswith("50% of them %(why)s")
