@@ -35,6 +35,7 @@ class DoNotCallRuleAdmin(CallboardAdmin):
     list_select_related = ("account", "robot")
     list_filter = (("account", RelatedDropdownFilter), "is_active")
     search_fields = ("intention",)
+    sortable_by = ()
     change_form_template = "admin/campaigns/donotcallrule/change_form.html"
     list_before_template = "campaigns/bar_rules_above.html"
 
@@ -62,7 +63,7 @@ class DoNotCallRuleAdmin(CallboardAdmin):
             extra = {"made": tell_made(count), "made_url": tell_url(rule) if count else ""}
         return super().change_view(request, object_id, form_url, extra | (extra_context or {}))
 
-    @admin.display(description=gettext_lazy("intention"), ordering="intention")
+    @admin.display(description=gettext_lazy("intention"))
     def show_intention(self, rule: DoNotCallRule) -> str:
         return rule.intention
 
@@ -70,7 +71,7 @@ class DoNotCallRuleAdmin(CallboardAdmin):
     def show_robot(self, rule: DoNotCallRule) -> str:
         return rule.robot.name if rule.robot else _("every robot of the account")
 
-    @admin.display(description=gettext_lazy("nobody calls it for"))
+    @admin.display(description=gettext_lazy("forbidden for"))
     def show_scope(self, rule: DoNotCallRule) -> str:
         return _("all accounts") if rule.everywhere else rule.account.name
 
@@ -80,7 +81,7 @@ class DoNotCallRuleAdmin(CallboardAdmin):
             return _("for good")
         return ngettext("%(n)d day", "%(n)d days", rule.days) % {"n": rule.days}
 
-    @admin.display(description=gettext_lazy("state"), ordering="is_active")
+    @admin.display(description=gettext_lazy("state"))
     def show_active(self, rule: DoNotCallRule) -> Any:
         return make_badge(_("on"), "good") if rule.is_active else make_badge(_("off"), "mute")
 

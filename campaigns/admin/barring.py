@@ -151,7 +151,12 @@ class DoNotCallAdmin(RevealingAdmin):
     def show_source(self, entry: DoNotCall) -> Any:
         """How it came about, with a link to what it came from."""
         source = entry.get_source_display()
-        row = entry.call or entry.rule or entry.list_import
+        came_from: dict[str, Any] = {
+            "call": entry.call,
+            "rule": entry.rule,
+            "import": entry.list_import,
+        }
+        row = came_from.get(entry.source)
         return make_link(row, source) if row is not None else source
 
     @admin.display(description=gettext_lazy("since"))
@@ -176,6 +181,7 @@ class DoNotCallAdmin(RevealingAdmin):
             "state": show_state(row),
             "scope": self.show_scope(row),
             "source": self.show_source(row),
+            "call": make_link(row.call, show_moment(row.call.happened_at)) if row.call else "",
             "rule": make_link(row.rule) if row.rule else "",
             "changes": [
                 {"at": one.at, "by": one.by, "text": tell_change(one)}

@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
     UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminRadioSelectWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -46,7 +45,9 @@ class DayInput(UnfoldAdminTextInputWidget):
 class ScopeForm(forms.Form):
     """For whom, why and until when. ``only``: one account or all of them."""
 
-    account = forms.ChoiceField(label=gettext_lazy("Nobody calls it for"))
+    account = forms.ChoiceField(
+        label=gettext_lazy("Forbidden for"), widget=UnfoldAdminSelectWidget()
+    )
     reason = forms.CharField(
         label=gettext_lazy("Reason"), max_length=300, widget=UnfoldAdminTextInputWidget()
     )
@@ -66,11 +67,6 @@ class ScopeForm(forms.Form):
         everywhere = (ALL, _("all accounts"))
         field.choices = [*choices, everywhere] if only else [everywhere, *choices]
         field.initial = field.choices[0][0]
-        field.widget = (
-            UnfoldAdminRadioSelectWidget(choices=field.choices)
-            if only
-            else UnfoldAdminSelectWidget(choices=field.choices)
-        )
         self.accounts = {str(account.pk): account for account in accounts}
 
     def clean_last_day(self) -> date | None:
@@ -102,7 +98,12 @@ class EnterForm(ScopeForm):
         label=gettext_lazy("Numbers"),
         max_length=20_000,
         widget=UnfoldAdminTextareaWidget(
-            attrs={"rows": 4, "spellcheck": "false", "placeholder": "199 0000 0001\n010-12345678"}
+            attrs={
+                "rows": 4,
+                "class": "max-w-2xl",
+                "spellcheck": "false",
+                "placeholder": "199 0000 0001\n010-12345678",
+            }
         ),
         help_text=gettext_lazy("One in a row, written in any way. More than 200 come as a file."),
     )
@@ -180,12 +181,12 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     account = forms.ModelChoiceField(
         Account.objects.order_by("name"),
-        label=gettext_lazy("account"),
+        label=gettext_lazy("Account"),
         widget=UnfoldAdminSelectWidget(),
     )
     robot = RobotChoice(
         Robot.objects.none(),
-        label=gettext_lazy("robot"),
+        label=gettext_lazy("Robot"),
         required=False,
         empty_label=gettext_lazy("every robot of the account"),
         widget=UnfoldAdminSelectWidget(),

@@ -31,7 +31,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.paginator import InfinitePaginator as UnfoldInfinitePaginator
 from unfold.utils import parse_date_str
 
-from campaigns.masking import mask_numbers
+from campaigns.masking import mask_numbers, mask_phone
 from campaigns.models import Account, StatusChange
 
 LAUNCH = "campaigns.launch_task"
@@ -44,6 +44,7 @@ MAX_PAGES = 400
 ODD = (ValueError, TypeError, DataError, FieldError, OverflowError, ValidationError)
 
 _ROW_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
+_MANY_DIGITS = re.compile(r"\d{7,}")
 _FORM_SALT = "campaigns.admin.form"
 
 
@@ -242,6 +243,11 @@ def hide_phones(value: Any) -> Any:
         hidden_digits = mask_numbers(digits, likely=True)
         return value if hidden_digits == digits else hidden_digits
     return value
+
+
+def hide_cell(text: object) -> str:
+    """A cell of a file without its number, which may be wrong for having a digit too many."""
+    return _MANY_DIGITS.sub(lambda found: mask_phone(found.group()), str(hide_phones(str(text))))
 
 
 # ----------------------------------------------------------------------- seeing whole phone numbers

@@ -23,6 +23,7 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import action
 
 from campaigns.admin import unknown_codes, verifications
+from campaigns.admin.bar_panel import describe_bar, find_phone
 from campaigns.admin.base import (
     EXPORT,
     UNMASK,
@@ -215,6 +216,9 @@ class CallAdmin(RevealingAdmin):
             "agent": show_agent(row, agent) if row.agent_number or row.agent_name else "",
             **describe_call(request, row),
             **verifications.describe_verifications(request, row),
+            **describe_bar(
+                request, account=row.account, phone=find_phone(row), of=f"call={row.pk}"
+            ),
         }
 
     # ---------------------------------------------------------------------------- the export

@@ -21,6 +21,7 @@ from unfold.contrib.filters.admin import (
     RadioFilter,
 )
 
+from campaigns.admin.bar_panel import describe_bar
 from campaigns.admin.base import (
     UNMASK,
     CallboardAdmin,
@@ -262,4 +263,5 @@ class ContactAdmin(RevealingAdmin):
                 for call in row.calls.order_by("-happened_at")[:20]
             ],
             "moments": tell_history(row),
+            **describe_bar(request, account=row.account, phone=row.phone, of=f"contact={row.pk}"),
         }
