@@ -15,11 +15,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
+from campaigns.barring import has_barred
 from campaigns.connections import AccountInactive, open_client
 from campaigns.models import Account, Attempt, Batch, Contact, Instance, Task
 from campaigns.platforms.contract import Can, Client
@@ -36,6 +37,10 @@ MAY_SEND = {
 }
 INTERRUPTED = N_("The sender was stopped while sending. The platform may have carried it out.")
 LOST_RIGHT = N_("The sender was too late or was told to stop; nothing was sent.")
+BARRED_MEANWHILE = N_(
+    "Somebody who was about to be called was put on the do-not-call list. Nothing was sent; the"
+    " others go without them."
+)
 NOT_ALLOWED = N_("Handing over to this platform was switched off in the account's settings.")
 UNSENDABLE = N_("What was to be sent may never be sent. Nothing was sent; correct the task.")
 BROKEN = N_("Our own program failed while sending. The platform may have carried it out.")
@@ -43,6 +48,10 @@ BROKEN = N_("Our own program failed while sending. The platform may have carried
 
 class RightLost(NotSent):
     advice = LOST_RIGHT
+
+
+class NumberBarred(NotSent):
+    advice = BARRED_MEANWHILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,8 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
             wanted = wanted.exclude(task__begin_at__gt=now).exclude(task__end_at__lte=now)
         if time.monotonic() >= deadline or not wanted.exists():
             raise RightLost("The right to send was lost.")
+        if has_barred(list_concerned(attempt)):
+            raise NumberBarred("A number was barred meanwhile.")
         passed.append(True)
 
     try:
@@ -139,6 +150,21 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
         # A fault of ours after the socket opened looks the same from outside: it may have rung.
         logger.exception("Attempt %s failed inside our own code.", attempt.pk)
         return Outcome("unknown", reason=BROKEN)
+
+
+def list_concerned(attempt: Attempt) -> models.QuerySet[Contact]:
+    """The contacts whom the request would have called: those of its batch; of a start, those whom
+    the platform holds."""
+    if attempt.batch_id is not None:
+        return Contact.objects.filter(batch=attempt.batch_id, status=Contact.Status.SENDING)
+    if attempt.command == Attempt.Command.START:
+        return list_held(attempt.task)
+    return Contact.objects.none()
+
+
+def list_held(task: Task) -> models.QuerySet[Contact]:
+    """The contacts whom the platform has, or may have, and may still call."""
+    return Contact.objects.filter(task=task, status__in=["accepted", "unknown"])
 
 
 def may_fill(account: Account) -> bool:

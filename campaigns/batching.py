@@ -2,7 +2,8 @@
 
 A plan is one transaction, so a killed planner leaves either no batch or all of them. A number that
 is still unsettled elsewhere in the same family and round is kept out: its contact becomes
-``excluded`` with the reason, it is not skipped in silence.
+``excluded`` with the reason, it is not skipped in silence. So is a number that somebody forbade, or
+that would be called more often than the account allows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from django.db.models import Exists, Max, OuterRef, Q, Sum
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
+from campaigns.barring import exclude_barred
 from campaigns.models import Batch, Contact, Instance, Task
 
 ALREADY_UNDER_WAY = N_("The same number is already under way in this round of calls.")
@@ -37,6 +39,7 @@ def plan_batches(task: Task) -> list[int]:
         if locked.status != Task.Status.LOADING or locked.request in lifecycle.HOLDING:
             return []  # paused, deleted or failed since somebody decided to plan
         exclude_under_way(task)
+        exclude_barred(task, task.contacts.all(), of=["ready"])
         ready = task.contacts.filter(status=Contact.Status.READY)
         # The same list for the sizes and for the contacts: others become ready meanwhile.
         ids = list(ready.select_for_update().order_by("id").values_list("id", flat=True))

@@ -26,6 +26,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
+from campaigns.barring import apply_rules
 from campaigns.models import Account, Call, Contact, Instance, Robot, Task
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
@@ -109,6 +110,8 @@ def link_calls(
         found = join_rows(account_id, rows)
         touched |= {row.contact_id for row in rows if row.contact_id}
         summarise_contacts(touched)
+        # Here, since whose number a call's intention is about may become known with any link.
+        apply_rules(account_id, [row.pk for row in rows])
     return found
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
+from campaigns.barring import exclude_barred
 from campaigns.dispatch.instances import STOPPED, is_open
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
 from campaigns.linking import link_calls, name_contact, name_contacts
@@ -50,6 +51,7 @@ def claim_batch(task_id: int) -> Attempt | None:
         lifecycle.move_contacts(
             batch.contacts.filter(calls_made__gt=0), "excluded", of=["planned"], reason=CALLED
         )
+        exclude_barred(task, batch.contacts.all(), of=["planned"], leaving=True)
         if not lifecycle.move_contacts(batch.contacts.all(), "sending", of=["planned"]):
             lifecycle.move(batch, "not_sent", of=["sending"], reason=EMPTY)
             return None

@@ -27,6 +27,7 @@ UNKNOWN_OUTCOME = N_(
     " Nothing is sent again before it is."
 )
 NOTHING_ACCEPTED = N_("The platform accepted none of the contacts.")
+NOBODY_LEFT = N_("Nobody is left to call: every contact was excluded, each with its reason.")
 ENDED = N_("The end of the task has passed. Whoever was not handed over is not called.")
 STOPPED = N_(
     "Handing over was stopped. What the platform has it calls: it offers no way to take it back."
@@ -124,8 +125,14 @@ def finish_filling(task: Task) -> None:
             lifecycle.move(task, "running", of=["loading"], reason=reason, needs_attention=doubtful)
         else:
             lifecycle.move(
-                task, "failed", of=["loading"], reason=NOTHING_ACCEPTED, needs_attention=True
+                task, "failed", of=["loading"], reason=tell_nobody(task), needs_attention=True
             )
+
+
+def tell_nobody(task: Task) -> str:
+    """Why nobody of the task was handed over."""
+    excluded = not task.contacts.exclude(status="excluded").exists()
+    return NOBODY_LEFT if excluded else NOTHING_ACCEPTED
 
 
 def has_doubtful(task: Task) -> bool:

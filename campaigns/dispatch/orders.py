@@ -6,7 +6,7 @@ together with the job's row and returns at once; nothing is sent from here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -15,12 +15,26 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
+from campaigns.attempts import list_held
+from campaigns.barring import (
+    BARRED,
+    CAPPED,
+    find_barred,
+    find_capped,
+    has_barred,
+    only_free,
+)
 from campaigns.models import Account, Contact, ContactImport, Line, Robot, Task, Voice
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
 from campaigns.queue import FIRST, enqueue
 
 SWITCHED_OFF = N_("The account was switched off.")
+HELD_BARRED = N_(
+    "People whom the platform holds for this task were put on the do-not-call list meanwhile. It"
+    " takes nobody back, so resuming would call them. Stop the task for good, then clone it and"
+    " import the others again."
+)
 
 
 class LaunchRefused(Exception):
@@ -57,6 +71,21 @@ def check_launch(task: Task) -> list[str]:
         problems.append(_("An import is still running."))
     if not ready.exists():
         problems.append(_("No contact is ready to be called."))
+    elif not only_free(ready).exists():
+        problems.append(_("Every contact that is ready is on the do-not-call list."))
+    allowed = task.account.cap_calls
+    if allowed is not None and task.recall_count + 1 > allowed:
+        problems.append(
+            _(
+                "With its recalls the task may call a number %(calls)d times; the account allows"
+                " %(allowed)d within %(days)d days."
+            )
+            % {
+                "calls": task.recall_count + 1,
+                "allowed": allowed,
+                "days": task.account.cap_days,
+            }
+        )
     return problems
 
 
@@ -95,6 +124,8 @@ def pause_task(task: Task, *, by: Any) -> Task:
 def resume_task(task: Task, *, by: Any) -> Task:
     """Let a paused task go on where it stood."""
     problems = [] if task.account.is_active else [_("The account is switched off.")]
+    if was_started(task) and has_barred(list_held(task)):
+        problems.append(_(HELD_BARRED))
     if problems:
         raise LaunchRefused(" ".join(problems))
     return _request(task, "resume", of=["paused"], by=by)
@@ -140,6 +171,12 @@ def _may_hold(task: Task, request: str) -> bool:
     return task.status != Task.Status.FINISHED
 
 
+def was_started(task: Task) -> bool:
+    """Whether the platform was told to dial, and did."""
+    started = ["accepted", "confirmed_accepted", "human_accepted"]
+    return task.attempts.filter(command="start", status__in=started).exists()
+
+
 def is_handed_over(task: Task) -> bool:
     """Whether a request of the task has, or may have, reached the platform."""
     return task.attempts.exclude(status__in=["not_sent", "refused", "confirmed_absent"]).exists()
@@ -178,6 +215,7 @@ def call_directly(
     if speed is not None and limits.speed and not limits.speed[0] <= speed <= limits.speed[1]:
         problems.append(_("The speed is out of range."))
     contacts: dict[str, Sequence[str]] = {}
+    places: dict[str, int] = {}
     unsettled = Contact.objects.filter(
         account=account, task__kind=Task.Kind.DIRECT, status__in=["planned", "sending", "unknown"]
     )
@@ -194,7 +232,8 @@ def call_directly(
             problems.append(_("Row %d repeats a number.") % number)
         if unsettled.filter(phone=phone).exists():
             problems.append(_("Row %d: a direct call to this number is not settled yet.") % number)
-        contacts[phone] = row
+        contacts[phone], places[phone] = row, number
+    problems += refuse_numbers(account, places)
     if problems:
         raise LaunchRefused(" ".join(problems))
     user = by if getattr(by, "pk", None) else None
@@ -228,6 +267,24 @@ def call_directly(
         )  # fmt: skip
         wake("advance_task", task)
     return task
+
+
+def refuse_numbers(account: Account, places: Mapping[str, int]) -> list[str]:
+    """What stands against calling these numbers, each in its row, once, as sentences."""
+    barred = find_barred(account, list(places))
+    capped = find_capped(account, list(places), adding=1)
+    problems = []
+    for phone, row in places.items():
+        if phone in barred:
+            day = timezone.localtime(barred[phone].created_at, account.zone).date()
+            sentence = _(BARRED) % {"since": day.isoformat()}
+        elif phone in capped:
+            values = {"days": account.cap_days, "allowed": account.cap_calls}
+            sentence = _(CAPPED) % {"calls": capped[phone], **values}
+        else:
+            continue
+        problems.append(_("Row %(row)d: %(reason)s") % {"row": row, "reason": sentence})
+    return problems
 
 
 def wake(job: str, task: Task) -> None:

@@ -13,8 +13,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
+from campaigns.barring import has_barred
 from campaigns.connections import open_client
 from campaigns.dispatch.instances import delete_filling, pause_filling
+from campaigns.dispatch.orders import HELD_BARRED, was_started
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
 from campaigns.ingest import apply_task_state
 from campaigns.models import Task
@@ -196,10 +198,7 @@ def _resume(task: Task) -> Next:
         return NOTHING
     if task.not_before and task.not_before > timezone.now():
         return Next("advance", (task.not_before - timezone.now()).total_seconds())
-    started = task.attempts.filter(
-        command="start", status__in=["accepted", "confirmed_accepted", "human_accepted"]
-    ).exists()
-    if not started:
+    if not was_started(task):
         with transaction.atomic():
             lifecycle.move(
                 task, "loading", of=["paused"], reason=RESUMED, needs_attention=False,
@@ -207,6 +206,10 @@ def _resume(task: Task) -> Next:
             )  # fmt: skip
             lifecycle.request_task(task, "")
         return Next("launch")
+    if has_barred(attempts.list_held(task)):
+        lifecycle.request_task(task, "")
+        lifecycle.note_task(task, HELD_BARRED, needs_attention=True)
+        return NOTHING
     try:
         with transaction.atomic(durable=True):
             attempt = attempts.open_attempt(task, "start")

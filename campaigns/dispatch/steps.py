@@ -14,12 +14,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
+from campaigns.barring import exclude_barred, has_barred
 from campaigns.connections import open_client
 from campaigns.dispatch.counts import count_handed_over, read_states
-from campaigns.dispatch.instances import NOTHING_ACCEPTED, UNKNOWN_OUTCOME, advance_filling
+from campaigns.dispatch.instances import (
+    NOBODY_LEFT,
+    UNKNOWN_OUTCOME,
+    advance_filling,
+    tell_nobody,
+)
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback, set_back
 from campaigns.ingest import apply_task_state
-from campaigns.models import Task
+from campaigns.models import StatusChange, Task
 from campaigns.platforms.contract import TaskOrder
 from campaigns.platforms.errors import PlatformError
 from campaigns.queue import enqueue
@@ -30,6 +36,16 @@ COUNT_DIFFERS = N_(
 )
 ASKING_FAILED = N_("The platform could not be asked for the number of contacts. Trying again.")
 TOO_LATE = N_("It could not be handed over for ten minutes, so nobody is called.")
+BARRED_SINCE = N_(
+    "Somebody was put on the do-not-call list after being handed over. Nobody has been called: the"
+    " task is handed over anew without them."
+)
+STILL_BARRED = N_(
+    "It was handed over anew several times, and each time somebody was put on the do-not-call list"
+    " meanwhile. The platform was not told to dial; resume the task to try again."
+)
+#: how often in a row a task is handed over anew for that
+MOST_REBUILDS = 3
 DIRECT_CALL_SECONDS = 600
 UNDECIDED = ("sending", "unknown", "needs_human")
 
@@ -89,6 +105,10 @@ def _create(task: Task) -> Next:
         undecided = task.attempts.filter(command="create", status__in=UNDECIDED)
         if locked.platform_task_id or locked.status != Task.Status.LOADING or undecided.exists():
             return NOTHING
+        exclude_barred(task, task.contacts.all(), of=["ready"])
+        if not task.contacts.exclude(status="excluded").exists():
+            lifecycle.move(task, "failed", of=["loading"], reason=NOBODY_LEFT, needs_attention=True)
+            return NOTHING
         task.platform_name = f"{task.name} [CB-{task.pk}-{secrets.token_hex(3)}]"
         Task.objects.filter(pk=task.pk).update(platform_name=task.platform_name)
         attempt = attempts.open_attempt(task, "create")
@@ -132,7 +152,7 @@ def _check_count(task: Task) -> Next:
     expected = count_handed_over(task)
     if not expected:
         lifecycle.move(
-            task, "failed", of=["loading"], reason=NOTHING_ACCEPTED, needs_attention=True
+            task, "failed", of=["loading"], reason=tell_nobody(task), needs_attention=True
         )
         return NOTHING
     try:
@@ -171,6 +191,8 @@ def settle_count(task: Task, counted: int | None) -> bool:
 
 def _start(task: Task) -> Next:
     """Let the platform dial."""
+    if has_barred(attempts.list_held(task)):
+        return _leave_out(task)
     with transaction.atomic(durable=True):
         if not lifecycle.move(task, "starting", of=["loaded"]):
             return NOTHING
@@ -193,12 +215,26 @@ def _start(task: Task) -> Next:
         return handle_setback(task, attempt, outcome)
 
 
+def _leave_out(task: Task) -> Next:
+    """Hand over anew without those who said no since they were handed over: the platform takes
+    nobody back, and nobody has been called."""
+    with transaction.atomic():
+        moves = StatusChange.objects.filter(subject="task", subject_id=task.pk, new="loading")
+        reasons = moves.exclude(old="loading").order_by("-id").values_list("reason", flat=True)
+        if list(reasons[:MOST_REBUILDS]) == [BARRED_SINCE] * MOST_REBUILDS:
+            lifecycle.move(task, "paused", of=["loaded"], reason=STILL_BARRED, needs_attention=True)
+        elif lifecycle.move(task, "loading", of=["loaded"], reason=BARRED_SINCE):
+            lifecycle.request_task(task, "rebuild")
+            enqueue("campaigns.jobs.carry_out_request", task_id=task.pk)
+    return NOTHING
+
+
 def _finish_direct(task: Task) -> Next:
     """A direct call has no start: once its batch is with the platform, it runs."""
     if count_handed_over(task):
         lifecycle.move(task, "running", of=["loading"], needs_attention=False)
     else:
         lifecycle.move(
-            task, "failed", of=["loading"], reason=NOTHING_ACCEPTED, needs_attention=True
+            task, "failed", of=["loading"], reason=tell_nobody(task), needs_attention=True
         )
     return NOTHING
