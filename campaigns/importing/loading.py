@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -28,7 +29,6 @@ from campaigns.importing.staging import clear_rows, clear_staged, copy_rows, spo
 from campaigns.importing.verdicts import Verdicts, judge_rows
 from campaigns.locks import only_one
 from campaigns.models import ContactImport, StagedRow, Task
-from campaigns.queue import enqueue
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ OTHERWISE = N_("The file was checked again and the result is another one: look a
 #: kinds of advisory locks: who works on an import; who loads into an account
 WORKING = 0x696D70  # "imp"
 _LOADING = 0x696D71
+
+_LOOKS, _LOOK_SECONDS = 10, 0.1
 
 #: rows that become contacts in one statement
 SLICE = 50_000
@@ -68,45 +70,52 @@ def check_import(import_id: int, *, wait: bool = False) -> None:
     """Read the frozen file, stage its rows and count what would come of them.
 
     Nothing happens when somebody else works on it (unless ``wait``), or when nobody wants it
-    checked any more.
+    checked any more. Raises what ended it; the import tells the same.
     """
-    _work(import_id, "checking", _check, wait=wait)
+    _work(import_id, "checking", wait=wait)
 
 
 def load_import(import_id: int, *, wait: bool = False) -> None:
     """Make contacts of what was checked; see ``check_import`` for the rest."""
-    _work(import_id, "loading", _load, wait=wait)
+    _work(import_id, "loading", wait=wait)
 
 
-def _work(
-    import_id: int,
-    status: str,
-    act: Callable[[ContactImport, Progress], None],
-    *,
-    wait: bool,
-) -> None:
-    with only_one(WORKING, import_id, wait=wait) as mine:
-        if not mine:
+def _work(import_id: int, status: str, *, wait: bool) -> None:
+    # Whoever did the step before may just be putting the lock down.
+    for _ in range(1 if wait else _LOOKS):
+        with only_one(WORKING, import_id, wait=wait) as mine:
+            while mine and status:
+                # A load that finds its rows lost has them made again, and goes on from there.
+                status = _do(import_id, status)
+        if mine:
             return
-        rows = ContactImport.objects.select_related("task__account", "task__robot")
-        contact_import = rows.filter(pk=import_id, status=status).first()
-        if contact_import is None:
-            return
-        try:
-            with Progress(contact_import) as progress:
-                act(contact_import, progress)
-        except Stopped:
-            log.info("import %s: given up while it was %s", import_id, status)
-        except ImportRefused as refusal:
-            _fail(contact_import, refusal.message, refusal.values)
-            raise
-        except (OperationalError, InterfaceError):
-            # The database went away, or is full: ``settle_imports`` has it done again.
-            raise
-        except BaseException:
-            with contextlib.suppress(OperationalError, InterfaceError):
-                _fail(contact_import, STOPPED, {})
-            raise
+        time.sleep(_LOOK_SECONDS)
+
+
+def _do(import_id: int, status: str) -> str:
+    """One step, if the import is in ``status``; returns the state to go on with, or nothing."""
+    rows = ContactImport.objects.select_related("task__account", "task__robot")
+    contact_import = rows.filter(pk=import_id, status=status).first()
+    if contact_import is None:
+        return ""
+    act = _check if status == "checking" else _load
+    try:
+        with Progress(contact_import) as progress:
+            act(contact_import, progress)
+    except Stopped:
+        log.info("import %s: given up while it was %s", import_id, status)
+        return ""
+    except ImportRefused as refusal:
+        _fail(contact_import, refusal.message, refusal.values)
+        raise
+    except (OperationalError, InterfaceError):
+        # The database went away, or is full: ``settle_imports`` has it done again.
+        raise
+    except BaseException:
+        with contextlib.suppress(OperationalError, InterfaceError):
+            _fail(contact_import, STOPPED, {})
+        raise
+    return contact_import.status if contact_import.status in ContactImport.BUSY else ""
 
 
 def _fail(contact_import: ContactImport, reason: str, values: dict[str, Any]) -> None:
@@ -163,7 +172,7 @@ def _conclude_check(contact_import: ContactImport, counts: dict[str, Any]) -> No
     ):
         raise Stopped
     if confirmed and same:
-        start(contact_import, "loading", of=["checked"])
+        lifecycle.move(contact_import, "loading", of=["checked"], progress_at=None)
 
 
 def _load(contact_import: ContactImport, progress: Progress) -> None:
@@ -181,7 +190,7 @@ def _load(contact_import: ContactImport, progress: Progress) -> None:
         checked = contact_import.counts
         if found != checked["rows"] - checked["rejected"]:
             # The table does not survive a crash of the database. The file does.
-            start(contact_import, "checking", of=["loading"])
+            lifecycle.move(contact_import, "checking", of=["loading"], progress_at=None)
             return
         progress.end = found
         with judge_rows(contact_import, task) as verdicts:
@@ -236,28 +245,6 @@ def _insert(
             )
             done += cursor.rowcount
             progress.tell(done)
-
-
-def start(
-    contact_import: ContactImport, new: str, *, of: list[str], by: Any = None, **fields: Any
-) -> bool:
-    """Move the import to where a job works on it, and have that job done, in one transaction."""
-    with transaction.atomic():
-        moved = lifecycle.move(
-            contact_import, new, of=of, by=by, progress=0, progress_at=None, **fields
-        )
-        if moved:
-            call_job(contact_import)
-    return moved
-
-
-def call_job(contact_import: ContactImport) -> None:
-    job = "check_import" if contact_import.status == "checking" else "load_import"
-    enqueue(
-        f"campaigns.jobs.{job}",
-        once=f"{job}-{contact_import.pk}",
-        import_id=contact_import.pk,
-    )
 
 
 def lay_out(

@@ -19,14 +19,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
 from campaigns.importing.errors import ImportRefused
-from campaigns.importing.loading import (
-    WORKING,
-    call_job,
-    check_import,
-    lay_out,
-    load_import,
-    start,
-)
+from campaigns.importing.loading import WORKING, check_import, lay_out, load_import
 from campaigns.importing.options import choose_columns
 from campaigns.importing.receiving import (
     FILE_GONE,
@@ -38,6 +31,7 @@ from campaigns.importing.receiving import (
 )
 from campaigns.importing.staging import clear_staged
 from campaigns.models import ContactImport, StatusChange, Task
+from campaigns.queue import enqueue
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +126,7 @@ def begin_check(contact_import: ContactImport, *, by: Any = None) -> None:
     if not contact_import.file:
         raise ImportRefused(FILE_GONE)
     lay_out(contact_import)
-    moved = start(
+    moved = _start(
         contact_import,
         "checking",
         of=["uploaded", "checked", "failed"],
@@ -151,7 +145,7 @@ def confirm_import(contact_import: ContactImport, *, by: Any = None) -> None:
             pk=contact_import.task_id
         )
         refuse_late(task)
-        moved = start(
+        moved = _start(
             contact_import,
             "loading",
             of=["checked"],
@@ -171,6 +165,28 @@ def cancel_import(contact_import: ContactImport, *, by: Any = None) -> None:
     if contact_import.status != "cancelled":
         raise ImportRefused(NOT_STOPPABLE)
     drop_file(contact_import)
+
+
+def _start(
+    contact_import: ContactImport, new: str, *, of: list[str], by: Any = None, **fields: Any
+) -> bool:
+    """Move the import to where a job works on it, and have that job done, in one transaction."""
+    with transaction.atomic():
+        moved = lifecycle.move(
+            contact_import, new, of=of, by=by, progress=0, progress_at=None, **fields
+        )
+        if moved:
+            _call_job(contact_import)
+    return moved
+
+
+def _call_job(contact_import: ContactImport) -> None:
+    job = "check_import" if contact_import.status == "checking" else "load_import"
+    enqueue(
+        f"campaigns.jobs.{job}",
+        once=f"{job}-{contact_import.pk}",
+        import_id=contact_import.pk,
+    )
 
 
 def _end(
@@ -206,7 +222,7 @@ def settle_imports() -> int:
     settled = 0
     for contact_import in ContactImport.objects.filter(status__in=ContactImport.BUSY):
         if contact_import.progress_at is None:
-            call_job(contact_import)  # nothing happens if it waits for a worker already
+            _call_job(contact_import)  # nothing happens if it waits for a worker already
         elif not _is_worked_on(contact_import):
             settled += _begin_again(contact_import)
     _settle_uploads()
@@ -245,7 +261,7 @@ def _begin_again(contact_import: ContactImport) -> bool:
             new=status,
             reason=BEGUN_AGAIN,
         )
-        call_job(contact_import)
+        _call_job(contact_import)
     log.warning("import %s: stopped while it was %s, begun again", contact_import.pk, status)
     return True
 

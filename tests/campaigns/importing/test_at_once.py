@@ -1,69 +1,29 @@
-"""In: imports that die, wait, or meet one another. Out: all of a file or nothing of it."""
+"""In: imports that meet one another, or other people's clicks. Out: all of a file or nothing of it,
+once."""
 
 from __future__ import annotations
 
 import io
-import os
-import signal
 import threading
-from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
-from django.db import connection, connections
-from django.utils import timezone
 
-from campaigns.importing import ImportRefused, import_file, loading, settle_imports
-from campaigns.models import Contact, ContactImport, Task
+from campaigns import importing
+from campaigns.importing import ImportRefused, begin_check, confirm_import, import_file
+from campaigns.models import Contact, ContactImport, StagedRow, Task
+from tests.campaigns.importing.uploads import (
+    check,
+    is_clean,
+    make_rows,
+    receive,
+    run,
+    spy_on_rows,
+    spy_on_slices,
+    work,
+)
 from tests.factories import make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-HEADER = "客户手机号码,姓名\n"
-
-
-def make_rows(count: int) -> bytes:
-    return (HEADER + "".join(f"199{number:08d},a\n" for number in range(count))).encode()
-
-
-def make_old() -> None:
-    ContactImport.objects.update(created_at=timezone.now() - timedelta(hours=1))
-
-
-def spy_on_rows(monkeypatch: pytest.MonkeyPatch, at: int, act: Callable[[], None]) -> None:
-    """``act`` is called when row ``at`` is on its way into the database."""
-    original = loading.check_rows
-
-    def check_rows(*arguments: object, **options: object) -> object:
-        for count, row in enumerate(original(*arguments, **options), start=1):  # type: ignore[arg-type]
-            if count == at:
-                act()
-            yield row
-
-    monkeypatch.setattr(loading, "check_rows", check_rows)
-
-
-def test_a_worker_killed_at_row_50000_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = make_task()
-    connections.close_all()
-    child = os.fork()
-    if child == 0:  # pragma: no cover
-        try:
-            spy_on_rows(monkeypatch, 50_000, lambda: os.kill(os.getpid(), signal.SIGKILL))
-            import_file(task, make_rows(60_000), file_name="a.csv")
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
-    assert Contact.objects.count() == 0
-    assert ContactImport.objects.get().status == "running"
-    assert settle_imports() == 0, "it may be somebody's who has only just begun"
-    make_old()
-    assert settle_imports() == 1
-    dead = ContactImport.objects.get()
-    assert (dead.status, dead.loaded) == ("failed", 0)
-    assert "nothing of the file was loaded" in dead.reason
-    assert import_file(task, make_rows(3), file_name="a.csv").loaded == 3
 
 
 def test_a_fault_in_the_middle_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,29 +34,24 @@ def test_a_fault_in_the_middle_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -
     spy_on_rows(monkeypatch, 2_000, fail)
     with pytest.raises(RuntimeError, match="planted"):
         import_file(task, io.BytesIO(make_rows(3_000)), file_name="a.csv")
-    assert Contact.objects.count() == 0
+    assert is_clean()
+    one = ContactImport.objects.get()
+    assert one.status == "failed"
+    assert "nothing of the file was loaded" in one.reason
+    monkeypatch.undo()
+    begin_check(one, by=None)
+    assert work(one).counts["ready"] == 3_000, "its file is kept"
+
+
+def test_a_fault_in_the_middle_of_a_load_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError("planted")
+
+    spy_on_slices(monkeypatch, fail)
+    with pytest.raises(RuntimeError, match="planted"):
+        import_file(make_task(), make_rows(300), file_name="a.csv")
+    assert is_clean()
     assert ContactImport.objects.get().status == "failed"
-
-
-def test_an_import_that_lives_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = make_task()
-    waiting, go_on = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        waiting.set()
-        assert go_on.wait(30)
-
-    spy_on_rows(monkeypatch, 10, wait)
-    thread = run(lambda: import_file(task, make_rows(20), file_name="a.csv"))
-    try:
-        assert waiting.wait(30)
-        make_old()
-        assert settle_imports(task) == 0
-    finally:
-        go_on.set()
-        thread.join()
-    assert ContactImport.objects.get().status == "done"
-    assert task.contacts.filter(status="ready").count() == 20
 
 
 def test_a_task_that_left_its_draft_meanwhile_gets_nothing(
@@ -111,8 +66,28 @@ def test_a_task_that_left_its_draft_meanwhile_gets_nothing(
     spy_on_rows(monkeypatch, 10, launch)
     with pytest.raises(ImportRefused, match="draft"):
         import_file(task, make_rows(20), file_name="a.csv")
-    assert Contact.objects.count() == 0
+    assert is_clean()
     assert ContactImport.objects.get().status == "failed"
+
+
+def test_nobody_launches_a_task_between_two_contacts(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make_task()
+    launched = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def launch() -> None:
+        Task.objects.filter(pk=task.pk).update(status="loading")
+        launched.set()
+
+    def act() -> None:
+        if not threads:
+            threads.append(run(launch))
+        assert not launched.wait(0.2), "the task's row is held until the last contact is there"
+
+    spy_on_slices(monkeypatch, act, size=100)
+    assert import_file(task, make_rows(300), file_name="a.csv").loaded == 300
+    threads[0].join()
+    assert launched.is_set()
 
 
 def test_the_same_file_twice_at_once_calls_nobody_twice() -> None:
@@ -127,15 +102,56 @@ def test_the_same_file_twice_at_once_calls_nobody_twice() -> None:
     ready = task.contacts.filter(status="ready")
     assert ready.values("phone").distinct().count() == 2_000
     assert {row.status for row in ContactImport.objects.all()} == {"done"}
+    assert not StagedRow.objects.exists()
 
 
-def run(work: Callable[[], object]) -> threading.Thread:
-    def work_and_close() -> None:
+def test_two_tasks_of_an_account_at_once_share_no_number() -> None:
+    first = make_task()
+    tasks = [first, *(make_task(account=first.account, robot=first.robot) for _ in range(3))]
+    options = {"file_name": "a.csv", "duplicates": "account"}
+    threads = [
+        run(lambda task=task: import_file(task, make_rows(2_000), **options))  # type: ignore[misc]
+        for task in tasks
+    ]
+    for thread in threads:
+        thread.join()
+    ready = Contact.objects.filter(status="ready")
+    assert ready.count() == ready.values("phone").distinct().count() == 2_000
+    assert Contact.objects.filter(status="excluded").count() == 6_000
+
+
+def test_one_import_loaded_by_four_workers_at_once_is_loaded_once() -> None:
+    one = check(make_rows(3_000))
+    confirm_import(one, by=None)
+    threads = [run(lambda: importing.load_import(one.pk)) for _ in range(4)]
+    threads.append(run(lambda: importing.load_import(one.pk, wait=True)))
+    for thread in threads:
+        thread.join()
+    one.refresh_from_db()
+    assert (one.status, one.loaded) == ("done", 3_000)
+    assert Contact.objects.count() == 3_000
+    importing.load_import(one.pk)
+    importing.check_import(one.pk)
+    assert Contact.objects.count() == 3_000
+
+
+def test_of_many_clicks_at_once_one_counts() -> None:
+    one = receive(make_rows(30))
+    outcomes: list[str] = []
+
+    def click(act: object) -> None:
+        row = ContactImport.objects.get(pk=one.pk)
         try:
-            work()
-        finally:
-            connection.close()
+            act(row, by=None)  # type: ignore[operator]
+            outcomes.append("done")
+        except ImportRefused:
+            outcomes.append("refused")
 
-    thread = threading.Thread(target=work_and_close)
-    thread.start()
-    return thread
+    for act in (begin_check, confirm_import):
+        outcomes.clear()
+        threads = [run(lambda act=act: click(act)) for _ in range(8)]  # type: ignore[misc]
+        for thread in threads:
+            thread.join()
+        assert sorted(outcomes) == ["done"] + ["refused"] * 7
+        work(one)
+    assert (one.status, Contact.objects.count()) == ("done", 30)
