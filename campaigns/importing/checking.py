@@ -61,7 +61,8 @@ def check_rows(
             place = next((place for place in places if place in problem.places), None)
             if place is not None:
                 column = columns[places.index(place)]
-                rejections.add(Rejection(line, column, problem.places[place], cells[place]))
+                cell = cells[place] if place < len(cells) else ""
+                rejections.add(Rejection(line, column, problem.places[place], cell))
                 continue
             broken = None
         if broken is None and len(cells) != width:

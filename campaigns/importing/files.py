@@ -1,22 +1,17 @@
-"""In: an uploaded file, whatever it is. Out: a private copy of it as text, or why it is no table.
+"""In: a file, whatever its name says. Out: what it is and the encoding of its text, or a sentence
+why it is no table.
 
-The copy is what is checked and what is loaded: nobody can change it in between. Memory does not
-grow with the file.
+Nothing is taken on trust: neither the name nor what a browser said of it. Memory does not grow with
+the file.
 """
 
 from __future__ import annotations
 
 import codecs
-import hashlib
-import io
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
-from django.conf import settings
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.importing.errors import ImportRefused
@@ -24,12 +19,7 @@ from campaigns.importing.workbooks import inspect_workbook
 
 CHUNK = 1 << 18
 
-TOO_LARGE = N_(
-    "The file is larger than the %(limit)s MB that an import may have: divide it into several "
-    "files."
-)
 EMPTY = N_("The file is empty.")
-NO_SPACE = N_("The file could not be kept on the server: %(problem)s.")
 UNREADABLE = N_(
     "The text in line %(line)s is neither UTF-8 nor GB18030: save the file as “CSV UTF-8” again."
 )
@@ -78,15 +68,14 @@ _CONTAINERS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"\xd0\xcf\x11\xe0\x
 _MARKUP = re.compile(rb"\s*<(?:!doctype|html|head|body|table|meta|\?xml|!--)", re.I)
 _FOREIGN = re.compile("[^\x00-\x7f]+")
 _JSON = re.compile(rb"\s*(?:\{\s*\"|\[\s*[\[{])")
-_BOMS: list[tuple[bytes, str]] = [
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
+#: what a file begins with → the encodings that read it, the one that we take first
+_BOMS: list[tuple[bytes, tuple[str, ...]]] = [
+    (codecs.BOM_UTF8, ("utf-8-sig", "utf-8")),
+    (codecs.BOM_UTF32_LE, ("utf-32",)),
+    (codecs.BOM_UTF32_BE, ("utf-32",)),
+    (codecs.BOM_UTF16_LE, ("utf-16", "utf-16-le")),
+    (codecs.BOM_UTF16_BE, ("utf-16", "utf-16-be")),
 ]
-
-
 #: the encodings that somebody may choose, with the name people know them by
 ENCODINGS = {
     "utf-8": "UTF-8",
@@ -95,7 +84,7 @@ ENCODINGS = {
     "utf-16": N_("UTF-16 with a byte order mark (“Unicode text” of Excel)"),
     "utf-16-le": "UTF-16 LE",
     "utf-16-be": "UTF-16 BE",
-    "utf-32": "UTF-32",
+    "utf-32": N_("UTF-32 with a byte order mark"),
     "cp950": N_("Big5 (traditional Chinese)"),
     "cp1252": N_("Windows-1252 (Western Europe)"),
 }
@@ -109,16 +98,6 @@ class Found:
     encoding: str = ""
 
 
-@dataclass(frozen=True)
-class KeptFile:
-    """Our copy of what was uploaded, and what it is."""
-
-    handle: IO[bytes]
-    sha256: str
-    size: int
-    found: Found
-
-
 def inspect_file(handle: IO[bytes], *, encoding: str = "") -> Found:
     """What the file is; a text is in ``encoding`` if somebody said so. Raises ``ImportRefused``
     when it is no table."""
@@ -130,6 +109,8 @@ def inspect_file(handle: IO[bytes], *, encoding: str = "") -> Found:
         return Found(inspect_workbook(handle))
     refuse_other_kinds(start)
     if encoding:
+        if encoding == "utf-8" and start.startswith(codecs.BOM_UTF8):
+            encoding = "utf-8-sig"
         check_encoding(handle, encoding)
     return Found("text", encoding or _find_encoding(handle, start))
 
@@ -140,42 +121,19 @@ def check_encoding(handle: IO[bytes], encoding: str) -> None:
         raise ImportRefused(NO_ENCODING, encoding=encoding[:20])
     handle.seek(0)
     start = handle.read(CHUNK)
-    marked = next((name for bom, name in _BOMS if start.startswith(bom)), "")
-    if not marked:
-        marked = _guess_utf_16(start)
+    marked = next((readers for bom, readers in _BOMS if start.startswith(bom)), ())
+    if not marked and (guessed := _guess_utf_16(start)):
+        marked = (guessed,)
+    if marked and encoding not in marked:
+        raise ImportRefused(OTHER_ENCODING, encoding=encoding.upper())
+    # these two begin with a mark, and digits in all of the wide ones have zero bytes
     is_wide = encoding.startswith(("utf-16", "utf-32"))
-    # digits in UTF-16 and UTF-32 have zero bytes, and no other text has any
-    if (marked and marked[:6] != encoding[:6]) or (is_wide and b"\0" not in start[:4096]):
-        raise ImportRefused(OTHER_ENCODING, encoding=ENCODINGS[encoding])
+    if not marked and is_wide and (len(encoding) == 6 or b"\0" not in start[:4096]):
+        raise ImportRefused(OTHER_ENCODING, encoding=encoding.upper())
     if not _decodes(handle, encoding):
         broken, foreign, line = _measure(handle, encoding)
         if foreign <= 3 * broken:
-            raise ImportRefused(WRONG_ENCODING, encoding=ENCODINGS[encoding], line=line)
-
-
-@contextmanager
-def keep_file(file: IO[bytes] | bytes) -> Iterator[KeptFile]:
-    """A copy of ``file`` for as long as the block runs. Raises ``ImportRefused``."""
-    source: Any = io.BytesIO(file) if isinstance(file, bytes | bytearray | memoryview) else file
-    with tempfile.TemporaryFile(prefix="callboard-import-") as handle:
-        sha256, size = _copy(source, handle)
-        yield KeptFile(handle, sha256, size, inspect_file(handle))
-
-
-def _copy(source: Any, target: IO[bytes]) -> tuple[str, int]:
-    if callable(getattr(source, "seekable", None)) and source.seekable():
-        source.seek(0)
-    digest, size = hashlib.sha256(), 0
-    while chunk := source.read(CHUNK):
-        size += len(chunk)
-        if size > settings.IMPORT_MAX_BYTES:
-            raise ImportRefused(TOO_LARGE, limit=settings.IMPORT_MAX_BYTES // 1_000_000)
-        digest.update(chunk)
-        try:
-            target.write(chunk)
-        except OSError as error:
-            raise ImportRefused(NO_SPACE, problem=error.strerror) from None
-    return digest.hexdigest(), size
+            raise ImportRefused(WRONG_ENCODING, encoding=encoding.upper(), line=line)
 
 
 def refuse_other_kinds(start: bytes) -> None:
@@ -191,7 +149,7 @@ def refuse_other_kinds(start: bytes) -> None:
 
 
 def _find_encoding(handle: IO[bytes], start: bytes) -> str:
-    for bom, encoding in _BOMS:
+    for bom, (encoding, *_) in _BOMS:
         if start.startswith(bom):
             return encoding
     if encoding := _guess_utf_16(start):

@@ -16,7 +16,7 @@ from typing import IO
 
 from django.utils.translation import gettext_noop as N_
 
-from campaigns.importing.cells import clean_cell
+from campaigns.importing.cells import read_cell
 from campaigns.importing.errors import ImportRefused
 from campaigns.importing.files import Found, check_encoding
 from campaigns.importing.reading import (
@@ -133,14 +133,15 @@ def find_plan(
         widths = Counter(len(cells) for _, cells, problem in records if problem is None)
         for number, record in enumerate(records[:HEADER_WITHIN]):
             line, cells, problem = record
+            # a row with a number to call is no header, whatever else stands in it
+            headless = _has_phone(cells[:MAX_COLUMNS], region=region)
             keys = {make_key(cell) for cell in cells} - {""}
-            hits = sum(not keys.isdisjoint(names) for names in wanted)
+            hits = 0 if headless else sum(not keys.isdisjoint(names) for names in wanted)
             alike = widths[len(cells)] if len(cells) > 1 else 0
             # as many wanted columns as possible, then as many rows as wide as this one, then the
             # first row, then the most columns
             score = (hits, problem is None, alike, -number, len(cells))
             if best is None or score > best[0]:
-                headless = not hits and _has_phone(cells, region=region)
                 best = score, replace(plan, header_line=None if headless else line), record
         if best is not None and best[0][0] == len(wanted) > 1:
             break
@@ -284,7 +285,7 @@ def _name_cells(plan: Plan, record: Record) -> list[str]:
         raise ImportRefused(TOO_MANY, line=line, count=len(cells))
     if plan.header_line is None:
         return [name_column(place) for place in range(len(cells))]
-    return [clean_cell(cell.replace("\0", ""))[:MAX_HEADER] for cell in cells]
+    return [read_cell(cell.replace("\0", ""))[:MAX_HEADER] for cell in cells]
 
 
 def _find(header: Sequence[str], name: str, *, among: Iterable[str]) -> list[int]:
