@@ -273,6 +273,18 @@ UNFOLD: dict[str, Any] = {
                         "permission": lambda r: r.user.has_perm("campaigns.view_contact"),
                     },
                     {
+                        "title": _("Imports"),
+                        "icon": "upload_file",
+                        "link": reverse_lazy("admin:campaigns_contactimport_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_contactimport"),
+                    },
+                    {
+                        "title": _("Do not call"),
+                        "icon": "phone_disabled",
+                        "link": reverse_lazy("admin:campaigns_donotcall_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_donotcall"),
+                    },
+                    {
                         "title": _("Direct call"),
                         "icon": "phone_forwarded",
                         "link": reverse_lazy("admin:campaigns_task_direct_call"),

@@ -104,7 +104,7 @@ class TaskAdmin(CallboardAdmin):
             "ask": task_orders.ask,
             "results": task_orders.ask_for_results,
             "live": task_orders.show_live,
-            "import": importing.import_page,
+            "import": importing.upload_page,
         }
         return [
             path("home-live/", view(home.show_live), name="campaigns_home_live"),
@@ -114,9 +114,9 @@ class TaskAdmin(CallboardAdmin):
                 name="campaigns_task_direct_call",
             ),
             path(
-                "import/<int:import_id>/rejected.csv",
-                view(partial(importing.send_rejected, self)),
-                name="campaigns_contactimport_rejected",
+                "<path:object_id>/template.<str:kind>",
+                view(partial(importing.send_template, self)),
+                name="campaigns_task_template",
             ),
             *(
                 path(

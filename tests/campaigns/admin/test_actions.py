@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
@@ -206,30 +205,6 @@ def test_a_launched_task_is_not_changed_by_a_stale_form(root: Client, world: Wor
     assert "no draft any more" in read_messages(response)
     world.running.refresh_from_db()
     assert world.running.name == "六月回访"
-
-
-def test_a_file_is_imported_and_its_bad_rows_come_back(root: Client, world: World) -> None:
-    url = reverse("admin:campaigns_task_import", args=[world.draft.pk])
-    text = "客户手机号码,姓名\n19900100001,张\n1.99E+10,李\n19900100002,王\n"
-    file = SimpleUploadedFile("contacts.csv", text.encode())
-    response = root.post(url, {"file": file}, follow=True)
-    assert "2 contacts loaded" in read_messages(response)
-    assert "1 rows refused" in read_messages(response)
-    done = world.draft.imports.get()
-    rejected = root.get(reverse("admin:campaigns_contactimport_rejected", args=[done.pk]))
-    assert rejected["Content-Disposition"].startswith("attachment")
-    assert "3" in b"".join(rejected.streaming_content).decode()
-    for bad in (b"", b"PK\x03\x04", b"a,b\n1,2\n"):
-        response = root.post(url, {"file": SimpleUploadedFile("x.csv", bad)})
-        assert response.status_code == 200
-        assert response.context["form"].errors
-
-
-def test_a_header_of_other_names_is_mapped(root: Client, world: World) -> None:
-    url = reverse("admin:campaigns_task_import", args=[world.draft.pk])
-    file = SimpleUploadedFile("x.csv", "电话,name\n19900100001,张\n".encode())
-    form = {"file": file, "column_0": "电话", "column_1": "name"}
-    assert "1 contacts loaded" in read_messages(root.post(url, form, follow=True))
 
 
 def test_launch_pause_resume_and_stop(root: Client, world: World) -> None:

@@ -155,6 +155,21 @@ def test_odd_ids_end_in_no_error(root: Client, world: World) -> None:
             "results",
         )
     ]
+    views += [
+        f"admin:campaigns_contactimport_{verb}"
+        for verb in (
+            "reading",
+            "columns",
+            "preview",
+            "live",
+            "confirm",
+            "again",
+            "cancel",
+            "undo",
+            "reveal",
+            "rejected",
+        )
+    ]
     views += [f"admin:campaigns_account_{verb}" for verb in ("test", "sync", "addresses")]
     views += [f"admin:campaigns_{model}_reveal" for model in ("call", "contact")]
     broken, tried = [], 0

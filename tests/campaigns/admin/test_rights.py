@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from campaigns.models import Call, Exchange, Recording, Turn
+from campaigns.models import Call, Exchange, Recording, RejectedRow, Turn
 from tests.campaigns.admin.test_actions import read_messages
 from tests.campaigns.admin.world import World
 
@@ -64,11 +64,12 @@ def read_rejected(client: Client, world: World) -> str:
 @pytest.fixture
 def refused_numbers(world: World) -> list[str]:
     numbers = ["19900000001", "1990000000199", "+86 199-0000-0002", "我19900000003"]
-    world.contact_import.rejected_rows = [
-        {"line": 7 + n, "column": "客户手机号码", "reason": "Empty.", "value": number}
+    RejectedRow.objects.bulk_create(
+        RejectedRow(
+            contact_import=world.contact_import, line=8 + n, column="客户手机号码", value=number
+        )
         for n, number in enumerate(numbers)
-    ]
-    world.contact_import.save()
+    )
     return numbers
 
 
