@@ -35,6 +35,8 @@ CONTENT_TYPES = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
+#: the number that Excel gives its format of text
+_TEXT = 49
 _MIN_WIDTH = 14
 _MAX_WIDTH = 60
 
@@ -84,8 +86,8 @@ def _write_workbook(rows: Sequence[Sequence[str]]) -> bytes:
     with xlsxwriter.Workbook(target, {"in_memory": True}) as book:
         sheet = book.add_worksheet(gettext("Contacts"))
         header = book.add_format({"bold": True, "bottom": 1, "bg_color": "#E8EDF3"})
-        as_text = book.add_format({"num_format": "@"})
-        example = book.add_format({"num_format": "@", "italic": True, "font_color": "#6B7280"})
+        as_text = book.add_format({"num_format": _TEXT})
+        example = book.add_format({"num_format": _TEXT, "italic": True, "font_color": "#6B7280"})
         for place, cells in enumerate(zip(*rows, strict=True)):
             width = min(max(_MIN_WIDTH, *(_measure(cell) + 2 for cell in cells)), _MAX_WIDTH)
             # a number in a cell of text keeps its digits, and the 0 before a land line
