@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import psycopg
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Max, Min
 from django.utils import timezone
@@ -44,6 +45,8 @@ WORKING = 0x696D70  # "imp"
 _LOADING = 0x696D71
 
 _LOOKS, _LOOK_SECONDS = 10, 0.1
+#: of a COPY the driver tells in its own words
+_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 
 #: rows that become contacts in one statement
 SLICE = 50_000
@@ -108,11 +111,11 @@ def _do(import_id: int, status: str) -> str:
     except ImportRefused as refusal:
         _fail(contact_import, refusal.message, refusal.values)
         raise
-    except (OperationalError, InterfaceError):
+    except _AWAY:
         # The database went away, or is full: ``settle_imports`` has it done again.
         raise
     except BaseException:
-        with contextlib.suppress(OperationalError, InterfaceError):
+        with contextlib.suppress(*_AWAY):
             _fail(contact_import, STOPPED, {})
         raise
     return contact_import.status if contact_import.status in ContactImport.BUSY else ""
