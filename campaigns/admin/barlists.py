@@ -126,9 +126,6 @@ class BarListImportAdmin(CallboardAdmin):
         return response
 
     def describe(self, request: HttpRequest, row: BarListImport) -> dict[str, Any]:
-        whole = request.user.has_perm(UNMASK)
-        if whole and row.rejected_rows:
-            audit_reveal(request, [row])
         names = dict(BarListImport.Status.choices)
         changes = StatusChange.objects.filter(subject="barlistimport", subject_id=row.pk)
         return {
@@ -136,7 +133,7 @@ class BarListImportAdmin(CallboardAdmin):
             "scope": self.show_scope(row),
             "entries_url": f"{reverse('admin:campaigns_donotcall_changelist')}"
             f"?list_import__id__exact={row.pk}",
-            "rejected_rows": [tell_rejected(one, whole=whole) for one in row.rejected_rows[:SHOWN]],
+            "rejected_rows": [tell_rejected(one, whole=False) for one in row.rejected_rows[:SHOWN]],
             "same": find_same(row),
             "changes": [
                 {"at": one.at, "by": one.by, "text": one.sentence or names.get(one.new, one.new)}
