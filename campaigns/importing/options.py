@@ -164,7 +164,7 @@ def read_preview(contact_import: ContactImport, count: int = 10) -> Preview:
         if contact_import.kind == ContactImport.Kind.TEXT:
             return Preview(rows)
         sheets = list_sheets(handle)
-    notes = dict.fromkeys(gettext(one.note) for one in sheets if one.note)
+    notes = dict.fromkeys(one.note for one in sheets if one.note)
     return Preview(rows, sheets, list(notes))
 
 

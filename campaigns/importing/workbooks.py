@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.importing.errors import ImportRefused, Problem
@@ -62,7 +63,9 @@ _PROBLEMS = {
     for problem in (HIDDEN_ROW, MERGED_CELL, ERROR_CELL, NO_RESULT, ROW_TOO_LONG)
 }
 
-OLD_NOTE = N_("An old workbook (.xls) does not tell which of its rows are hidden: all are read.")
+HIDDEN_COLUMNS = N_(
+    "Of the sheet “%(sheet)s” the columns %(columns)s are hidden; they are read like all others."
+)
 
 #: by the reader's words, see ``sheets.refusal``
 SENTENCES = {
@@ -142,8 +145,14 @@ class Sheet:
     rows: int | None
     #: letters of the hidden columns; their cells are read like all others
     hidden_columns: tuple[str, ...] = ()
-    #: an English sentence, translated when shown
-    note: str = ""
+
+    @property
+    def note(self) -> str:
+        """What somebody should know who reads the sheet, in the reader's language."""
+        if not self.hidden_columns:
+            return ""
+        columns = ", ".join(self.hidden_columns)
+        return gettext(HIDDEN_COLUMNS) % {"sheet": self.name, "columns": columns}
 
 
 def inspect_workbook(handle: IO[bytes]) -> str:
@@ -156,11 +165,8 @@ def list_sheets(handle: IO[bytes]) -> list[Sheet]:
     """All sheets with cells, in their order. Raises ``ImportRefused``."""
     with _ask(handle, "sheets") as answer:
         found = next(answer)
-    note = OLD_NOTE if found["kind"] == "xls" else ""
     return [
-        Sheet(
-            sheet["name"], sheet["is_hidden"], sheet["rows"], tuple(sheet["hidden_columns"]), note
-        )
+        Sheet(sheet["name"], sheet["is_hidden"], sheet["rows"], tuple(sheet["hidden_columns"]))
         for sheet in found["sheets"]
     ]
 

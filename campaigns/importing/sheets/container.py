@@ -11,9 +11,9 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
 from typing import IO
 
+from .ole import Container
 from .refusal import Refused
 
 MAX_ENTRIES = 1_000
@@ -139,7 +139,7 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _find_ole_kind(handle: IO[bytes]) -> str:
-    names = set(_read_ole_names(handle))
+    names = Container(handle).entries.keys()
     if "EncryptedPackage" in names or "EncryptionInfo" in names:
         raise Refused("password")
     if not names & {"Workbook", "Book"}:
@@ -147,36 +147,3 @@ def _find_ole_kind(handle: IO[bytes]) -> str:
     if "_VBA_PROJECT_CUR" in names:
         raise Refused("macros")
     return "xls"
-
-
-def _read_ole_names(handle: IO[bytes]) -> Iterator[str]:
-    """The names in the container's directory, found through its table of sectors."""
-    handle.seek(0)
-    head = handle.read(512)
-    if len(head) < 512:
-        raise Refused("damaged")
-    (shift,) = struct.unpack("<H", head[30:32])
-    if shift not in (9, 12):
-        raise Refused("damaged")
-    size = 1 << shift
-    (sector,) = struct.unpack("<L", head[48:52])
-    tables = struct.unpack("<109L", head[76:512])
-    for _ in range(1_000):
-        if sector >= 0xFFFFFFFA:
-            return
-        handle.seek((sector + 1) * size)
-        block = handle.read(size)
-        if len(block) < size:
-            raise Refused("damaged")
-        for entry in range(0, size, 128):
-            (length,) = struct.unpack("<H", block[entry + 64 : entry + 66])
-            if 2 <= length <= 64:
-                yield block[entry : entry + length - 2].decode("utf-16-le", "replace")
-        index = sector // (size // 4)
-        if index >= len(tables) or tables[index] >= 0xFFFFFFFA:
-            return
-        handle.seek((tables[index] + 1) * size + sector % (size // 4) * 4)
-        following = handle.read(4)
-        if len(following) < 4:
-            raise Refused("damaged")
-        (sector,) = struct.unpack("<L", following)

@@ -123,7 +123,7 @@ def main() -> None:
             _tell({"refused": refused.code, "values": refused.values})
         except MemoryError:
             _tell({"refused": "memory", "values": {}})
-        except BaseException as error:  # a panic of calamine is no Exception
+        except BaseException as error:
             # Its text may quote a cell; the parent logs the name and tells a person the sentence.
             _tell({"refused": "damaged", "values": {}, "error": type(error).__name__})
     os._exit(0)

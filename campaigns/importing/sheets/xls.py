@@ -1,53 +1,69 @@
-"""In: an old .xls workbook. Out: its sheets and rows, read by calamine.
+"""In: an old .xls workbook. Out: its sheets and rows, read by calamine; a sheet has at most 65,536.
 
-It does not tell hidden rows, formulas or their errors; a sheet has at most 65,536 rows.
+Calamine does not tell of a formula that it is one, so a result that was never computed is empty.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from typing import IO, Any
 
 import python_calamine as calamine
 
+from . import biff
 from .cells import MAX_TEXT, show_float
+from .container import OLE
+from .ole import Container
 from .refusal import Refused
 from .rows import Cover, Merged, Row
-from .xlsx import SheetPart
-
-#: [MS-XLS] 2.4.21 and 2.4.117
-_FIRST_RECORD = b"\x09\x08\x10\x00\x00\x06\x05\x00"
-_FILEPASS = b"\x2f\x00"
+from .xlsx import SheetPart, name_column
 
 
 class OldBook:
     """Raises ``Refused``."""
 
     def __init__(self, handle: IO[bytes]) -> None:
+        self._stream = _read_stream(handle)
+        if biff.has_password(self._stream):
+            raise Refused("password")
         handle.seek(0)
-        try:
+        with _refuse_damage():
             self._book = calamine.load_workbook(handle)
-        except (calamine.CalamineError, OSError, ValueError):
-            raise Refused("password" if _has_password(handle) else "damaged") from None
+        starts = biff.list_starts(self._stream)
+        known = self._book.sheets_metadata
+        if len(starts) != len(known):
+            raise Refused("damaged")
+        self._starts = {sheet.name: start for sheet, start in zip(known, starts, strict=True)}
         self.sheets = [
             SheetPart(
                 sheet.name, sheet.name, is_hidden=sheet.visible != calamine.SheetVisibleEnum.Visible
             )
-            for sheet in self._book.sheets_metadata
+            for sheet in known
             if sheet.typ == calamine.SheetTypeEnum.WorkSheet
         ]
 
     def measure_sheet(self, sheet: SheetPart) -> None:
         found = self._open(sheet)
-        sheet.rows = found.end[0] + 1 if found.end else 0
+        row, column = found.end or (-1, -1)
+        sheet.rows = row + 1
+        marks = biff.read_marks(self._stream, self._starts[sheet.name])
+        sheet.hidden_columns = [
+            name_column(number + 1)
+            for first, last in marks.hidden_columns
+            for number in range(first, min(last, column) + 1)
+        ]
 
     def read_rows(self, sheet: SheetPart) -> Iterator[Row]:
         found = self._open(sheet)
         if found.start is None:
             return
         left = found.start[1]
+        marks = biff.read_marks(self._stream, self._starts[sheet.name])
+        errors: dict[int, dict[int, str]] = {}
+        for (row, column), text in marks.errors.items():
+            errors.setdefault(row, {})[column] = text
         merged = Cover(
             sorted(
                 Merged(top + 1, bottom + 1, begin, end)
@@ -55,35 +71,46 @@ class OldBook:
                 if bottom > top
             )
         )
-        for number, values in enumerate(found.iter_rows(), 1):
+        for index, values in enumerate(found.iter_rows()):
             cells = [""] * left + [show_value(value) for value in values]
+            for column, text in errors.get(index, {}).items():
+                if column < len(cells):
+                    cells[column] = text
             while cells and not cells[-1]:
                 cells.pop()
-            if cells:
-                row = Row(number, cells, "", {})
-                merged.mark(row)
-                yield row
+            if not cells:
+                continue
+            places = dict.fromkeys(errors.get(index, ()), "error_cell")
+            problem = "hidden_row" if index in marks.hidden_rows else ""
+            row_found = Row(index + 1, cells, problem, places)
+            merged.mark(row_found)
+            yield row_found
 
     def _open(self, sheet: SheetPart) -> calamine.CalamineSheet:
-        try:
+        with _refuse_damage():
             return self._book.get_sheet_by_name(sheet.name)
-        except (calamine.CalamineError, OSError, ValueError):
+
+
+@contextmanager
+def _refuse_damage() -> Iterator[None]:
+    try:
+        yield
+    except (calamine.CalamineError, OSError, ValueError):
+        raise Refused("damaged") from None
+    except BaseException as error:
+        # calamine panics over some damage, and a panic is no Exception
+        if type(error).__name__ == "PanicException":
             raise Refused("damaged") from None
+        raise
 
 
-def _has_password(handle: IO[bytes]) -> bool:
-    """Whether the record FILEPASS is where it has to be: behind the first, or one behind that."""
+def _read_stream(handle: IO[bytes]) -> bytes:
     handle.seek(0)
-    content = handle.read()
-    place = content.find(_FIRST_RECORD)
-    if place < 0:
-        return False
-    for _ in range(2):
-        (length,) = struct.unpack("<H", content[place + 2 : place + 4].ljust(2, b"\0"))
-        place += 4 + length
-        if content[place : place + 2] == _FILEPASS:
-            return True
-    return False
+    if handle.read(8) != OLE:
+        handle.seek(0)
+        return handle.read()
+    container = Container(handle)
+    return container.read("Workbook") or container.read("Book")
 
 
 def show_value(value: Any) -> str:
