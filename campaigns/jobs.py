@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 
+from django.conf import settings
 from django.db import transaction
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
@@ -27,7 +28,7 @@ from campaigns import (
     results,
     verifying,
 )
-from campaigns.importing import barlist
+from campaigns.importing import barlist, folder
 from campaigns.models import Account, Task
 from campaigns.queue import FIRST, LAST, enqueue
 
@@ -228,6 +229,16 @@ def keep_going(timestamp: int) -> None:
         )
     importing.settle_imports()
     barlist.settle_lists()
+
+
+@app.task(name="campaigns.jobs.watch_folders", queueing_lock="watch_folders")
+def watch_folders(timestamp: int) -> None:
+    """Take the files that were dropped into the folders of tasks a step further."""
+    folder.watch_folders()
+
+
+if settings.IMPORT_FOLDER is not None:
+    app.periodic(cron="* * * * * */10")(watch_folders)
 
 
 @app.periodic(cron="23 * * * *")
