@@ -25,7 +25,8 @@ class HeadlessCommand(BaseCommand):
     """A command for scripts: exit code 0 and one object, or a sentence on stderr and exit code 1.
 
     Subclasses declare their arguments in ``add_own_arguments`` and return from ``answer`` what
-    ``--json`` prints; ``describe`` makes the text for people out of it.
+    ``--json`` prints; ``describe`` makes the text for people out of it. Some answers have an exit
+    code of their own (``choose_exit_code``).
     """
 
     requires_system_checks: list[str] = []
@@ -42,6 +43,9 @@ class HeadlessCommand(BaseCommand):
 
     def describe(self, answer: Mapping[str, Any]) -> str:
         return describe_mapping(answer)
+
+    def choose_exit_code(self, answer: Mapping[str, Any]) -> int:
+        return 0
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """As Django's, but what ends on a terminal is the sentence alone."""
@@ -73,6 +77,8 @@ class HeadlessCommand(BaseCommand):
         else:
             text = self.describe(answer)
         self.stdout.write(text)
+        if self._called_from_command_line and (code := self.choose_exit_code(answer)):
+            sys.exit(code)
 
 
 def write_time(value: Any) -> str:
