@@ -25,7 +25,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaigns.importing import workbooks
-from campaigns.importing.errors import ImportRefused
+from campaigns.importing.checking import check_rows
+from campaigns.importing.errors import ImportRefused, Rejection
+from campaigns.importing.files import inspect_file
+from campaigns.importing.mapping import find_plan, make_layout
+from campaigns.importing.reading import read_table
 from campaigns.importing.sheets.cells import Format, find_format, show_number
 from campaigns.importing.sheets.program import answer
 from campaigns.importing.sheets.refusal import Refused
@@ -400,6 +404,55 @@ def test_a_cell_in_the_last_corner_costs_nothing() -> None:
     first, last = read(content)
     assert first == (1, ["a"], None)
     assert (last[0], len(last[1]), last[1][-1]) == (1_048_576, 16_384, "stray")
+
+
+# On the way to contacts
+
+
+class Rejected(list[Rejection]):
+    def add(self, rejection: Rejection) -> None:
+        self.append(rejection)
+
+
+def check(content: bytes, columns: list[str]) -> tuple[list[int], list[tuple[int, str, str]]]:
+    """Lines of the good rows; line, column and code of the others."""
+    handle = io.BytesIO(content)
+    plan, header = find_plan(handle, inspect_file(handle), columns=columns)
+    rejected = Rejected()
+    layout = make_layout(plan, header, columns=columns)
+    rows = list(check_rows(read_table(handle, plan), layout, rejections=rejected))
+    assert all(phone == "19900000001" for _, phone, _, _ in rows)
+    return [row[0] for row in rows], [(r.line, r.column, r.problem.code) for r in rejected]
+
+
+def test_every_mistake_of_a_workbook_has_its_row_and_column() -> None:
+    def change(book: Any, sheet: Any) -> None:
+        for line in range(2, 12):
+            sheet.write(line, 0, 19900000001)
+        sheet.write("B4", "19900000001")
+        sheet.write_formula("A5", "=B4", None, 19900000001)
+        sheet.write_formula("A6", "=B4")
+        sheet.write_formula("B7", "=NA()", None, "#N/A")
+        sheet.write_formula("C8", "=NA()", None, "#N/A")
+        sheet.set_row(8, options={"hidden": True})
+        sheet.merge_range("B10:B11", "李四")
+        sheet.write("B12", "x" * 3_000)
+        sheet.write("A13", 1.99e19)
+        sheet.write("A14", True)
+        sheet.write("A15", "", None)
+
+    content = make_workbook([["a title"], [*HEADER, "not asked for"]], change=change)
+    good, bad = check(content, HEADER)
+    assert good == [3, 4, 5, 8, 10]
+    assert bad == [
+        (6, "客户手机号码", "no_result"),
+        (7, "姓名", "error_cell"),
+        (9, "", "hidden_row"),
+        (11, "姓名", "merged_cell"),
+        (12, "姓名", "cell_too_long"),
+        (13, "客户手机号码", "phone"),
+        (14, "客户手机号码", "phone"),
+    ]
 
 
 # Against another reader
