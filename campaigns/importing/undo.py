@@ -52,6 +52,12 @@ _FREED = """
             AND mine.id < other.id
       )
 """
+_HOLD = """
+    SELECT count(*) FROM (
+        SELECT FROM campaigns_contact WHERE source_id = %s AND status = ANY(%s)
+        ORDER BY id FOR NO KEY UPDATE
+    ) held
+"""
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,13 @@ def _remove(contact_import: ContactImport, by: Any) -> Undone:
 
 
 def _withdraw(contact_import: ContactImport, by: Any) -> Undone:
+    # Batches first, then contacts by their ids, as everybody takes them. A batch that is just being
+    # claimed is not waited for by its sender: it is held here, or gone and its contacts too late.
+    batches = Batch.objects.filter(task=contact_import.task_id, status="planned")
+    list(batches.select_for_update().order_by("number").values_list("pk"))
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD, [contact_import.pk, list(_OURS)])
     contacts = Contact.objects.filter(source=contact_import)
-    # A batch that is being claimed has taken its contacts first, and they are too late.
     withdrawn = lifecycle.move_contacts(
         contacts, "withdrawn", of=_OURS, reason=WITHDRAWN, reason_values={}, batch=None
     )
