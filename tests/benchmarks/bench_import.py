@@ -6,8 +6,8 @@ Everything is in one figure: the file is kept and hashed, looked into, read, che
 against the file, the task, the do-not-call list and the account's limit, and loaded. The bare COPY
 writes the same rows, finished, from memory. Each side is a process of its own on a fresh copy of
 the same database. The library gets fewer rows, because it takes an hour for a million, and is
-compared by the row: to its gain, for its memory and its sets grow with them. Exit code 1 when a goal
-is missed.
+compared by the row: to its gain, for its memory and its sets grow with them. Exit code 1 when a
+goal is missed.
 """
 
 from __future__ import annotations
