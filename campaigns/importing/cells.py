@@ -37,5 +37,6 @@ def unguard_cell(cell: str) -> str:
 
 def read_cell(cell: str) -> str:
     """The text that a cell of a table means."""
-    text = cell.strip(AROUND)
-    return unguard_cell(text).strip(AROUND) if text.startswith("'") else text
+    text = cell.lstrip(AROUND)
+    # the guard goes first: what it was put before may be space
+    return (unguard_cell(text) if text.startswith("'") else text).strip(AROUND)

@@ -81,7 +81,7 @@ def check_rows(
             continue
         together = "".join(values)
         if "'" in together:
-            values = [read_cell(value) for value in values]
+            values = [read_cell(cells[place]) for place in places]
         suspect = len(together) > MAX_VALUE or "\0" in together or "\ufffd" in together
         if suspect and (fault := _find_fault(values)):
             index, broken = fault

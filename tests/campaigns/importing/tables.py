@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -12,7 +12,7 @@ from campaigns.importing.checking import check_rows
 from campaigns.importing.errors import Rejection
 from campaigns.importing.files import inspect_file
 from campaigns.importing.mapping import Layout, find_plan, make_layout
-from campaigns.importing.reading import read_table
+from campaigns.importing.reading import Record, read_table
 
 COLUMNS = ["客户手机号码", "姓名", "city"]
 HEADER = "客户手机号码,姓名,city\n"
@@ -51,10 +51,13 @@ def read(
         content = content.encode()
     handle = io.BytesIO(content) if isinstance(content, bytes) else content
     plan, header = find_plan(handle, inspect_file(handle), columns=columns, known=mapping)
-    outcome = Outcome(make_layout(plan, header, columns=columns, mapping=mapping, kept=kept))
-    checked = check_rows(
-        read_table(handle, plan), outcome.layout, rejections=outcome, region=region
-    )
+    layout = make_layout(plan, header, columns=columns, mapping=mapping, kept=kept)
+    return check(read_table(handle, plan), layout, region=region)
+
+
+def check(records: Iterable[Record], layout: Layout, *, region: str = "CN") -> Outcome:
+    outcome = Outcome(layout)
+    checked = check_rows(records, layout, rejections=outcome, region=region)
     outcome.rows = [
         (line, phone, written, json.loads(values)) for line, phone, written, values in checked
     ]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from campaigns.importing import checking
 from campaigns.importing.cells import clean_cell, guard_cell, read_cell, unguard_cell
-from campaigns.importing.checking import check_rows
 from campaigns.importing.errors import Problem
 from campaigns.importing.mapping import make_layout
-from campaigns.importing.reading import Plan
+from campaigns.importing.reading import Plan, Record
 from campaigns.importing.workbooks import CellProblem
-from tests.campaigns.importing.tables import COLUMNS, HEADER, Outcome, read
+from tests.campaigns.importing.tables import COLUMNS, HEADER, Outcome, check, read
 
 WRONG = Problem("error_cell", "The cell has no value but an error.")
 
@@ -178,34 +176,29 @@ def test_odd_names_and_odd_texts_are_json() -> None:
     assert outcome.rows[0][3] == dict(zip(columns, ["19900000001", text, "a\nb"], strict=True))
 
 
-def check(records: list[Any], **options: Any) -> Outcome:
-    layout = make_layout(Plan("xlsx", header_line=1), [*COLUMNS, "x"], columns=COLUMNS, **options)
-    outcome = Outcome(layout)
-    outcome.rows = [
-        (line, phone, raw, json.loads(values))
-        for line, phone, raw, values in check_rows(records, layout, rejections=outcome)
-    ]
-    return outcome
+def check_sheet(records: list[Record], **options: Any) -> Outcome:
+    plan = Plan("xlsx", header_line=1)
+    return check(records, make_layout(plan, [*COLUMNS, "x"], columns=COLUMNS, **options))
 
 
 def test_a_problem_of_a_cell_counts_where_the_cell_is_used() -> None:
     of_city, of_x = CellProblem(*WRONG), CellProblem(*WRONG)
     of_city.places, of_x.places = {2: WRONG}, {3: WRONG}
-    records = [
+    records: list[Record] = [
         (1, [*COLUMNS, "x"], of_x),
         (2, ["19900000001", "a", "#N/A", "b"], of_city),
         (3, ["19900000002", "a", "b", "#N/A"], of_x),
         (4, ["19900000003", "a", "b"], None),
         (5, ["19900000004", "a", "b", "c"], Problem("hidden_row", "The row is hidden.")),
     ]
-    outcome = check(records)
+    outcome = check_sheet(records)
     assert outcome.problems == [
         (2, "city", "error_cell"),
         (4, "", "too_few_cells"),
         (5, "", "hidden_row"),
     ]
     assert [row[1] for row in outcome.rows] == ["19900000002"]
-    assert check(records, kept=["x"]).problems[1] == (3, "x", "error_cell")
+    assert check_sheet(records, kept=["x"]).problems[1] == (3, "x", "error_cell")
 
 
 def test_the_example_of_a_template_is_no_contact() -> None:
