@@ -89,6 +89,7 @@ def exclude_barred(
     task: Task, contacts: models.QuerySet[Contact], *, of: Collection[str], leaving: bool = False
 ) -> int:
     """Exclude those of the task's ``contacts`` whose number is barred or capped; returns how many.
+    They are in no batch any more: the platform's count of contacts must not miss them.
 
     ``leaving``: they go to the platform with the commit of the caller's transaction. Then planned
     contacts of other tasks have no claim, and of two batches with one number the later one yields.
@@ -100,6 +101,7 @@ def exclude_barred(
         contacts.filter(Exists(barred)),
         "excluded",
         of=of,
+        batch=None,
         reason=BARRED,
         reason_values=JSONObject(since=Subquery(day)),
     )
@@ -149,6 +151,7 @@ def _exclude_capped(
                 Contact.objects.filter(pk__in=ids[begin : begin + _CHUNK]),
                 "excluded",
                 of=of,
+                batch=None,
                 reason=CAPPED,
                 reason_values=values,
             )

@@ -49,12 +49,18 @@ def claim_batch(task_id: int) -> Attempt | None:
         if batch is None or not lifecycle.move(batch, "sending", of=["planned"]):
             return None
         lifecycle.move_contacts(
-            batch.contacts.filter(calls_made__gt=0), "excluded", of=["planned"], reason=CALLED
+            batch.contacts.filter(calls_made__gt=0),
+            "excluded",
+            of=["planned"],
+            batch=None,
+            reason=CALLED,
         )
         exclude_barred(task, batch.contacts.all(), of=["planned"], leaving=True)
-        if not lifecycle.move_contacts(batch.contacts.all(), "sending", of=["planned"]):
+        leaving = lifecycle.move_contacts(batch.contacts.all(), "sending", of=["planned"])
+        if not leaving:
             lifecycle.move(batch, "not_sent", of=["sending"], reason=EMPTY)
             return None
+        Batch.objects.filter(pk=batch.pk).update(size=leaving)
         if task.fills_instances:
             # Ours is the platform's id of the contact: a call that comes back before the answer,
             # or instead of it, is known by it.
