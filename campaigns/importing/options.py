@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -23,7 +24,13 @@ from campaigns.importing.files import check_encoding
 from campaigns.importing.loading import lay_out
 from campaigns.importing.mapping import Layout, read_header, suggest_mapping
 from campaigns.importing.reading import Plan, read_start, read_table
-from campaigns.importing.receiving import make_plan, open_file, recall_mapping, set_reading
+from campaigns.importing.receiving import (
+    FILE_GONE,
+    make_plan,
+    open_file,
+    recall_mapping,
+    set_reading,
+)
 from campaigns.importing.staging import clear_rows
 from campaigns.importing.workbooks import Sheet, list_sheets
 from campaigns.models import ContactImport
@@ -75,6 +82,8 @@ class _Found:
 
 def reopen_import(contact_import: ContactImport, *, by: Any = None) -> None:
     """Back to where it is read and mapped; what a check found is gone. Raises ``ImportRefused``."""
+    if not contact_import.file:
+        raise ImportRefused(FILE_GONE)
     with transaction.atomic():
         moved = lifecycle.move(
             contact_import,
@@ -84,8 +93,9 @@ def reopen_import(contact_import: ContactImport, *, by: Any = None) -> None:
             counts={},
             checked_at=None,
             confirmed_at=None,
+            ended_at=None,
         )
-        if not moved or not contact_import.file:
+        if not moved:
             raise ImportRefused(NOT_CHANGEABLE)
         clear_rows(contact_import)
 
@@ -174,8 +184,8 @@ def preview_contacts(contact_import: ContactImport, count: int = 10) -> list[Pre
     layout = lay_out(contact_import)
     found = _Found()
     made: dict[int, PreviewRow] = {}
-    with open_file(contact_import) as handle:
-        records = read_table(handle, make_plan(contact_import))
+    plan = make_plan(contact_import)
+    with open_file(contact_import) as handle, closing(read_table(handle, plan)) as records:
         for record in islice(records, _LOOKED_AT):
             line, cells, _problem = record
             found.rejections.clear()

@@ -17,6 +17,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.files.base import File
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
@@ -170,6 +171,7 @@ def fail_import(
         values=values,
         by=by,
         confirmed_at=None,
+        ended_at=timezone.now(),
     )
 
 

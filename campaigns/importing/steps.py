@@ -132,6 +132,7 @@ def begin_check(contact_import: ContactImport, *, by: Any = None) -> None:
         of=["uploaded", "checked", "failed"],
         by=by,
         confirmed_at=None,
+        ended_at=None,
         progress_end=0,
     )
     if not moved:
