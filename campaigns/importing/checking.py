@@ -1,11 +1,12 @@
 """In: the records of a file. Out: contacts as lines for COPY; what cannot be one is rejected.
 
-Cells lose the space and the characters of no width around them, nothing else: a formula is kept as
-the text it is.
+Cells lose the space and the characters of no width around them, and the apostrophe that keeps a
+spreadsheet from taking them for formulas, nothing else: a formula is kept as the text it is.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring  # type: ignore[attr-defined]
 from typing import Protocol
@@ -34,6 +35,9 @@ UNREADABLE = Problem(
     N_("The cell has characters that cannot be read: the file's encoding is damaged here."),
 )
 
+#: what JSON writes in another way
+_ESCAPED = re.compile(r'["\\\x00-\x1f]')
+
 
 class Rejections(Protocol):
     """Where rejected rows go."""
@@ -48,9 +52,10 @@ def check_rows(
     width = len(layout.header)
     header_line = layout.plan.header_line or 0
     columns, places = (*layout.columns, *layout.kept), (*layout.places, *layout.kept_places)
-    # the fastest way to JSON: one template for all rows, and the cells as the C encoder writes them
+    # the fastest way to JSON: one template for all rows
     names = [encode_basestring(column).replace("%", "%%") for column in columns]
     template = "{" + ", ".join(f"{name}: %s" for name in names) + "}"
+    plain_template = "{" + ", ".join(f'{name}: "%s"' for name in names) + "}"
     around, phone_place = AROUND, places[0]
     for line, cells, problem in records:
         if line <= header_line:
@@ -98,7 +103,11 @@ def check_rows(
             broken = Problem("phone", error.reason)
             rejections.add(Rejection(line, columns[0], broken, cells[phone_place]))
             continue
-        yield line, phone, written[:MAX_PHONE_RAW], template % tuple(map(encode_basestring, values))
+        if _ESCAPED.search(together):
+            body = template % tuple(map(encode_basestring, values))
+        else:
+            body = plain_template % tuple(values)
+        yield line, phone, written[:MAX_PHONE_RAW], body
 
 
 def _find_fault(values: list[str]) -> tuple[int, Problem] | None:

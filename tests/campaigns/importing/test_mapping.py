@@ -51,6 +51,9 @@ def test_the_delimiter_is_the_one_that_divides_the_header(delimiter: str) -> Non
 def test_a_header_in_words_of_its_own_is_as_wide_as_its_rows() -> None:
     plan, header = find("who, when;tel;town\n张, 三;19900000001;a\n李, 四;19900000002;b\n")
     assert (plan.delimiter, header) == (";", ["who, when", "tel", "town"])
+    # the name of a column beside a number to call is a value
+    plan, header = find("tel,who,town\n19900000001,姓名,city\n19900000002,a,b\n")
+    assert (plan.header_line, header) == (1, ["tel", "who", "town"])
     plan, header = find("List of May\n\ntel,who,town\n19900000001,a,b\n19900000002,a,b\n")
     assert (plan.header_line, header) == (3, ["tel", "who", "town"])
 
