@@ -41,6 +41,23 @@ STANDS, LIFTED = "barred", "lifted"
 _CHUNK = 10_000
 
 
+class _Given(NamedTuple):
+    phone: str
+    reason: str
+    expires_at: datetime | None
+
+
+class _Found(NamedTuple):
+    """An entry after it was locked: as it is, or as it stood before."""
+
+    id: int
+    phone: str
+    expires_at: datetime | None
+    list_id: int | None
+    is_new: bool
+    is_over: bool
+
+
 class Barred(NamedTuple):
     """How many numbers of a list were new, and how many were forbidden already."""
 
@@ -85,7 +102,7 @@ def bar_number(
     """
     if not is_normal(phone):
         phone = normalise_phone(phone, region=account.region if account else "CN")
-    given = [(phone, reason, expires_at)]
+    given = [_Given(phone, reason, expires_at)]
     user = by if getattr(by, "pk", None) else None
     with transaction.atomic():
         new = _write(
@@ -128,17 +145,17 @@ def bar_many(
     waiting = iter(rows)
     added = known = 0
     while portion := list(islice(waiting, _CHUNK)):
-        merged: dict[str, tuple[str, str, datetime | None]] = {}
+        merged: dict[str, _Given] = {}
         for phone, reason, expires_at in portion:
             if not is_normal(phone):
                 raise ValueError("A number of the list is not in its normal form.")
-            before = merged.setdefault(phone, (phone, reason, expires_at))
-            merged[phone] = (phone, before[1] or reason, _take_later(before[2], expires_at))
+            before = merged.setdefault(phone, _Given(phone, reason, expires_at))
+            later = _take_later(before.expires_at, expires_at)
+            merged[phone] = _Given(phone, before.reason or reason, later)
         with transaction.atomic():
             new = _write(
-                # in the order of the numbers, as everybody does: two at once wait, never deadlock
-                sorted(merged.values(), key=lambda row: row[0]),
-                account=account, source=source, by=user, list_import=list_import,
+                list(merged.values()), account=account, source=source, by=user,
+                list_import=list_import,
             )  # fmt: skip
         added += new
         known += len(merged) - new
@@ -186,7 +203,7 @@ def _tell(entry: DoNotCall, new: str, sentence: str, *, values: dict[str, Any], 
 
 
 def _write(
-    given: list[tuple[str, str, datetime | None]],
+    given: list[_Given],
     *,
     account: Account | None,
     source: str,
@@ -195,73 +212,91 @@ def _write(
     rule: DoNotCallRule | None = None,
     list_import: BarListImport | None = None,
 ) -> int:
-    """Insert or prolong entries, sorted by number, each number once; returns how many are new.
+    """Insert or prolong entries, each number once; returns how many are new.
 
-    An entry that something else asks for as well belongs to no list any more: taking the list back
-    must not allow the number.
+    The first statement takes a lock for every number in the order of the numbers, whether it is on
+    the list or not: two who bar the same ones wait for each other, never in a circle.
     """
-    scope = "account_id = %(account)s" if account else "account_id IS NULL"
-    conflict = "(phone, account_id)" if account else "(phone)"
     values: dict[str, Any] = {
-        "phones": [row[0] for row in given],
-        "reasons": [row[1][:300] for row in given],
-        "expiries": [row[2] for row in given],
         "account": account.pk if account else None,
         "source": source,
         "by": by.pk if by else None,
         "call": call.pk if call else None,
         "rule": rule.pk if rule else None,
         "list": list_import.pk if list_import else None,
-        "expired": EXPIRED,
-        "prolonged": PROLONGED,
-        "stands": STANDS,
     }
+    rows = {row.phone: row for row in given}
+    conflict = _CONFLICT.format(
+        target="(phone, account_id)" if account else "(phone)",
+        where="account_id IS NOT NULL" if account else "account_id IS NULL",
+    )
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK.format(scope=scope), values)
-        cursor.execute(_CLOSE.format(scope=scope), values)
-        if len(given) > 1:
-            cursor.execute(_TELL_PROLONGED.format(scope=scope), values)
-        where = "account_id IS NOT NULL" if account else "account_id IS NULL"
-        cursor.execute(_INSERT.format(conflict=conflict, where=where), values)
-        return int(cursor.fetchone()[0])
+        cursor.execute(_INSERT + conflict, values | _spread(given))
+        found = [_Found(*row) for row in cursor.fetchall()]
+        over = [row for row in found if row.is_over]
+        if over:
+            cursor.execute(_CLOSE, {"ids": [row.id for row in over], "expired": EXPIRED})
+            cursor.execute(_INSERT, values | _spread([rows[row.phone] for row in over]))
+    standing = [row for row in found if not row.is_new and not row.is_over]
+    _prolong(standing, rows, tell=len(given) > 1, by=by)
+    # What something else forbids as well belongs to no list: taking that back allows nothing.
+    strange = [row.id for row in standing if row.list_id not in (None, values["list"])]
+    DoNotCall.objects.filter(pk__in=strange).update(list_import=None)
+    return len(found) - len(standing)
 
 
-_LOCK = """
-    SELECT 1 FROM campaigns_donotcall
-    WHERE phone = ANY(%(phones)s) AND {scope} AND lifted_at IS NULL ORDER BY phone FOR UPDATE
+def _prolong(standing: list[_Found], rows: dict[str, _Given], *, tell: bool, by: Any) -> None:
+    """The later end stays, of each entry and what is given for its number."""
+    longer = [
+        (row, later)
+        for row in standing
+        if (later := _take_later(row.expires_at, rows[row.phone].expires_at)) != row.expires_at
+    ]
+    if not longer:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_PROLONG, [[row.id for row, _ in longer], [later for _, later in longer]])
+    if tell:
+        StatusChange.objects.bulk_create(
+            StatusChange(
+                subject="donotcall", subject_id=row.id, old=STANDS, new=STANDS, reason=PROLONGED,
+                by=by,
+            )
+            for row, _ in longer
+        )  # fmt: skip
+
+
+def _spread(given: list[_Given]) -> dict[str, list[Any]]:
+    return {
+        "phones": [row.phone for row in given],
+        "reasons": [row.reason[:300] for row in given],
+        "ends": [row.expires_at for row in given],
+    }
+
+
+_INSERT = """
+    INSERT INTO campaigns_donotcall AS entry (
+        phone, account_id, source, reason, call_id, rule_id, list_import_id, created_at,
+        created_by_id, expires_at, lifted_reason
+    )
+    SELECT phone, %(account)s, %(source)s, reason, %(call)s, %(rule)s, %(list)s, now(), %(by)s,
+           expires_at, ''
+    FROM unnest(%(phones)s::text[], %(reasons)s::text[], %(ends)s::timestamptz[])
+         AS given(phone, reason, expires_at)
+    ORDER BY phone
+"""
+# Written as it is, so that it is locked and told. xmax is 0 only in a row that was inserted.
+_CONFLICT = """
+    ON CONFLICT {target} WHERE lifted_at IS NULL AND {where} DO UPDATE SET phone = excluded.phone
+    RETURNING entry.id, entry.phone, entry.expires_at, entry.list_import_id, xmax = 0,
+              xmax <> 0 AND coalesce(entry.expires_at <= now(), false)
 """
 _CLOSE = """
     UPDATE campaigns_donotcall SET lifted_at = expires_at, lifted_reason = %(expired)s
-    WHERE phone = ANY(%(phones)s) AND {scope} AND lifted_at IS NULL AND expires_at <= now()
+    WHERE id = ANY(%(ids)s)
 """
-_TELL_PROLONGED = """
-    INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, values, by_id, at)
-    SELECT 'donotcall', entry.id, %(stands)s, %(stands)s, %(prolonged)s, '{{}}', %(by)s, now()
-    FROM campaigns_donotcall entry
-    JOIN unnest(%(phones)s::text[], %(expiries)s::timestamptz[]) AS given(phone, expires_at)
-        USING (phone)
-    WHERE {scope} AND lifted_at IS NULL AND entry.expires_at IS NOT NULL
-        AND (given.expires_at IS NULL OR given.expires_at > entry.expires_at)
-"""
-# xmax is 0 only in a row that this statement inserted.
-_INSERT = """
-    WITH written AS (
-        INSERT INTO campaigns_donotcall AS entry (
-            phone, account_id, source, reason, call_id, rule_id, list_import_id, created_at,
-            created_by_id, expires_at, lifted_reason
-        )
-        SELECT phone, %(account)s, %(source)s, reason, %(call)s, %(rule)s, %(list)s, now(), %(by)s,
-               expires_at, ''
-        FROM unnest(%(phones)s::text[], %(reasons)s::text[], %(expiries)s::timestamptz[])
-             AS given(phone, reason, expires_at)
-        ORDER BY phone
-        ON CONFLICT {conflict} WHERE lifted_at IS NULL AND {where} DO UPDATE SET
-            expires_at = CASE
-                WHEN entry.expires_at IS NOT NULL AND excluded.expires_at IS NOT NULL
-                THEN greatest(entry.expires_at, excluded.expires_at) END,
-            list_import_id = CASE WHEN entry.list_import_id = excluded.list_import_id
-                THEN entry.list_import_id END
-        RETURNING xmax = 0 AS is_new
-    )
-    SELECT count(*) FILTER (WHERE is_new) FROM written
+_PROLONG = """
+    UPDATE campaigns_donotcall SET expires_at = longer.expires_at
+    FROM unnest(%s::bigint[], %s::timestamptz[]) AS longer(id, expires_at)
+    WHERE campaigns_donotcall.id = longer.id
 """

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from campaigns import barring
 from campaigns.models import Account, BarListImport, Contact, DoNotCall, StatusChange
 from campaigns.phones import PhoneRefused
+from tests.at_once import run_at_once
 from tests.factories import make_account, make_contact, make_task
 
 pytestmark = pytest.mark.django_db
@@ -233,29 +233,16 @@ class TestExcluding:
 @pytest.mark.django_db(transaction=True)
 def test_the_same_number_from_sixteen_at_once_is_one_entry() -> None:
     account = make_account()
-    start = threading.Barrier(16)
-    failed: list[BaseException] = []
 
     def work(seed: int) -> None:
-        try:
-            start.wait()
-            with transaction.atomic():
-                if seed % 4:
-                    bar(account=account, reason=str(seed))
-                else:
-                    rows = [(f"199{n:08d}", "", None) for n in range(9, -1, -1)]
-                    barring.bar_many(rows, source="import", account=account)
-        except BaseException as error:
-            failed.append(error)
-        finally:
-            connections.close_all()
+        with transaction.atomic():
+            if seed % 4:
+                bar(account=account, reason=str(seed))
+            else:
+                rows = [(f"199{n:08d}", "", None) for n in range(9, -1, -1)]
+                barring.bar_many(rows, source="import", account=account)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
+    run_at_once([lambda seed=seed: work(seed) for seed in range(16)])
     assert DoNotCall.objects.filter(phone=PHONE, lifted_at=None).count() == 1
     told = StatusChange.objects.filter(subject="donotcall").count()
     assert told in (11, 12)  # all twelve, or all but the one who made it

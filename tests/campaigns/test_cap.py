@@ -3,18 +3,17 @@ nobody called more often, whoever plans or sends at the same time."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from campaigns import barring, batching, dispatch
 from campaigns.barring import CALLED_SQL, CAPPED
 from campaigns.models import Account, Call, Contact, Task
+from tests.at_once import run_at_once
 from tests.campaigns.filling import claim, send_all
 from tests.factories import make_account, make_contact, make_task
 from tests.platforms.sandbox_client import Client
@@ -269,27 +268,3 @@ class TestLeaving:
             [lambda task=task: dispatch.claim_batch(task.pk) for task in (one, other)]
         )
         assert sum(attempt is not None for attempt in claimed) == 1
-
-
-def run_at_once(works: list[Callable[[], Any]]) -> list[Any]:
-    """Each in a thread of its own, with a connection of its own; what they gave."""
-    start = threading.Barrier(len(works))
-    told: list[Any] = [None] * len(works)
-    failed: list[BaseException] = []
-
-    def run(place: int) -> None:
-        try:
-            start.wait()
-            told[place] = works[place]()
-        except BaseException as error:
-            failed.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(works))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
-    return told
