@@ -44,6 +44,7 @@ class Draft:
     begin_at: datetime | None = None
     end_at: datetime | None = None
     turbo: bool = False
+    watch_folder: bool = False
     kind: str = "campaign"
 
 
@@ -331,6 +332,7 @@ def _fill(task: Task, draft: Draft) -> None:
     task.recall_wait_seconds = draft.recall_wait_seconds
     task.windows = [list(pair) for pair in draft.windows]
     task.begin_at, task.end_at, task.turbo = draft.begin_at, draft.end_at, draft.turbo
+    task.watch_folder = draft.watch_folder
 
 
 def read_draft(task: Task) -> Draft:
@@ -348,6 +350,7 @@ def read_draft(task: Task) -> Draft:
         begin_at=task.begin_at,
         end_at=task.end_at,
         turbo=task.turbo,
+        watch_folder=task.watch_folder,
         kind=task.kind,
     )
 

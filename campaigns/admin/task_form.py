@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -101,6 +102,11 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text=gettext_lazy("Offered by the platform, which does not say what it does."),
         widget=UnfoldBooleanSwitchWidget(),
     )
+    watch_folder = forms.BooleanField(
+        label=gettext_lazy("watch its folder"),
+        required=False,
+        widget=UnfoldBooleanSwitchWidget(),
+    )
 
     class Meta:
         model = Task
@@ -130,6 +136,7 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
                 "begin_at": task.begin_at,
                 "end_at": task.end_at,
                 "turbo": task.turbo,
+                "watch_folder": task.watch_folder,
             }
         else:
             # where there is nothing to choose, nobody has to
@@ -143,6 +150,9 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["windows_text"].help_text = (
             _("In the time of %(zone)s. Empty: whenever the lines work.") % zone
         )
+        self.fields["watch_folder"].help_text = _(
+            "Files that are put into %(folder)s are imported while the task is a draft."
+        ) % {"folder": f"{settings.IMPORT_FOLDER}/{task.pk or _('<number of the task>')}"}
         limits = account.vendor.limits
         self.fields["recall_count"].widget.attrs |= {"min": 0, "max": limits.recall_count}
         if limits.end_required:
@@ -176,6 +186,7 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
             begin_at=data.get("begin_at"),
             end_at=data.get("end_at"),
             turbo=bool(data.get("turbo")),
+            watch_folder=bool(data.get("watch_folder")),
         )
         for field, sentences in check_draft(self.draft).items():
             self.refuse(field, sentences)
@@ -208,6 +219,7 @@ def list_fields(account: Account) -> list[str]:
         "recall_count": limits.recall_count > 0,
         "recall_wait_seconds": limits.recall_count > 0,
         "turbo": not fills,
+        "watch_folder": settings.IMPORT_FOLDER is not None,
     }
     return [name for name, is_offered in offered.items() if is_offered]
 

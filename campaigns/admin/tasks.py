@@ -39,6 +39,7 @@ FIELDSETS: tuple[tuple[Any, tuple[Any, ...]], ...] = (
     (None, ("name", "robot", "lines", "voice")),
     (gettext_lazy("When"), ("windows_text", "begin_at", "end_at")),
     (gettext_lazy("How often"), (("recall_count", "recall_wait_seconds"), "turbo")),
+    (gettext_lazy("Contacts"), ("watch_folder",)),
 )
 
 

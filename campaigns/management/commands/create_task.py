@@ -45,6 +45,11 @@ class Command(HeadlessCommand):
         parser.add_argument("--recall", type=int, default=0, help="how often to call again")
         parser.add_argument("--recall-wait", type=int, help="seconds before a recall")
         parser.add_argument("--turbo", action="store_true", help="the platform's fast mode")
+        parser.add_argument(
+            "--watch-folder",
+            action="store_true",
+            help="import the files in its folder while it is a draft; needs IMPORT_FOLDER",
+        )
 
     def answer(self, options: dict[str, Any]) -> Mapping[str, Any]:
         account = find_account(options["account"])
@@ -65,6 +70,7 @@ class Command(HeadlessCommand):
             begin_at=read_time(options["begin"], account=account),
             end_at=read_time(options["end"], account=account),
             turbo=options["turbo"],
+            watch_folder=options["watch_folder"],
         )
         try:
             task = create_draft(draft, by=None)
