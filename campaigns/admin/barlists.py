@@ -133,6 +133,7 @@ class BarListImportAdmin(CallboardAdmin):
             "scope": self.show_scope(row),
             "entries_url": f"{reverse('admin:campaigns_donotcall_changelist')}"
             f"?list_import__id__exact={row.pk}",
+            "alone": count_alone(row),
             "rejected_rows": [tell_rejected(one, whole=False) for one in row.rejected_rows[:SHOWN]],
             "same": find_same(row),
             "changes": [
@@ -190,14 +191,13 @@ class BarListImportAdmin(CallboardAdmin):
             text = ngettext("%(n)d entry is lifted.", "%(n)d entries are lifted.", count)
             messages.success(request, text % {"n": count})
             return page
-        entries = DoNotCall.objects.filter(list_import=row, lifted_at=None)
         return self.show(
             request,
             "campaigns/bar_list_undo.html",
             _("Take the list back"),
             form=form,
             row=row,
-            count=entries.count(),
+            count=count_alone(row),
         )
 
 
@@ -205,6 +205,11 @@ def tell_rejected(row: dict[str, Any], *, whole: bool) -> dict[str, Any]:
     """A refused row in the reader's language."""
     told = {"line": row["line"], "column": row["column"], "reason": _(row["reason"])}
     return told | {"value": row["value"] if whole else hide_cell(row["value"])}
+
+
+def count_alone(row: BarListImport) -> int:
+    """Entries that nothing but this list has made: these are lifted when it is taken back."""
+    return DoNotCall.objects.filter(list_import=row, lifted_at=None).count()
 
 
 def find_same(row: BarListImport) -> QuerySet[BarListImport]:

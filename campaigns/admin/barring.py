@@ -183,6 +183,8 @@ class DoNotCallAdmin(RevealingAdmin):
             "source": self.show_source(row),
             "call": make_link(row.call, show_moment(row.call.happened_at)) if row.call else "",
             "rule": make_link(row.rule) if row.rule else "",
+            # some are our own sentences
+            "lifted_reason": _(row.lifted_reason) if row.lifted_reason else "–",
             "changes": [
                 {"at": one.at, "by": one.by, "text": tell_change(one)}
                 for one in changes.select_related("by").order_by("id")[:100]
@@ -259,14 +261,14 @@ class DoNotCallAdmin(RevealingAdmin):
     def _forbid(
         self, request: HttpRequest, phones: list[str], form: ScopeForm, *, call: Call | None = None
     ) -> list[DoNotCall]:
-        account, source = form.chosen_account, DoNotCall.Source
+        account = form.chosen_account
         with transaction.atomic():
             # in one order, so that two who enter the same numbers never wait for each other
             entries = [
                 bar_number(
                     phone,
                     account=account,
-                    source=source.CALL if call else source.MANUAL,
+                    source="call" if call else "manual",
                     reason=form.cleaned_data["reason"],
                     by=request.user,
                     call=call,

@@ -139,10 +139,10 @@ class EnterForm(ScopeForm):
 
 
 class LiftForm(forms.Form):
-    """Why a number may be called again."""
+    """Why numbers may be called again."""
 
     reason = forms.CharField(
-        label=gettext_lazy("Why it may be called again"),
+        label=gettext_lazy("Why calls are allowed again"),
         max_length=300,
         widget=UnfoldAdminTextInputWidget(),
     )

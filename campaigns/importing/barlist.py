@@ -1,16 +1,18 @@
 """In: a file of numbers that nobody may call. Out: entries of the do-not-call list, all of them or
 none, and a row that tells what came of the file.
 
-Our copy is what is checked and read; it is deleted when it was read.
+Our copy is what is read, twice: a file that cannot be read to its end has put nothing on the list.
+It is deleted then.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import IO, Any
 from zoneinfo import ZoneInfo
 
@@ -31,18 +33,24 @@ from campaigns.importing.errors import ImportRefused
 from campaigns.importing.reading import read_table
 from campaigns.importing.receiving import FILE_GONE, Frozen, clean_name
 from campaigns.locks import only_one
-from campaigns.models import Account, BarListImport, DoNotCall, StatusChange
+from campaigns.models import Account, BarListImport, StatusChange
 from campaigns.queue import enqueue
 
 log = logging.getLogger(__name__)
 
 NO_NUMBERS = N_("The file has no row with a phone number.")
-STOPPED = N_("The import stopped before its end, again and again. Nothing of the file was used.")
+STOPPED = N_(
+    "The import stopped before its end, again and again. What it had put on the list is lifted."
+)
+FAILED = N_("The import of its list failed.")
 BEGUN = N_("Reading the file begins.")
 UNDONE = N_("Taken back; entries lifted: %(count)s. %(why)s")
 
 #: begun so often, a file is given up
 TRIES = 3
+
+#: entries written in one transaction
+PORTION = 5_000
 
 _LOCK = 0x626C  # "bl"
 #: nobody takes a file for orphaned that is just being received
@@ -93,8 +101,7 @@ def enqueue_list(list_import_id: int) -> None:
 
 
 def load_list(list_import_id: int) -> None:
-    """Read the file of a list that is running, as one transaction. One that another process works
-    on is left alone."""
+    """Read the file of a list that is running. One that another process works on is left alone."""
     with only_one(_LOCK, list_import_id) as mine:
         rows = BarListImport.objects.select_related("account", "created_by")
         list_import = rows.filter(pk=list_import_id, status="running").first()
@@ -155,58 +162,69 @@ def _begin(list_import: BarListImport) -> bool:
 
 
 def _load(list_import: BarListImport) -> None:
-    account, rejected = list_import.account, Rejected()
-    with transaction.atomic(), _open_file(list_import) as handle:
+    """First all of the file is read, then its numbers go to the list, a portion at a time.
+
+    A portion is a transaction, so nobody who forbids one of the numbers waits for a whole list; how
+    far it came is written down with it, so a worker that takes over goes on there.
+    """
+    good, rejected = 0, Rejected()
+    for _entry in _read(list_import, rejected):
+        good += 1
+    if not good and not rejected.count:
+        raise ImportRefused(NO_NUMBERS)
+    # in the order of the file, which is frozen
+    entries = islice(_read(list_import, Rejected()), list_import.added + list_import.known, None)
+    while portion := list(islice(entries, PORTION)):
+        _write(list_import, portion)
+    lifecycle.move(
+        list_import,
+        "done",
+        of=["running"],
+        by=list_import.created_by,
+        rejected=rejected.count,
+        rejected_rows=rejected.kept,
+    )
+    log.info("list %s: %s of %s rows added", list_import.pk, list_import.added, good)
+
+
+def _read(list_import: BarListImport, rejected: Rejected) -> Iterator[Entry]:
+    account = list_import.account
+    with _open_file(list_import) as handle:
         plan, columns = find_columns(handle)
         with closing(read_table(handle, plan)) as records:
-            entries = read_entries(
+            yield from read_entries(
                 records,
                 plan,
                 columns,
                 region=find_region(account),
                 zone=ZoneInfo(account.time_zone) if account else timezone.get_default_timezone(),
+                # the same rows whenever it is read again
+                now=list_import.created_at,
                 rejected=rejected,
             )
-            written = _Written(list_import, entries)
-            added = bar_many(
-                written,
-                account=account,
-                source=DoNotCall.Source.IMPORT.value,
-                by=list_import.created_by,
-                list_import=list_import,
-            ).added
-        if not written.count and not rejected.count:
-            raise ImportRefused(NO_NUMBERS)
-        lifecycle.move(
-            list_import,
-            "done",
-            of=["running"],
-            by=list_import.created_by,
-            added=added,
-            # every good row is one or the other, a number that stands in the file twice too
-            known=written.count - added,
-            rejected=rejected.count,
-            rejected_rows=rejected.kept,
+
+
+def _write(list_import: BarListImport, portion: list[Entry]) -> None:
+    rows = [
+        (
+            entry.phone,
+            entry.reason or list_import.reason_given,
+            entry.expires_at or (None if entry.for_good else list_import.expires_at),
         )
-    log.info("list %s: %s of %s rows added", list_import.pk, added, written.count + rejected.count)
-
-
-class _Written:
-    """The rows as the list wants them, counted on their way."""
-
-    def __init__(self, list_import: BarListImport, entries: Iterable[Entry]) -> None:
-        self._import = list_import
-        self._entries = entries
-        self.count = 0
-
-    def __iter__(self) -> Iterator[tuple[str, str, datetime | None]]:
-        given = self._import
-        for entry in self._entries:
-            self.count += 1
-            expires_at = entry.expires_at
-            if expires_at is None and not entry.for_good:
-                expires_at = given.expires_at
-            yield entry.phone, entry.reason or given.reason_given, expires_at
+        for entry in portion
+    ]
+    with transaction.atomic():
+        added = bar_many(
+            rows,
+            account=list_import.account,
+            source="import",
+            by=list_import.created_by,
+            list_import=list_import,
+        ).added
+        # every row is one or the other, a number that stands in the file twice too
+        list_import.added += added
+        list_import.known += len(portion) - added
+        list_import.save(update_fields=["added", "known"])
 
 
 @contextmanager
@@ -228,6 +246,7 @@ def _drop_file(list_import: BarListImport) -> None:
 
 
 def _fail(list_import: BarListImport, reason: str, values: dict[str, Any]) -> None:
+    """The list is over; half of it on the list would be told by nothing."""
     lifecycle.move(
         list_import,
         "failed",
@@ -236,6 +255,7 @@ def _fail(list_import: BarListImport, reason: str, values: dict[str, Any]) -> No
         values=values,
         by=list_import.created_by,
     )
+    lift_list(list_import, by=None, reason=FAILED)
     _drop_file(list_import)
 
 

@@ -188,11 +188,11 @@ def read_entries(
     *,
     region: str,
     zone: tzinfo,
+    now: datetime,
     rejected: Rejected,
 ) -> Iterator[Entry]:
     """What of the rows can be on the list. Numbers without a country are of ``region``; a day ends
-    in ``zone``."""
-    now = timezone.now()
+    in ``zone``, and is over if it ended before ``now``."""
     for line, cells, problem in records:
         if line <= (plan.header_line or 0) or not any(map(clean_cell, cells)):
             continue

@@ -7,8 +7,11 @@ day that ends too early, half a list after a crash, a list that takes back what 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +19,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import xlsxwriter
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone, translation
 
 from campaigns import barring
@@ -271,40 +274,71 @@ def test_a_second_run_does_nothing() -> None:
     assert StatusChange.objects.count() == before
 
 
-def test_a_list_that_breaks_in_the_middle_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = barlist.receive_list(f"{FIRST}\n{SECOND}\n".encode(), file_name="list.csv")
-    real = barlist.bar_many
+def test_a_list_whose_worker_dies_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(barlist, "PORTION", 2)
+    phones = [f"1990000{number:04d}" for number in range(7)]
+    content = "\n".join(["phone", *phones, phones[3], "x"])
+    one = barlist.receive_list(content.encode(), file_name="list.csv")
+    real, portions = barlist.bar_many, []
 
-    def break_after(rows: Any, **given: Any) -> Any:
-        real(rows, **given)
-        raise RuntimeError("killed")
+    def die_in_the_third(rows: Any, **given: Any) -> Any:
+        portions.append([row[0] for row in rows])
+        written = real(rows, **given)
+        if len(portions) == 3:
+            raise RuntimeError("killed")
+        return written
 
-    monkeypatch.setattr(barlist, "bar_many", break_after)
+    monkeypatch.setattr(barlist, "bar_many", die_in_the_third)
     with pytest.raises(RuntimeError):
         barlist.load_list(one.pk)
-    assert not DoNotCall.objects.exists()
     one.refresh_from_db()
-    assert one.status == "running"
-    monkeypatch.undo()
+    assert (one.status, count(one), DoNotCall.objects.count()) == ("running", (4, 0, 0), 4)
     barlist.load_list(one.pk)
-    assert DoNotCall.objects.count() == 2
+    one.refresh_from_db()
+    assert (one.status, count(one), DoNotCall.objects.count()) == ("done", (7, 1, 1), 7)
+    assert portions[2] == portions[3], "the third was taken back and is done again"
+    assert len(portions) == 5
+
+
+def test_a_file_that_cannot_be_read_to_its_end_puts_nothing_on_the_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(barlist, "PORTION", 1)
+    one = barlist.receive_list(f"{FIRST}\n{SECOND}\n".encode(), file_name="list.csv")
+    real = barlist.read_table
+
+    def break_off(*given: Any) -> Any:
+        yield from list(real(*given))[:1]
+        raise ImportRefused("The workbook is damaged after row %(row)s.", row=1)
+
+    monkeypatch.setattr(barlist, "read_table", break_off)
+    barlist.load_list(one.pk)
+    one.refresh_from_db()
+    assert (one.status, one.reason_text) == ("failed", "The workbook is damaged after row 1.")
+    assert not DoNotCall.objects.exists()
 
 
 def test_what_kills_its_worker_again_and_again_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    one = barlist.receive_list(f"{FIRST}\n".encode(), file_name="list.csv")
+    one = barlist.receive_list(f"{FIRST}\n{SECOND}\n".encode(), file_name="list.csv")
+    monkeypatch.setattr(barlist, "PORTION", 1)
+    real = barlist.bar_many
 
-    def die(list_import: BarListImport) -> None:
-        raise RuntimeError("killed")
+    def die(rows: Any, **given: Any) -> Any:
+        if rows[0][0] == SECOND:
+            raise RuntimeError("killed")
+        return real(rows, **given)
 
-    monkeypatch.setattr(barlist, "_load", die)
+    monkeypatch.setattr(barlist, "bar_many", die)
     for _ in range(barlist.TRIES):
         with pytest.raises(RuntimeError):
             barlist.load_list(one.pk)
     barlist.load_list(one.pk)
     one.refresh_from_db()
     assert (one.status, one.reason) == ("failed", barlist.STOPPED)
+    assert not barring.find_barred(None, [FIRST, SECOND])
+    assert DoNotCall.objects.get().lifted_reason == barlist.FAILED
 
 
 def test_lists_of_dead_workers_are_found() -> None:
@@ -346,3 +380,38 @@ def test_a_percent_sign_in_a_reason_breaks_nothing() -> None:
     barlist.undo_list(one, by=None, reason="50% of them %(why)s")
     one.refresh_from_db()
     assert one.reason_text.endswith("50% of them %(why)s")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lists_and_people_with_the_same_numbers_do_not_stop_one_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever held a number of one portion while waiting for one of another would."""
+    monkeypatch.setattr(barlist, "PORTION", 5)
+    phones = [f"1990000{number:04d}" for number in range(60)]
+    lists = [
+        barlist.receive_list("\n".join(order).encode(), file_name="list.csv")
+        for order in (phones, phones[::-1])
+    ]
+
+    def enter() -> None:
+        for first, second in pairwise(phones):
+            with transaction.atomic():
+                barring.bar_number(first, source="manual")
+                barring.bar_number(second, source="manual")
+
+    jobs: list[Callable[[], None]] = [partial(barlist.load_list, one.pk) for one in lists]
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(close_after, job) for job in (*jobs, enter)]:
+            done.result(timeout=60)
+    assert DoNotCall.objects.count() == len(phones)
+    for one in lists:
+        one.refresh_from_db()
+        assert (one.status, one.added + one.known) == ("done", len(phones))
+
+
+def close_after(job: Callable[[], None]) -> None:
+    try:
+        job()
+    finally:
+        connection.close()
