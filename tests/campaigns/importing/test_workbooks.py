@@ -735,18 +735,29 @@ def test_the_reader_is_gone_when_nobody_wants_more() -> None:
     assert list_readers() == []
 
 
-def test_the_reader_dies_with_the_worker(tmp_path: Path) -> None:
-    (tmp_path / "large.xlsx").write_bytes(make_rows(100_000))
+def test_the_reader_dies_with_the_worker() -> None:
+    # after one row the reader has nothing to tell for a minute, so it cannot see by its output that
+    # nobody listens
+    program = (
+        "import sys, time; sys.path.append(sys.argv[1])\n"
+        "from sheets import program\n"
+        "def answer(*_):\n"
+        "    yield [[1, [], '', {}]]\n"
+        "    time.sleep(60)\n"
+        "program.answer = answer\n"
+        "program.main()"
+    )
     code = (
         "import sys, time, django; django.setup()\n"
-        "from campaigns.importing.workbooks import read_sheet\n"
-        "rows = read_sheet(open(sys.argv[1], 'rb'), '')\n"
+        "from campaigns.importing import workbooks\n"
+        "workbooks._PROGRAM = sys.argv[2]\n"
+        "rows = workbooks.read_sheet(open(sys.argv[1], 'rb'), '')\n"
         "print(next(rows)[0], flush=True)\n"
         "time.sleep(60)"
     )
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "large.xlsx")],
+        [sys.executable, "-c", code, __file__, program],
         stdout=subprocess.PIPE,
         env=environment,
     ) as worker:
@@ -777,10 +788,10 @@ def test_a_reader_that_says_nothing_is_not_waited_for(monkeypatch: pytest.Monkey
 
 
 def test_a_reader_has_a_limit_to_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    strings = "".join(f"<si><t>{n:0100}</t></si>" for n in range(400_000))
+    strings = "".join(f"<si><t>{n:0300}</t></si>" for n in range(400_000))
     row = '<sheetData><row><c t="s"><v>399999</v></c></row></sheetData>'
     content = make_package(row, strings=strings)
-    assert read(content) == [(1, [f"{399_999:0100}"], None)]
+    assert read(content) == [(1, [f"{399_999:0300}"], None)]
     monkeypatch.setattr(workbooks, "MEMORY", 90_000_000)
     assert refuse(content) in ("memory", "crashed")
 
