@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from django.db.models import Count
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from campaigns import batching, lifecycle
 from campaigns.dispatch import claim_batch
-from campaigns.importing import ImportRefused, foresee_undo, import_file, undo_import
+from campaigns.importing import ImportRefused, foresee_undo, import_file, undo, undo_import
 from campaigns.importing.undo import Undone
 from campaigns.models import Call, Contact, ContactImport, StatusChange, Task
 from tests.campaigns.importing.uploads import HEADER, load, make_rows, run
@@ -55,6 +56,7 @@ def test_who_was_left_out_because_of_it_is_told() -> None:
     third = load(make_rows(6), task=other, duplicates="account")
     fourth = load(make_rows(6), task=other, duplicates="task")
     assert [one.excluded for one in (second, third, fourth)] == [5, 6, 0]
+    assert foresee_undo(second).freed == 0, "it kept nobody out, being kept out itself"
     undone = undo_import(first, by=None)
     assert (undone.removed, undone.freed) == (10, 10), "a repeated row of a file is its own fault"
     assert "10 contacts of other imports" in tell_history(first)
@@ -147,6 +149,32 @@ def test_a_launch_and_an_undo_at_once_leave_nobody_called_and_removed() -> None:
         assert one.status == "undone"
         assert not task.contacts.filter(status__in=["ready", "planned"]).exists()
         assert task.contacts.count() in (0, 200)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_launches_a_task_whose_contacts_are_being_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = make_task()
+    one = import_file(task, make_rows(20), file_name="a.csv")
+    launched = threading.Event()
+    threads: list[threading.Thread] = []
+    original = undo._remove
+
+    def start() -> None:
+        launch(task)
+        launched.set()
+
+    def remove(*arguments: Any) -> Undone:
+        threads.append(run(start))
+        assert not launched.wait(0.3)
+        return original(*arguments)
+
+    monkeypatch.setattr(undo, "_remove", remove)
+    assert undo_import(one, by=None) == Undone(removed=20)
+    threads[0].join()
+    assert launched.is_set()
+    assert not task.batches.exists()
 
 
 @pytest.mark.django_db(transaction=True)
