@@ -175,8 +175,8 @@ def load_import(import_id: int) -> None:
 
 @app.task(name="campaigns.jobs.import_bar_list")
 def import_bar_list(list_import_id: int) -> None:
-    """Put the numbers of a file on the do-not-call list."""
-    barlist.load_list(list_import_id)
+    """Put the numbers of a file on the do-not-call list, or lift them."""
+    barlist.work_on_list(list_import_id)
 
 
 @app.task(name="campaigns.jobs.sync_account")

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import get_language, gettext_lazy, ngettext, pgettext
+from django.utils.translation import get_language, gettext_lazy, pgettext
 from django.utils.translation import gettext as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
@@ -126,6 +126,7 @@ class BarListImportAdmin(CallboardAdmin):
         return response
 
     def describe(self, request: HttpRequest, row: BarListImport) -> dict[str, Any]:
+        alone = count_alone(row)
         names = dict(BarListImport.Status.choices)
         changes = StatusChange.objects.filter(subject="barlistimport", subject_id=row.pk)
         return {
@@ -133,7 +134,8 @@ class BarListImportAdmin(CallboardAdmin):
             "scope": self.show_scope(row),
             "entries_url": f"{reverse('admin:campaigns_donotcall_changelist')}"
             f"?list_import__id__exact={row.pk}",
-            "alone": count_alone(row),
+            "alone": alone,
+            "is_active": row.status == "running" or (row.status == "undone" and alone > 0),
             "rejected_rows": [tell_rejected(one, whole=False) for one in row.rejected_rows[:SHOWN]],
             "same": find_same(row),
             "changes": [
@@ -184,12 +186,10 @@ class BarListImportAdmin(CallboardAdmin):
             return page
         form = LiftForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            count = undo_list(row, by=request.user, reason=form.cleaned_data["reason"])
-            if count is None:
+            if undo_list(row, by=request.user, reason=form.cleaned_data["reason"]):
+                messages.success(request, _("The list is taken back: its entries are lifted."))
+            else:
                 messages.warning(request, _("This list cannot be taken back any more."))
-                return page
-            text = ngettext("%(n)d entry is lifted.", "%(n)d entries are lifted.", count)
-            messages.success(request, text % {"n": count})
             return page
         return self.show(
             request,

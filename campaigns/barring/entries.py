@@ -172,17 +172,21 @@ def lift_bar(entry: DoNotCall, *, by: Any, reason: str) -> bool:
 
 def lift_list(list_import: BarListImport, *, by: Any, reason: str) -> int:
     """Lift the entries that a list alone has made; returns how many. A number that something else
-    forbids as well stays where it is."""
-    return _lift(DoNotCall.objects.filter(list_import=list_import), by=by, reason=reason)
+    forbids as well stays where it is. Written in portions, as ``bar_many`` writes."""
+    entries, lifted = DoNotCall.objects.filter(list_import=list_import), 0
+    while portion := _lift(entries, by=by, reason=reason):
+        lifted += portion
+    return lifted
 
 
 def _lift(entries: models.QuerySet[DoNotCall], *, by: Any, reason: str) -> int:
+    """Lift the first ones in the order of the numbers; returns how many, 0 when all are lifted."""
     if not reason.strip():
         raise ValueError("An entry is lifted with a reason.")
     user = by if getattr(by, "pk", None) else None
     with transaction.atomic():
         standing = entries.filter(lifted_at=None).select_for_update(of=("self",)).order_by("phone")
-        ids = list(standing.values_list("pk", flat=True))
+        ids = list(standing.values_list("pk", flat=True)[:_CHUNK])
         DoNotCall.objects.filter(pk__in=ids).update(
             lifted_at=timezone.now(), lifted_by=user, lifted_reason=reason.strip()[:300]
         )

@@ -17,6 +17,7 @@ from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
@@ -33,7 +34,7 @@ from campaigns.importing.errors import ImportRefused
 from campaigns.importing.reading import read_table
 from campaigns.importing.receiving import FILE_GONE, Frozen, clean_name
 from campaigns.locks import only_one
-from campaigns.models import Account, BarListImport, StatusChange
+from campaigns.models import Account, BarListImport, DoNotCall, StatusChange
 from campaigns.queue import enqueue
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ STOPPED = N_(
 )
 FAILED = N_("The import of its list failed.")
 BEGUN = N_("Reading the file begins.")
-UNDONE = N_("Taken back; entries lifted: %(count)s. %(why)s")
+UNDONE = N_("Taken back: %(why)s")
 
 #: begun so often, a file is given up
 TRIES = 3
@@ -100,49 +101,71 @@ def enqueue_list(list_import_id: int) -> None:
     )
 
 
-def load_list(list_import_id: int) -> None:
-    """Read the file of a list that is running. One that another process works on is left alone."""
+def work_on_list(list_import_id: int) -> None:
+    """Read the file of a list that is running, or lift the entries of one that is taken back. One
+    that another process works on is left alone."""
     with only_one(_LOCK, list_import_id) as mine:
         rows = BarListImport.objects.select_related("account", "created_by")
-        list_import = rows.filter(pk=list_import_id, status="running").first()
+        list_import = rows.filter(pk=list_import_id).first()
         if not mine or list_import is None:
             return
-        if not _begin(list_import):
-            _fail(list_import, STOPPED, {})
-            return
-        try:
-            _load(list_import)
-        except ImportRefused as refusal:
-            _fail(list_import, refusal.message, refusal.values)
-        else:
-            _drop_file(list_import)
+        if list_import.status == BarListImport.Status.UNDONE:
+            _lift_entries(list_import)
+        elif list_import.status == BarListImport.Status.RUNNING:
+            _load_or_fail(list_import)
 
 
 def settle_lists() -> None:
-    """Have lists read whose worker died; fail those whose upload never came whole."""
+    """Have lists gone on with whose worker died; fail those whose upload never came whole."""
     old = timezone.now() - _FIRST_BREATH
     for list_import in BarListImport.objects.filter(status="running", created_at__lt=old):
         if not list_import.sha256:
             if list_import.created_at < timezone.now() - timedelta(hours=1):
                 _fail(list_import, FILE_GONE, {})
             continue
-        with only_one(_LOCK, list_import.pk) as free:
-            if free:
-                enqueue_list(list_import.pk)
+        _enqueue_free(list_import)
+    standing = DoNotCall.objects.filter(list_import=OuterRef("pk"), lifted_at=None)
+    for list_import in BarListImport.objects.filter(Exists(standing), status="undone"):
+        _enqueue_free(list_import)
 
 
-def undo_list(list_import: BarListImport, *, by: Any, reason: str) -> int | None:
-    """Lift every entry that the list alone has made; returns how many, None when the list was taken
-    back before. Numbers that something else forbids as well stay where they are."""
+def _enqueue_free(list_import: BarListImport) -> None:
+    with only_one(_LOCK, list_import.pk) as free:
+        if free:
+            enqueue_list(list_import.pk)
+
+
+def undo_list(list_import: BarListImport, *, by: Any, reason: str) -> bool:
+    """Have a job lift every entry that the list alone has made; False when it cannot be taken back,
+    or was before. Numbers that something else forbids as well stay where they are."""
+    values = {"why": reason[:MAX_REASON]}
     with transaction.atomic():
-        # of two who take it back, the second waits here
-        locked = BarListImport.objects.select_for_update(of=("self",)).get(pk=list_import.pk)
-        if locked.status != BarListImport.Status.DONE:
-            return None
-        count = lift_list(list_import, by=by, reason=reason)
-        values = {"count": count, "why": reason[:MAX_REASON]}
-        lifecycle.move(list_import, "undone", of=["done"], reason=UNDONE, values=values, by=by)
-    return count
+        moved = lifecycle.move(
+            list_import, "undone", of=["done"], reason=UNDONE, values=values, by=by
+        )
+        if moved:
+            enqueue_list(list_import.pk)
+    return moved
+
+
+def _lift_entries(list_import: BarListImport) -> None:
+    changes = StatusChange.objects.filter(subject="barlistimport", subject_id=list_import.pk)
+    undone = changes.filter(new="undone").select_related("by").last()
+    why = str(list_import.reason_values.get("why") or UNDONE)
+    count = lift_list(list_import, by=undone.by if undone else None, reason=why)
+    log.info("list %s: %s entries lifted", list_import.pk, count)
+
+
+def _load_or_fail(list_import: BarListImport) -> None:
+    if not _begin(list_import):
+        _fail(list_import, STOPPED, {})
+        return
+    try:
+        _load(list_import)
+    except ImportRefused as refusal:
+        _fail(list_import, refusal.message, refusal.values)
+    else:
+        _drop_file(list_import)
 
 
 def _begin(list_import: BarListImport) -> bool:

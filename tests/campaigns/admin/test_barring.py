@@ -44,7 +44,7 @@ def enter(client: Client, numbers: str, **fields: str) -> Any:
 
 def make_list(content: str = "phone\n19911110001\n1.99E+10\n199111100021\n") -> BarListImport:
     one = barlist.receive_list(content.encode(), file_name="六月.csv", reason="list")
-    barlist.load_list(one.pk)
+    barlist.work_on_list(one.pk)
     one.refresh_from_db()
     return one
 
@@ -426,7 +426,7 @@ def test_a_list_is_brought_and_its_page_says_what_came_of_it(log_in: LogIn, worl
     assert response["Location"] == reverse("admin:campaigns_barlistimport_change", args=[one.pk])
     page = client.get(response["Location"]).content.decode()
     assert 'data-active="1"' in page
-    barlist.load_list(one.pk)
+    barlist.work_on_list(one.pk)
     page = client.get(response["Location"]).content.decode()
     assert 'data-active="0"' in page
     assert '<b id="added">1</b>' in page
@@ -480,7 +480,9 @@ def test_a_list_is_taken_back_with_a_reason_once(log_in: LogIn, world: World) ->
     assert "1 entry" in client.get(url).content.decode()
     assert "required" in client.post(url, {"reason": ""}).content.decode()
     page = client.post(url, {"reason": "the wrong file"}, follow=True).content.decode()
-    assert "1 entry is lifted." in page
+    assert "The list is taken back" in page
+    assert 'data-active="1"' in page
+    barlist.work_on_list(one.pk)
     assert "the wrong file" in page
     assert DoNotCall.objects.get().lifted_reason == "the wrong file"
     again = client.post(url, {"reason": "again"}, follow=True).content.decode()

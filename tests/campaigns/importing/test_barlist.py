@@ -41,7 +41,7 @@ def bring(content: str | bytes, *, account: Account | None = None, **given: Any)
     """The list as it is when its job is done."""
     data = content.encode() if isinstance(content, str) else content
     one = barlist.receive_list(data, file_name="list.csv", account=account, **given)
-    barlist.load_list(one.pk)
+    barlist.work_on_list(one.pk)
     one.refresh_from_db()
     return one
 
@@ -261,7 +261,7 @@ def test_the_job_is_there_with_the_list_and_the_file_gone_after_it(tmp_path: Pat
     assert (one.status, count_jobs()) == ("running", 1)
     assert not DoNotCall.objects.exists()
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
-    barlist.load_list(one.pk)
+    barlist.work_on_list(one.pk)
     one.refresh_from_db()
     assert (one.status, one.file.name, len(one.sha256)) == ("done", "", 64)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -270,7 +270,7 @@ def test_the_job_is_there_with_the_list_and_the_file_gone_after_it(tmp_path: Pat
 def test_a_second_run_does_nothing() -> None:
     one = bring(f"{FIRST}\n")
     before = StatusChange.objects.count()
-    barlist.load_list(one.pk)
+    barlist.work_on_list(one.pk)
     assert StatusChange.objects.count() == before
 
 
@@ -290,10 +290,10 @@ def test_a_list_whose_worker_dies_goes_on_where_it_was(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(barlist, "bar_many", die_in_the_third)
     with pytest.raises(RuntimeError):
-        barlist.load_list(one.pk)
+        barlist.work_on_list(one.pk)
     one.refresh_from_db()
     assert (one.status, count(one), DoNotCall.objects.count()) == ("running", (4, 0, 0), 4)
-    barlist.load_list(one.pk)
+    barlist.work_on_list(one.pk)
     one.refresh_from_db()
     assert (one.status, count(one), DoNotCall.objects.count()) == ("done", (7, 1, 1), 7)
     assert portions[2] == portions[3], "the third was taken back and is done again"
@@ -312,7 +312,7 @@ def test_a_file_that_cannot_be_read_to_its_end_puts_nothing_on_the_list(
         raise ImportRefused("The workbook is damaged after row %(row)s.", row=1)
 
     monkeypatch.setattr(barlist, "read_table", break_off)
-    barlist.load_list(one.pk)
+    barlist.work_on_list(one.pk)
     one.refresh_from_db()
     assert (one.status, one.reason_text) == ("failed", "The workbook is damaged after row 1.")
     assert not DoNotCall.objects.exists()
@@ -333,8 +333,8 @@ def test_what_kills_its_worker_again_and_again_is_given_up(
     monkeypatch.setattr(barlist, "bar_many", die)
     for _ in range(barlist.TRIES):
         with pytest.raises(RuntimeError):
-            barlist.load_list(one.pk)
-    barlist.load_list(one.pk)
+            barlist.work_on_list(one.pk)
+    barlist.work_on_list(one.pk)
     one.refresh_from_db()
     assert (one.status, one.reason) == ("failed", barlist.STOPPED)
     assert not barring.find_barred(None, [FIRST, SECOND])
@@ -362,8 +362,9 @@ def test_a_list_is_taken_back_once_and_only_what_it_did() -> None:
     known = barring.bar_number(FIRST, source="manual", reason="said so")
     one = bring(f"{FIRST}\n{SECOND}\n{THIRD}\n")
     barring.bar_number(THIRD, source="manual", reason="said so too")
-    assert barlist.undo_list(one, by=person, reason="wrong file") == 1
-    assert barlist.undo_list(one, by=person, reason="wrong file") is None
+    assert barlist.undo_list(one, by=person, reason="wrong file")
+    assert not barlist.undo_list(one, by=person, reason="wrong file again")
+    barlist.work_on_list(one.pk)
     assert set(barring.find_barred(None, [FIRST, SECOND, THIRD])) == {FIRST, THIRD}
     lifted = DoNotCall.objects.get(phone=SECOND)
     assert (lifted.lifted_by, lifted.lifted_reason) == (person, "wrong file")
@@ -371,14 +372,31 @@ def test_a_list_is_taken_back_once_and_only_what_it_did() -> None:
     assert known.lifted_at is None
     one.refresh_from_db()
     assert one.status == "undone"
-    assert one.reason_text == "Taken back; entries lifted: 1. wrong file"
+    assert one.reason_text == "Taken back: wrong file"
+
+
+def test_a_list_that_is_taken_back_is_lifted_whoever_dies_meanwhile() -> None:
+    one = bring(f"{FIRST}\n{SECOND}\n")
+    barlist.undo_list(one, by=None, reason="wrong file")
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_jobs")
+    barlist.settle_lists()
+    assert count_jobs() == 1
+    barlist.work_on_list(one.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_jobs")
+    barlist.settle_lists()
+    assert count_jobs() == 0
+    assert not barring.find_barred(None, [FIRST, SECOND])
 
 
 def test_a_percent_sign_in_a_reason_breaks_nothing() -> None:
     one = bring(f"phone,reason\n{FIRST},100%s sure\n", reason="%(x)s")
     assert one.entries.get().reason == "100%s sure"
     barlist.undo_list(one, by=None, reason="50% of them %(why)s")
+    barlist.work_on_list(one.pk)
     one.refresh_from_db()
+    assert one.entries.get().lifted_reason == "50% of them %(why)s"
     assert one.reason_text.endswith("50% of them %(why)s")
 
 
@@ -400,7 +418,7 @@ def test_lists_and_people_with_the_same_numbers_do_not_stop_one_another(
                 barring.bar_number(first, source="manual")
                 barring.bar_number(second, source="manual")
 
-    jobs: list[Callable[[], None]] = [partial(barlist.load_list, one.pk) for one in lists]
+    jobs: list[Callable[[], None]] = [partial(barlist.work_on_list, one.pk) for one in lists]
     with ThreadPoolExecutor(3) as pool:
         for done in [pool.submit(close_after, job) for job in (*jobs, enter)]:
             done.result(timeout=60)
