@@ -7,7 +7,6 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 from unfold.widgets import (
@@ -54,6 +53,11 @@ def name_delimiter(delimiter: str) -> str:
     return names.get(delimiter, delimiter)
 
 
+def show_limit() -> str:
+    """How large a file may be."""
+    return f"{settings.IMPORT_MAX_BYTES // 1_000_000:,} MB"
+
+
 class UploadForm(forms.Form):
     """A file. What is wrong in it, reading it tells; here only whether it may come at all."""
 
@@ -73,7 +77,7 @@ class UploadForm(forms.Form):
         if file.size > settings.IMPORT_MAX_BYTES:
             raise forms.ValidationError(
                 _("The file is larger than %(size)s. Divide it into several files.")
-                % {"size": filesizeformat(settings.IMPORT_MAX_BYTES)}
+                % {"size": show_limit()}
             )
         return file
 

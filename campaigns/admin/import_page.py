@@ -38,6 +38,8 @@ SILENT = 20
 KINDS = 30
 
 _MANY_DIGITS = re.compile(r"\d{7,}")
+_MORE_DIGITS = re.compile(r"\d{9,}")
+_LOOSE = re.compile(r"[\d\s()（）_/\-]*\s[\d\s()（）_/\-]*")
 
 
 def show_number(number: int) -> str:
@@ -45,9 +47,15 @@ def show_number(number: int) -> str:
     return f"{number:,}"
 
 
-def hide_cell(text: object) -> str:
-    """A cell without its number, which may be wrong for having a digit too many."""
-    return _MANY_DIGITS.sub(lambda found: mask_phone(found.group()), str(hide_phones(str(text))))
+def hide_cell(text: object, *, strict: bool = False) -> str:
+    """A cell without a number in it. ``strict``: where a number is meant to stand, which may be
+    wrong for having a digit too few; else a date of eight digits is still a date."""
+    shown = str(text)
+    if _LOOSE.fullmatch(shown) and sum(map(str.isdigit, shown)) > 8:
+        # a number over two lines, or with other marks than people use
+        return mask_phone("".join(filter(str.isdigit, shown)))
+    many = _MANY_DIGITS if strict else _MORE_DIGITS
+    return many.sub(lambda found: mask_phone(found.group()), str(hide_phones(shown)))
 
 
 def describe_import(request: HttpRequest, one: ContactImport) -> dict[str, Any]:
@@ -72,6 +80,25 @@ def describe_import(request: HttpRequest, one: ContactImport) -> dict[str, Any]:
         "facts": list_facts(one),
         "contacts_url": f"{reverse('admin:campaigns_contact_changelist')}"
         f"?source__id__exact={one.pk}",
+    }
+
+
+def describe_row(one: ContactImport, task: Task) -> dict[str, Any]:
+    """An import as a row of its task's page, with where to go on with it."""
+    draft = task.status == Task.Status.DRAFT
+    step = "columns" if draft and one.status == ContactImport.Status.UPLOADED else "change"
+    told = one.ended_at or one.status in (ContactImport.Status.DONE, ContactImport.Status.UNDONE)
+    return {
+        "one": one,
+        "color": STATUS_COLORS.get(one.status, ""),
+        "url": reverse("admin:campaigns_contactimport_change", args=[one.pk]),
+        "continue_url": reverse(f"admin:campaigns_contactimport_{step}", args=[one.pk])
+        if draft and one.is_open
+        else "",
+        **{
+            name: show_number(getattr(one, name)) if told else "–"
+            for name in ("loaded", "excluded", "rejected")
+        },
     }
 
 
@@ -282,7 +309,7 @@ def list_refused(one: ContactImport) -> list[dict[str, Any]]:
             "row": examples[kind["first"]],
             "number": show_number(kind["number"]),
             "is_one": kind["number"] == 1,
-            "value": hide_cell(examples[kind["first"]].value)[:60],
+            "value": hide_cell(examples[kind["first"]].value, strict=True)[:60],
         }
         for kind in kinds
     ]
@@ -307,8 +334,9 @@ def list_facts(one: ContactImport) -> list[tuple[str, Any]]:
         (
             _("Columns"),
             " · ".join(
-                column if column == header else f"{column} ← {header}"
-                for column, header in one.mapping.items()
+                column if one.mapping[column] == column else f"{column} ← {one.mapping[column]}"
+                for column in map(str, one.task.robot.columns)
+                if column in one.mapping
             )
             or "–",
         ),

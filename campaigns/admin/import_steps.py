@@ -203,6 +203,8 @@ def preview_columns(
     form.is_valid()
     samples = collect_samples(one, whole=False)
     context = {
+        "one": one,
+        "may_unmask": request.user.has_perm(UNMASK),
         "form": form,
         "columns": form.list_columns(samples, known=recall_mapping(one.task)),
         "others": form.list_others(samples),
@@ -240,7 +242,7 @@ def preview_choices(one: ContactImport, form: ColumnsForm, *, whole: bool) -> di
                 if row.phone
                 else row.values.get(columns[0], "")
                 if whole
-                else hide_cell(row.values.get(columns[0], "")),
+                else hide_cell(row.values.get(columns[0], ""), strict=True),
                 "problem": row.problem,
             }
             for row in rows

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect
-from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 
 from campaigns import importing
 from campaigns.admin.base import EXPORT, IMPORT, UNMASK, audit_reveal
-from campaigns.admin.import_forms import ACCEPTED, UploadForm
+from campaigns.admin.import_forms import UploadForm, show_limit
 from campaigns.admin.import_page import STATUS_COLORS
 from campaigns.importing import ImportRefused, template
 from campaigns.models import ContactImport, Task
@@ -58,10 +56,9 @@ def upload_page(model_admin: Any, request: HttpRequest, object_id: str) -> HttpR
         _("Import contacts"),
         task=task,
         form=form,
-        accepted=ACCEPTED,
         columns=columns,
         contacts=task.contacts.count(),
-        limit=filesizeformat(settings.IMPORT_MAX_BYTES),
+        limit=show_limit(),
         begun=[
             {"one": one, "color": STATUS_COLORS.get(one.status, "")}
             for one in task.imports.filter(status__in=ContactImport.OPEN).select_related(

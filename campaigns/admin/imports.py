@@ -28,7 +28,12 @@ from campaigns.admin.base import (
     make_link,
     show_moment,
 )
-from campaigns.admin.import_page import STATUS_COLORS, describe_import, show_number
+from campaigns.admin.import_page import (
+    STATUS_COLORS,
+    describe_import,
+    describe_row,
+    show_number,
+)
 from campaigns.models import ContactImport, Task
 
 
@@ -114,6 +119,14 @@ class ContactImportAdmin(CallboardAdmin):
 
     # ------------------------------------------------------------------------------ the list
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        rows = list(changelist.result_list)
+        for one in rows:
+            one.may_go_on = request.user.has_perm(IMPORT)
+        changelist.result_list = rows
+        return changelist
+
     @admin.display(description=gettext_lazy("file"))
     def show_file(self, one: ContactImport) -> str:
         return one.file_name
@@ -127,10 +140,9 @@ class ContactImportAdmin(CallboardAdmin):
         badge = make_badge(
             one.get_status_display(), STATUS_COLORS.get(one.status, ""), title=one.reason_text
         )
-        if one.status not in ("uploaded", "checked") or one.task.status != Task.Status.DRAFT:
+        url = describe_row(one, one.task)["continue_url"]
+        if not url or not getattr(one, "may_go_on", False):
             return badge
-        step = "columns" if one.status == "uploaded" else "change"
-        url = reverse(f"admin:campaigns_contactimport_{step}", args=[one.pk])
         return format_html('{} <a class="cb-link" href="{}">{}</a>', badge, url, _("Continue"))
 
     @admin.display(description=gettext_lazy("rows"))

@@ -8,9 +8,13 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from campaigns.admin.base import make_sandbox_badge, show_moment
+from campaigns.admin.import_page import describe_row
 from campaigns.admin.task_page import TASK_COLORS
 from campaigns.drafting import print_windows
 from campaigns.models import StatusChange, Task
+
+#: the newest imports on a task's page
+IMPORTS = 10
 
 
 def describe_facts(task: Task) -> dict[str, Any]:
@@ -44,8 +48,10 @@ def describe_rest(task: Task) -> dict[str, Any]:
     """What stands below the live part: imports, exchanges, history."""
     history = StatusChange.objects.filter(subject="task", subject_id=task.pk)
     names = dict(Task.Status.choices)
+    imports = list(task.imports.select_related("created_by")[: IMPORTS + 1])
     return {
-        "imports": list(task.imports.select_related("created_by")[:10]),
+        "imports": [describe_row(one, task) for one in imports[:IMPORTS]],
+        "more_imports": len(imports) > IMPORTS,
         "exchanges": list(task.exchanges.all()[:8]),
         "history": [
             {

@@ -424,7 +424,7 @@ def test_numbers_are_masked_until_one_look_is_asked_for(
 
 
 def test_who_may_look_sees_the_report_and_changes_nothing(
-    log_in: Callable[[str], Client], world: World
+    log_in: Callable[[str], Client], world: World, root: Client
 ) -> None:
     one = check(log_in("operator"), world.draft)
     viewer = log_in("viewer")
@@ -438,6 +438,13 @@ def test_who_may_look_sees_the_report_and_changes_nothing(
     for step in ("reading", "columns", "preview", "confirm", "again", "cancel", "undo", "reveal"):
         assert viewer.post(go(one, step)).status_code == 403, step
     assert viewer.get(go(one, "rejected")).status_code == 403
+    for url in (
+        reverse("admin:campaigns_contactimport_changelist"),
+        reverse("admin:campaigns_task_change", args=[world.draft.pk]),
+    ):
+        assert "Continue" in read(root, url), url
+        assert go(one) in read(viewer, url), url
+        assert "Continue" not in read(viewer, url), url
     one.refresh_from_db()
     assert one.status == "checked"
     assert viewer.get(reverse("admin:campaigns_contactimport_add")).status_code == 403
