@@ -70,7 +70,10 @@ def describe_import(request: HttpRequest, one: ContactImport) -> dict[str, Any]:
         "steps": list_steps(one, may_import=may_import),
         "progress": describe_progress(one) if one.status in ContactImport.BUSY else None,
         "report": report,
-        "refused": list_refused(one) if report and report["rejected"] else [],
+        # a page that is asked for again every two seconds counts no million rows
+        "refused": list_refused(one)
+        if report and report["rejected"] and one.status not in ContactImport.BUSY
+        else [],
         "same_files": list_same_files(one),
         "buttons": list_buttons(one, may_import=may_import),
         "may_launch": request.user.has_perm(LAUNCH) and one.task.status == Task.Status.DRAFT,

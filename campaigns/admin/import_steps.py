@@ -135,8 +135,13 @@ def frame(one: ContactImport, step: str) -> dict[str, Any]:
 def list_raw_rows(one: ContactImport, rows: Any, *, whole: bool) -> list[dict[str, Any]]:
     """The first rows as they stand in the file, numbers masked."""
     listed = []
+    phone = find_phone_header(one)
+    is_phone = [bool(phone) and name == phone for name in one.header] + [False] * CELLS
     for line, cells, problem in rows:
-        shown = [str(cell) if whole else hide_cell(cell) for cell in cells[:CELLS]]
+        shown = [
+            str(cell) if whole else hide_cell(cell, strict=strict)
+            for cell, strict in zip(cells[:CELLS], is_phone, strict=False)
+        ]
         listed.append(
             {
                 "line": line,
@@ -148,6 +153,12 @@ def list_raw_rows(one: ContactImport, rows: Any, *, whole: bool) -> list[dict[st
             }
         )
     return listed
+
+
+def find_phone_header(one: ContactImport) -> str:
+    """The column of the file that the phone number stands in, as far as that is known."""
+    columns = one.task.robot.columns
+    return str(one.mapping.get(str(columns[0]), "")) if columns else ""
 
 
 # ---------------------------------------------------------------------------------- its columns
@@ -266,7 +277,8 @@ def collect_samples(one: ContactImport, *, whole: bool) -> dict[str, list[str]]:
             found = samples.setdefault(str(name), [])
             text = str(cell).strip()
             if text and len(found) < SAMPLES:
-                found.append((text if whole else hide_cell(text))[:40])
+                strict = name == find_phone_header(one)
+                found.append((text if whole else hide_cell(text, strict=strict))[:40])
     return samples
 
 

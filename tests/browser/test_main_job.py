@@ -127,10 +127,14 @@ def do_main_job(page: Any, house: House, tmp_path: Path, language: str) -> str:
     page.click('button[name="_save"]')
     page.wait_for_selector('#task-status[data-status="draft"]')
 
-    # import a file
+    # import a file: its columns are found by their names, it is checked, then it is loaded
     page.click('a[href$="/import/"] >> nth=0')
     page.set_input_files("#id_file", files=[make_file(tmp_path)])
     page.click("#import-now")
+    page.click("#check-now")
+    page.click("#load-now")
+    page.wait_for_selector('#import-status[data-status="done"]')
+    page.click("#to-task")
     page.wait_for_selector("#task-done")
     assert str(CONTACTS) in page.locator("#task-done").inner_text()
 
