@@ -105,6 +105,11 @@ def bar_number(
     given = [_Given(phone, reason, expires_at)]
     user = by if getattr(by, "pk", None) else None
     with transaction.atomic():
+        if call:
+            # Pushes about the call are written under its lock, and may bar the number by a rule:
+            # whoever bars it by hand takes the call first, too.
+            with connection.cursor() as cursor:
+                cursor.execute(_KEEP_CALL, [call.pk])
         new = _write(
             given, account=account, source=source, by=user, call=call, rule=rule,
             list_import=list_import,
@@ -278,6 +283,7 @@ def _spread(given: list[_Given]) -> dict[str, list[Any]]:
     }
 
 
+_KEEP_CALL = "SELECT 1 FROM campaigns_call WHERE id = %s FOR KEY SHARE"
 _INSERT = """
     INSERT INTO campaigns_donotcall AS entry (
         phone, account_id, source, reason, call_id, rule_id, list_import_id, created_at,

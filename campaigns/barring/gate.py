@@ -94,7 +94,7 @@ def exclude_barred(
     ``leaving``: they go to the platform with the commit of the caller's transaction. Then planned
     contacts of other tasks have no claim, and of two batches with one number the later one yields.
     """
-    account = Account.objects.get(pk=task.account_id)
+    account = Account.objects.only("cap_calls", "cap_days", "time_zone").get(pk=task.account_id)
     barred = select_barred(account.pk).filter(phone=OuterRef("phone")).order_by("created_at")
     day = barred.annotate(day=_format_day("created_at", account.time_zone)).values("day")[:1]
     excluded = lifecycle.move_contacts(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from campaigns import barring
-from campaigns.models import Account, BarListImport, Contact, DoNotCall, StatusChange
+from campaigns.models import Account, BarListImport, Call, Contact, DoNotCall, StatusChange
 from campaigns.phones import PhoneRefused
 from tests.at_once import run_at_once
 from tests.factories import make_account, make_contact, make_task
@@ -246,3 +248,43 @@ def test_the_same_number_from_sixteen_at_once_is_one_entry() -> None:
     assert DoNotCall.objects.filter(phone=PHONE, lifted_at=None).count() == 1
     told = StatusChange.objects.filter(subject="donotcall").count()
     assert told in (11, 12)  # all twelve, or all but the one who made it
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_bars_the_number_of_a_call_waits_for_pushes_about_it() -> None:
+    """A push is written under its call's lock, and a rule may bar the same number there."""
+    account = make_account()
+    call = Call.objects.create(
+        account=account, platform_call_id="call-1", callee=PHONE, happened_at=timezone.now()
+    )
+    locked = threading.Event()
+
+    def write_push() -> None:
+        with transaction.atomic():
+            Call.objects.select_for_update().get(pk=call.pk)
+            locked.set()
+            wait_for_waiting()
+            bar(account=account, source="rule", call=call)
+
+    def press_button() -> None:
+        assert locked.wait(20)
+        bar(account=account, source="call", call=call)
+
+    run_at_once([write_push, press_button])
+    assert DoNotCall.objects.get().source == "rule"
+
+
+def wait_for_waiting() -> None:
+    """Until somebody waits for a lock of this connection."""
+    ends = time.monotonic() + 20
+    waiting = (
+        "SELECT count(*) FROM pg_locks"
+        " WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    )
+    while time.monotonic() < ends:
+        with connection.cursor() as cursor:
+            cursor.execute(waiting)
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.01)
+    raise AssertionError("Nobody waits.")

@@ -248,10 +248,11 @@ class TestOrder:
 
     @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
     @pytest.mark.parametrize("together", [False, True])
+    @pytest.mark.parametrize("label", ["A", "F"])
     def test_a_label_before_or_after_takes_nothing_back(
-        self, account: Account, order: Sequence[int], together: bool
+        self, account: Account, order: Sequence[int], together: bool, label: str
     ) -> None:
-        make_rule(account)
+        make_rule(account, label)
         events = [self.say()[place] for place in order]
         for batch in [events] if together else [[event] for event in events]:
             ingest.apply_events(account, batch)

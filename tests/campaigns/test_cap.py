@@ -64,7 +64,8 @@ class TestCounting:
     def test_what_was_no_call_to_the_number_does_not_count(self, capped: Account) -> None:
         make_call(capped, callee=OTHER)
         make_call(capped, direction="inbound", caller=PHONE, callee="055160000001")
-        make_call(capped, direction="inbound")
+        contact = make_contact(task=make_task(account=capped), phone=PHONE, status="finished")
+        make_call(capped, direction="inbound", contact=contact)
         make_call(capped, has_record=False)  # it rings: its contact has a place for it
         make_call(make_account())
         assert count_calls(capped) == 0
