@@ -51,7 +51,7 @@ _FEW = 5_000
 
 _PICK = """
     CREATE TEMPORARY TABLE {picked} ON COMMIT DROP AS
-    SELECT phone, {keep}(line) AS line FROM campaigns_stagedrow
+    SELECT phone, {keep}(line) AS line, count(*) > 1 AS repeated FROM campaigns_stagedrow
     WHERE contact_import_id = %(import)s GROUP BY phone
 """
 _VERDICTS = """
@@ -63,7 +63,7 @@ _IN_FILE = """
     INSERT INTO {verdict}
     SELECT staged.line, %(reason)s, jsonb_build_object('line', picked.line)
     FROM campaigns_stagedrow staged JOIN {picked} picked USING (phone)
-    WHERE staged.contact_import_id = %(import)s AND staged.line <> picked.line
+    WHERE staged.contact_import_id = %(import)s AND picked.repeated AND staged.line <> picked.line
 """
 _IN_TASKS = """
     INSERT INTO {verdict}
