@@ -62,6 +62,10 @@ class Load:
             self._threads.append(thread)
             number += 1
 
+    def find(self, share: float) -> float:
+        """In milliseconds."""
+        return find_share(self.answers, share) * 1000
+
     @property
     def sent(self) -> int:
         return len(self._threads)
@@ -98,21 +102,27 @@ def test_pushes_are_answered_in_time_while_a_file_is_imported(settings: Any, tmp
         wait_until_empty()  # the worker is up
         with Load(port, path, first=20_000_000) as before:
             time.sleep(QUIET_SECONDS)
-        with Load(port, path) as load:
+        with Load(port, path) as checking:
             begin_check(contact_import)
-            checked = wait_for(contact_import, "checked")
+            wait_for(contact_import, "checked")
+        with Load(port, path, first=30_000_000) as loading:
             confirm_import(contact_import)
-            loaded = wait_for(contact_import, "done")
+            wait_for(contact_import, "done")
         wait_until_empty()
-    assert len(load.answers) == load.sent, "A push was not answered."
-    assert Receipt.objects.filter(status="processed").count() == before.sent + load.sent + 20
-    late, latest = find_share(load.answers, 0.99), max(load.answers)
-    print(
-        f"\n{load.sent} pushes at {RATE:g}/s while {ROWS:,} rows were checked ({checked:.0f} s) and"
-        f" loaded ({loaded:.0f} s): answered p50 {find_share(load.answers, 0.5) * 1000:.0f} ms,"
-        f" p99 {late * 1000:.0f} ms ({late / ACKNOWLEDGED_SECONDS:.2f} of the limit),"
-        f" latest {latest * 1000:.0f} ms ({latest / LATEST_SECONDS:.2f} of the limit);"
-        f" before it p99 {find_share(before.answers, 0.99) * 1000:.0f} ms"
-    )
+    print(f"\npushes at {RATE:g}/s while a file of {ROWS:,} rows is imported")
+    for what, load in (("before", before), ("checked", checking), ("loaded", loading)):
+        assert len(load.answers) == load.sent, "A push was not answered."
+        print(
+            f"  {what:<8} {load.sent / RATE:>5.0f} s  answered p50 {load.find(0.5):>4.0f} ms"
+            f"  p99 {load.find(0.99):>5.0f} ms  latest {load.find(1):>5.0f} ms"
+        )
+    sent = before.sent + checking.sent + loading.sent + 20
+    assert Receipt.objects.filter(status="processed").count() == sent
     assert contact_import.loaded + contact_import.excluded + contact_import.rejected == ROWS
+    answers = checking.answers + loading.answers
+    late, latest = find_share(answers, 0.99), max(answers)
+    print(
+        f"  p99 {late / ACKNOWLEDGED_SECONDS:.2f} of the limit of {ACKNOWLEDGED_SECONDS:g} s,"
+        f" latest {latest / LATEST_SECONDS:.2f} of that of {LATEST_SECONDS:g} s"
+    )
     assert late <= ACKNOWLEDGED_SECONDS and latest <= LATEST_SECONDS
