@@ -31,6 +31,7 @@ from campaigns.importing.receiving import (
     recall_mapping,
     set_reading,
 )
+from campaigns.importing.sheets.names import clean_name
 from campaigns.importing.staging import clear_rows
 from campaigns.importing.workbooks import Sheet, list_sheets
 from campaigns.models import ContactImport
@@ -117,7 +118,7 @@ def change_reading(
         kind=contact_import.kind,
         encoding=encoding,
         delimiter=delimiter,
-        sheet=sheet,
+        sheet=clean_name(sheet),
         header_line=header_line,
     )
     task = contact_import.task

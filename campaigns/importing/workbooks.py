@@ -26,6 +26,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.importing.errors import ImportRefused, Problem
+from campaigns.importing.sheets.names import clean_name
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ HIDDEN_ROW = Problem(
     ),
 )
 MERGED_CELL = Problem(
-    "merged_cell", N_("The cell is merged with the one above it: fill every row of its own.")
+    "merged_cell",
+    N_("The cell is merged with one above it or to its left: divide them and fill each one."),
 )
 ERROR_CELL = Problem("error_cell", N_("The cell has no value but an error."))
 NO_RESULT = Problem(
@@ -205,7 +207,9 @@ def _ask(handle: IO[bytes], question: str, sheet: str = "") -> Iterator[Iterator
     """The lines of the reader's answer, for as long as the block runs; then it is gone."""
     with contextlib.ExitStack() as stack:
         descriptor = _find_descriptor(handle, stack)
-        arguments = [_FOLDER, str(descriptor), str(MEMORY), str(CPU_SECONDS), question, sheet]
+        arguments = [_FOLDER, str(descriptor), str(MEMORY), str(CPU_SECONDS), question]
+        # as its own reader calls it: the name comes from the workbook, and goes on a command line
+        arguments.append(clean_name(sheet))
         process = subprocess.Popen(
             [sys.executable, "-I", "-c", _PROGRAM, *arguments],
             stdin=subprocess.PIPE,  # closed when we die, whatever we die of

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from .container import find_kind
+from .names import tell_apart
 from .refusal import Refused
 from .rows import Row, read_rows
 from .xlsx import SheetPart, measure_sheet, open_book
@@ -70,6 +71,9 @@ def answer(handle: IO[bytes], question: str, sheet: str) -> Iterator[Any]:
         sheets = old.sheets
     if not sheets:
         raise Refused("no_sheet")
+    names = tell_apart(part.name for part in sheets)
+    for part, name in zip(sheets, names, strict=True):
+        part.name = name
     if question == "kind":
         yield {"kind": kind}
     elif question == "sheets":

@@ -14,7 +14,6 @@ from .cells import Format, show_number
 from .container import BROKEN
 from .refusal import Refused
 from .xlsx import (
-    MAX_COLUMN,
     Book,
     SharedTexts,
     SheetPart,
@@ -28,6 +27,8 @@ from .xlsx import (
 )
 
 MAX_ROW = 1_048_576
+#: columns that a header may have
+MAX_WIDTH = 1_000
 #: characters in all cells of a row together
 MAX_RECORD = 1_000_000
 
@@ -36,6 +37,7 @@ _ROWS_TAG = re.compile(rb"sheetData\s*(/?)>")
 _MERGED = re.compile(
     rb"<(?:[\w.-]+:)?mergeCell\s[^>]*?ref\s*=\s*[\"']([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})"
 )
+_NO_HEIGHT = re.compile(r"0+(?:\.0*)?")
 _MAX_MERGED = 20_000_000
 
 
@@ -49,7 +51,7 @@ class Row(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """An area of several rows that is one cell; rows and columns count from 1 and from 0."""
+    """An area that is one cell; rows and columns count from 1 and from 0."""
 
     first_row: int
     last_row: int
@@ -74,7 +76,7 @@ def read_rows(book: Book, sheet: SheetPart) -> Iterator[Row]:
 
 
 def find_merged(book: Book, sheet: SheetPart) -> list[Merged]:
-    """The merged cells over several rows, by their first row."""
+    """The merged cells, by their first row."""
     kept = b""
     tail: list[bytes] = []
     length = 0
@@ -96,10 +98,9 @@ def find_merged(book: Book, sheet: SheetPart) -> list[Merged]:
     areas = []
     for match in _MERGED.finditer(b"".join(tail)):
         left, top, right, bottom = (group.decode() for group in match.groups())
-        if int(bottom) > int(top):
-            areas.append(
-                Merged(int(top), int(bottom), number_column(left) - 1, number_column(right) - 1)
-            )
+        areas.append(
+            Merged(int(top), int(bottom), number_column(left) - 1, number_column(right) - 1)
+        )
     return sorted(areas)
 
 
@@ -112,7 +113,8 @@ def _find_end_of_rows(window: bytes) -> int | None:
 
 
 class Cover:
-    """Tells of rows, asked in their order, which of their empty cells belong to one above."""
+    """Tells of rows, asked in their order, which of their cells lie under another. A program may
+    have left a value in such a cell; nobody sees it."""
 
     def __init__(self, areas: list[Merged]) -> None:
         self._areas = areas
@@ -121,16 +123,16 @@ class Cover:
 
     def mark(self, row: Row) -> None:
         areas = self._areas
-        while self._next < len(areas) and areas[self._next].first_row < row.number:
+        while self._next < len(areas) and areas[self._next].first_row <= row.number:
             self._active.append(areas[self._next])
             self._next += 1
         if not self._active:
             return
         self._active = [area for area in self._active if area.last_row >= row.number]
         for area in self._active:
-            for column in range(area.first_column, min(area.last_column, MAX_COLUMN) + 1):
-                if column >= len(row.cells) or not row.cells[column]:
-                    row.places.setdefault(column, "merged_cell")
+            first = area.first_column + (row.number == area.first_row)
+            for column in range(first, min(area.last_column + 1, MAX_WIDTH)):
+                row.places[column] = "merged_cell"
 
 
 def _parse_rows(book: Book, sheet: SheetPart) -> Iterator[Row]:
@@ -225,7 +227,10 @@ class _Reader:
         if number > MAX_ROW:
             raise Refused("damaged")
         self.number = number
-        self._problem = "hidden_row" if is_true(attributes.get("hidden")) else ""
+        is_hidden = is_true(attributes.get("hidden")) or _NO_HEIGHT.fullmatch(
+            attributes.get("ht", "")
+        )
+        self._problem = "hidden_row" if is_hidden else ""
         self._cells = []
         self._places = {}
         self._column = -1

@@ -35,6 +35,7 @@ class OldBook:
         known = self._book.sheets_metadata
         if len(starts) != len(known):
             raise Refused("damaged")
+        # by the names in the file, which are not those that we tell
         self._starts = {sheet.name: start for sheet, start in zip(known, starts, strict=True)}
         self.sheets = [
             SheetPart(
@@ -48,7 +49,7 @@ class OldBook:
         found = self._open(sheet)
         row, column = found.end or (-1, -1)
         sheet.rows = row + 1
-        marks = biff.read_marks(self._stream, self._starts[sheet.name])
+        marks = biff.read_marks(self._stream, self._starts[sheet.part])
         sheet.hidden_columns = [
             name_column(number + 1)
             for first, last in marks.hidden_columns
@@ -60,7 +61,7 @@ class OldBook:
         if found.start is None:
             return
         left = found.start[1]
-        marks = biff.read_marks(self._stream, self._starts[sheet.name])
+        marks = biff.read_marks(self._stream, self._starts[sheet.part])
         errors: dict[int, dict[int, str]] = {}
         for (row, column), text in marks.errors.items():
             errors.setdefault(row, {})[column] = text
@@ -68,7 +69,6 @@ class OldBook:
             sorted(
                 Merged(top + 1, bottom + 1, begin, end)
                 for (top, begin), (bottom, end) in found.merged_cell_ranges or []
-                if bottom > top
             )
         )
         for index, values in enumerate(found.iter_rows()):
@@ -88,7 +88,7 @@ class OldBook:
 
     def _open(self, sheet: SheetPart) -> calamine.CalamineSheet:
         with _refuse_damage():
-            return self._book.get_sheet_by_name(sheet.name)
+            return self._book.get_sheet_by_name(sheet.part)
 
 
 @contextmanager

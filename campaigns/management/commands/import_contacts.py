@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.importing import ImportRefused, cancel_import, import_file, make_report
+from campaigns.importing.sheets.names import clean_name
 from campaigns.management.headless import HeadlessCommand, find_task
 from campaigns.models import ContactImport
 
@@ -164,7 +165,7 @@ def read_reading(options: Mapping[str, Any]) -> dict[str, Any]:
     told = {
         "encoding": find_encoding(options["encoding"]),
         "delimiter": "\t" if delimiter.casefold() in ("tab", "\\t") else delimiter,
-        "sheet": options["sheet"],
+        "sheet": clean_name(options["sheet"]),
         "header_line": options["header_line"],
     }
     return {name: value for name, value in told.items() if value}

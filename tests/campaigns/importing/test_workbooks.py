@@ -47,6 +47,7 @@ from campaigns.importing.workbooks import (
     list_sheets,
     read_sheet,
 )
+from campaigns.models import ContactImport
 from tests.campaigns.importing.workbook_files import (
     change_table,
     lock_old_workbook,
@@ -348,6 +349,34 @@ def test_sheets_are_listed_and_the_first_visible_one_is_read() -> None:
         read(content, "Chart")
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["长" * 101], ["长" * 100]),
+        (["a_x0000_b"], ["a\ufffdb"]),
+        (["x" * 200_000, "x" * 200_001], ["x" * 100, "x" * 90 + " #2"]),
+        (["", "a&#10;b"], ["#1", "a\ufffdb"]),
+    ],
+)
+def test_sheets_with_names_that_no_spreadsheet_gives(names: list[str], told: list[str]) -> None:
+    relation = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+    parts = "".join(f'<sheet name="{name}" r:id="rId1"/>' for name in names)
+    content = make_package(
+        "<sheetData><row><c><v>1</v></c></row></sheetData>",
+        book=f"<sheets {relation}>{parts}</sheets>",
+    )
+    assert [sheet.name for sheet in list_sheets(io.BytesIO(content))] == told
+    assert max(map(len, told)) <= ContactImport._meta.get_field("sheet").max_length
+    for name in (*told, *(name for name in names[:1] if "_x" not in name)):
+        assert read(content, name) == [(1, ["1"], None)]
+
+
+def test_a_sheet_that_is_not_there_is_named_however_it_is_asked_for() -> None:
+    for name in ("x" * 200_000, "a\0b"):
+        with pytest.raises(ImportRefused, match="has no sheet"):
+            read(make_workbook([["a"]]), name)
+
+
 def test_empty_cells_merged_with_one_above_are_told() -> None:
     def change(book: Any, sheet: Any) -> None:
         sheet.merge_range("A1:C1", "a title over three columns")
@@ -360,13 +389,62 @@ def test_empty_cells_merged_with_one_above_are_told() -> None:
     found = {
         line: (cells, problem) for line, cells, problem in read(make_workbook(rows, change=change))
     }
-    assert found[1][1] is None
     assert found[2][1] is None
     assert found[3] == (["19900000001", "北京", "", ""], None)
-    for line, places in ((4, {1}), (5, {1}), (6, {2, 3})):
+    for line, places in ((1, {1, 2}), (4, {1}), (5, {1, 3}), (6, {2, 3})):
         problem = found[line][1]
         assert isinstance(problem, CellProblem)
         assert problem.places == dict.fromkeys(places, MERGED_CELL)
+
+
+@pytest.mark.parametrize(
+    ("area", "told"),
+    [("A2:A3", [(3, {0})]), ("A2:B2", [(2, {1})]), ("A2:XFD3", [(2, {1, 2}), (3, {0, 1, 2})])],
+)
+def test_a_value_that_a_merged_cell_covers_is_told(area: str, told: Any) -> None:
+    rows = "".join(
+        f'<row r="{n}">' + "".join(f'<c r="{c}{n}"><v>{n}</v></c>' for c in "ABC") + "</row>"
+        for n in (1, 2, 3)
+    )
+    merged = f'<mergeCells><mergeCell ref="{area}"/></mergeCells>'
+    found = [
+        (line, {place for place in problem.places if place < 3})
+        for line, _, problem in read(make_package(f"<sheetData>{rows}</sheetData>{merged}"))
+        if isinstance(problem, CellProblem)
+    ]
+    assert found == told
+
+
+def test_a_covered_value_becomes_no_contact() -> None:
+    rows = "".join(
+        f'<row r="{n}"><c r="A{n}" t="str"><v>{a}</v></c><c r="B{n}" t="str"><v>{b}</v></c></row>'
+        for n, (a, b) in enumerate([HEADER, *[["19900000001", "张三"]] * 4], 1)
+    )
+    merged = '<mergeCells><mergeCell ref="A2:A3"/><mergeCell ref="A4:B4"/></mergeCells>'
+    good, bad = check(make_package(f"<sheetData>{rows}</sheetData>{merged}"), HEADER)
+    assert good == [2, 5]
+    assert bad == [(3, HEADER[0], "merged_cell"), (4, HEADER[1], "merged_cell")]
+
+
+def test_a_row_without_height_is_hidden() -> None:
+    rows = "".join(
+        f'<row r="{n}" ht="{height}" customHeight="1"><c><v>{n}</v></c></row>'
+        for n, height in enumerate(["15", "0", "0.0", "0.75"], 1)
+    )
+    found = read(make_package(f"<sheetData>{rows}</sheetData>"))
+    assert [problem for *_, problem in found] == [None, HIDDEN_ROW, HIDDEN_ROW, None]
+
+
+def test_where_empty_rows_are_hidden_those_with_cells_are_not() -> None:
+    """``zeroHeight`` is about rows in which nothing stands ([MS-XLS] 2.4.87, fDyZero)."""
+    rows = [["a"], ["1"], ["2"]]
+
+    def change(book: Any, sheet: Any) -> None:
+        sheet.set_default_row(hide_unused_rows=True)
+        sheet.set_row(2, options={"hidden": True})
+
+    found = read(make_workbook(rows, change=change))
+    assert [problem for *_, problem in found] == [None, None, HIDDEN_ROW]
 
 
 def test_a_workbook_of_another_hand() -> None:
