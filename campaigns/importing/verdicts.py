@@ -134,6 +134,7 @@ def judge_rows(contact_import: ContactImport, task: Task) -> Iterator[Verdicts]:
     yield Verdicts(judge.verdict, counts)
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE {judge.picked}, {judge.verdict}")
+        cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
 
 
 class _Judge:
@@ -151,6 +152,12 @@ class _Judge:
         self._execute(_PICK, keep="max" if last else "min")
         self.numbers = cursor.rowcount
         cursor.execute(f"ANALYZE {self.picked}")
+        # The statistics of the other tables may be of a time before the last million rows, and a
+        # join row by row that is believed to be short would take hours.
+        if self.numbers > _FEW:
+            cursor.execute("SET LOCAL enable_nestloop = off")
+        else:
+            cursor.execute(f"CREATE INDEX ON {self.picked} (phone)")
         self._execute(_VERDICTS)
         counts = dict.fromkeys(VERDICTS, 0)
         counts["duplicate_file"] = self._execute(
