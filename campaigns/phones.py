@@ -28,8 +28,20 @@ DECIMAL = N_(
 )
 MASKED = N_("The phone number is masked: some of its digits are hidden.")
 SERVICE = N_("Emergency and service numbers are never called.")
-NO_AREA = N_("This looks like a land line without its area code: write it like 010-12345678.")
+NO_AREA = N_("This looks like a land line without its area code: write it like 010-62345678.")
 WRONG_LENGTH = N_("The phone number has too many or too few digits.")
+EXTENSION = N_(
+    "The number has an extension, which nobody can dial for you: write the number without it, if "
+    "it may be called so."
+)
+AMBIGUOUS = N_(
+    "This may be a number of another country: write it with its country, like +1 212 555 0100, or "
+    "as eleven digits without signs."
+)
+LOST_ZERO = N_(
+    "This looks like a land line whose first 0 a spreadsheet took away: write it like 010-62345678."
+)
+A_DATE = N_("This is a date, not a phone number.")
 NOT_A_PHONE = N_("This is not a phone number.")
 NOT_IN_USE = N_("No country has phone numbers like this one.")
 
@@ -40,14 +52,33 @@ _MOBILE = re.compile(r"1[3-9][0-9]{9}")
 # 400 and 800 are hotlines, no areas; no local number begins with 9
 _AREA = re.compile(r"0(?:10|2[0-9]|(?![48]00)[3-9][0-9]{2})")
 _LAND_LINE = re.compile(r"0(?:10|2[0-9])[1-8][0-9]{7}|0(?![48]00)[3-9][0-9]{2}[1-8][0-9]{6,7}")
+# whatever is dialled behind these: an exchange may connect to the emergency of that city
+_EMERGENCY = re.compile(r"0(?:10|2[0-9]|[3-9][0-9]{2})(?:110|119|120|122)")
 # 110, 119, 12345, 10086, 95588, 96110 …, 106… (gateways of short messages), 400 and 800 hotlines
 _SERVICE = re.compile(
-    r"[0-9]{3,6}|9[56][0-9]{3,6}|1(?:00|01|06|1[0-9]|2[0-9])[0-9]*|[48]00[0-9]{7}"
+    r"[0-9]{3,6}|9[56][0-9]{3,6}|1(?:00|01|1[0-9]|2[0-9])[0-9]{0,6}|106[0-9]*|[48]00[0-9]{7}"
 )
 _SCIENTIFIC = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?[0-9]+\.[0-9]*|[+-]?[0-9]+,[0-9]{1,2}")
 _MASKED = re.compile(r"\+?[0-9]+[*xX•●#]{2,}[0-9]*")
 _EXCEL_TEXT = re.compile(r"=\s*\"([^\"]*)\"|=\s*'([^']*)'|[\"“]([^\"“”]*)[\"”]|['‘’`](.*)", re.S)
+# 0710-3512345-8, (0710)3512345 8, 010-62345678转801: taken together they are somebody else's number
+_WITH_EXTENSION = re.compile(
+    r"[+(]*(?:00)?(?:86)?[-()\s]*\(?0?(?:10|2[0-9]|[3-9][0-9]{2})[-)\s]+[1-8](?:[-\s]?[0-9]){6,7}"
+    r"\s*(?:[-#/*,;xX\s]|转|轉|ext\.?|分机)+\s*[0-9]{1,6}"
+)
+# 1-310-234-5678, 1 (310) 234 5678: how America writes; a Chinese mobile is never divided like this
+_AMERICAN = re.compile(
+    r"1[-.\s]*(?:\([2-9][0-9]{2}\)|[-.\s][2-9][0-9]{2}[-.\s])[-.\s]*[0-9]{3}[-.\s]?[0-9]{4}"
+)
+# the bare digits of 010-62345678 and 0755-23456789 without their 0; mobiles begin with 13 to 19
+_WITHOUT_ZERO = re.compile(
+    r"(?:86)?(?:10[2-8]|2[0-9][2-8])[0-9]{7}|(?:86)?(?![48]00)[3-9][0-9]{2}[2-8][0-9]{6,7}"
+)
+_DATE = re.compile(
+    r"(?:19|20)[0-9]{2}([-/.])[0-9]{1,2}\1[0-9]{1,2}(?:[T\s].*)?"
+    r"|[0-9]{1,2}([-/.])[0-9]{1,2}\2(?:19|20)[0-9]{2}"
+)
 _ALLOWED = re.compile(r"\+?[0-9]+")
 _DASHES = "-‐‑‒–—―−"
 _MARKS = str.maketrans("", "", _DASHES + "()")
@@ -101,6 +132,13 @@ def _normalise(text: str, region: str) -> str:
     folded = _unwrap(_fold(text))
     if not folded:
         _refuse(EMPTY)
+    written = "".join(" " if one.isspace() else _fold_character(one) for one in text).strip()
+    if _DATE.fullmatch(written):
+        _refuse(A_DATE)
+    if region == "CN" and _WITH_EXTENSION.fullmatch(written):
+        _refuse(EXTENSION)
+    if region == "CN" and _AMERICAN.fullmatch(written):
+        _refuse(AMBIGUOUS)
     if _SCIENTIFIC.fullmatch(folded):
         _refuse(ROUNDED)
     if _DECIMAL.fullmatch(folded):
@@ -151,6 +189,9 @@ def _normalise_chinese(dialled: str) -> str:
         country_less = dialled[3:] if dialled.startswith("+86") else None
     elif dialled.startswith("00"):
         country_less = dialled[4:] if dialled.startswith("0086") else None
+        if len(dialled) == 13 and _MOBILE.fullmatch(dialled[2:]):
+            # a mobile filled up with zeros, or a number of America with the 00 of abroad
+            return _refuse(AMBIGUOUS)
         dialled = "+" + dialled[2:]
     elif dialled.startswith("86") and len(dialled) > 11:
         return _normalise_domestic(dialled[2:])
@@ -159,7 +200,7 @@ def _normalise_chinese(dialled: str) -> str:
     if country_less is None:
         return _normalise_foreign(dialled, None)
     if not country_less.startswith("0") and _LAND_LINE.fullmatch("0" + country_less):
-        return "0" + country_less
+        return _normalise_domestic("0" + country_less)
     return _normalise_domestic(country_less)
 
 
@@ -170,11 +211,15 @@ def _normalise_domestic(digits: str) -> str:
         # the 0 that was once dialled before a mobile of another city; no area code begins with 01x
         return digits[1:]
     if _LAND_LINE.fullmatch(digits):
-        return digits
+        return _refuse(SERVICE) if _EMERGENCY.match(digits) else digits
     area = _AREA.match(digits)
     local = digits[area.end() :] if area else digits.lstrip("0")
+    if not area and _WITHOUT_ZERO.fullmatch(digits):
+        return _refuse(LOST_ZERO)
     if _SERVICE.fullmatch(local):
         return _refuse(SERVICE)
+    if len(digits) == 11 and digits.startswith("12"):
+        return _refuse(AMBIGUOUS)
     if len(digits) in (7, 8) and digits[0] in "2345678":
         return _refuse(NO_AREA)
     return _refuse(WRONG_LENGTH)
