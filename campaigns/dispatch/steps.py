@@ -7,6 +7,7 @@ does with a compare-and-swap, and does nothing when there is nothing to do.
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -44,6 +45,12 @@ STILL_BARRED = N_(
     "It was handed over anew several times, and each time somebody was put on the do-not-call list"
     " meanwhile. The platform was not told to dial; resume the task to try again."
 )
+WAITS = N_(
+    "Everything is handed over. The platform is told to dial ten minutes before the begin; whoever"
+    " says no until then is left out."
+)
+#: how long before its begin a task is started; a platform takes nobody back once it may dial
+START_AHEAD = timedelta(minutes=10)
 #: how often in a row a task is handed over anew for that
 MOST_REBUILDS = 3
 DIRECT_CALL_SECONDS = 600
@@ -190,7 +197,10 @@ def settle_count(task: Task, counted: int | None) -> bool:
 
 
 def _start(task: Task) -> Next:
-    """Let the platform dial."""
+    """Let the platform dial, shortly before the begin."""
+    if task.begin_at and (early := task.begin_at - START_AHEAD - timezone.now()) > timedelta():
+        lifecycle.note_task(task, WAITS, needs_attention=False)
+        return Next("advance", early.total_seconds())
     if has_barred(attempts.list_held(task)):
         return _leave_out(task)
     with transaction.atomic(durable=True):

@@ -15,6 +15,8 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from campaigns import attempts, batching, dispatch, ingest, jobs, lifecycle, reconcile
+from campaigns.barring import bar_number
+from campaigns.dispatch.steps import WAITS
 from campaigns.models import Account, Attempt, Contact, StatusChange, Task
 from campaigns.platforms.events import CallEnded, Direction
 from campaigns.platforms.yeta.client import YetaClient
@@ -54,6 +56,27 @@ def test_a_launched_task_is_created_loaded_counted_and_started(
     assert set(contacts_by_state(task)) <= {"accepted", "finished"}
     ids = set(task.contacts.values_list("platform_contact_id", flat=True))
     assert len(ids) == 120 and "" not in ids
+
+
+def test_a_task_that_begins_later_is_started_shortly_before_without_who_says_no_meanwhile(
+    make_campaign: Any, platform: Client
+) -> None:
+    task = make_campaign(contacts=3)
+    Task.objects.filter(pk=task.pk).update(begin_at=timezone.now() + timedelta(hours=60))
+    task.refresh_from_db()
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) == "loaded" and task.reason == WAITS)
+    run_jobs()
+    assert (status_of(task), received(platform, "task/start")) == ("loaded", 0)
+    gone = task.contacts.order_by("id").first()
+    assert gone is not None
+    bar_number(gone.phone, account=task.account, source="manual")
+    Task.objects.filter(pk=task.pk).update(begin_at=timezone.now() + timedelta(minutes=5))
+    jobs.keep_going(0)
+    work_until(lambda: status_of(task) in ("running", "finished"))
+    gone.refresh_from_db()
+    assert (gone.status, received(platform, "task/start")) == ("excluded", 1)
+    assert task.platform_contacts == 2
 
 
 def test_only_one_of_two_launches_goes_through(make_campaign: Any) -> None:
