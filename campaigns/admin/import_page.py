@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 
 from campaigns.admin.base import EXPORT, IMPORT, LAUNCH, UNMASK, hide_phones
 from campaigns.admin.import_forms import name_delimiter, name_encoding
-from campaigns.importing import find_same_file
+from campaigns.importing import find_same_file, tell_notes
 from campaigns.masking import mask_phone
 from campaigns.models import ContactImport, RejectedRow, StatusChange, Task
 
@@ -75,6 +75,7 @@ def describe_import(request: HttpRequest, one: ContactImport) -> dict[str, Any]:
         if report and report["rejected"] and one.status not in ContactImport.BUSY
         else [],
         "same_files": list_same_files(one),
+        "file_notes": tell_notes(one),
         "buttons": list_buttons(one, may_import=may_import),
         "may_launch": request.user.has_perm(LAUNCH) and one.task.status == Task.Status.DRAFT,
         "may_take_rejected": any(map(request.user.has_perm, (IMPORT, EXPORT))),
@@ -111,7 +112,7 @@ def list_steps(one: ContactImport, *, may_import: bool, current: str = "") -> li
     reached = {"uploaded": "columns", "checking": "check", "checked": "check"}.get(
         one.status, "load"
     )
-    if one.status in ("failed", "cancelled") and not one.counts:
+    if one.status in ("failed", "cancelled") and "rows" not in one.counts:
         reached = "check" if one.checked_at or one.mapping else "reading"
     here = current or reached
     page = reverse("admin:campaigns_contactimport_change", args=[one.pk])
@@ -209,7 +210,7 @@ def tell_left(seconds: float, share: float) -> str:
 def describe_report(one: ContactImport) -> dict[str, Any] | None:
     """What the check found or the load did; None before the first check."""
     counts = one.counts
-    if not counts or one.status in ("uploaded", "checking"):
+    if "rows" not in counts or one.status in ("uploaded", "checking"):
         return None
     rows, ready, rejected = (int(counts.get(name, 0)) for name in ("rows", "ready", "rejected"))
     left_out = [

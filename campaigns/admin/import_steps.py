@@ -114,7 +114,9 @@ def reading_page(model_admin: CallboardAdmin, request: HttpRequest, object_id: s
         _("Import contacts"),
         **frame(one, "reading"),
         form=form,
-        notes=list(preview.notes) if preview else [],
+        notes=[note for note in preview.notes if note not in importing.tell_notes(one)]
+        if preview
+        else [],
         rows=list_raw_rows(one, preview.rows if preview else [], whole=shown),
         may_unmask=request.user.has_perm(UNMASK) and not shown,
     )
@@ -127,6 +129,7 @@ def frame(one: ContactImport, step: str) -> dict[str, Any]:
         "task": one.task,
         "steps": list_steps(one, may_import=True, current=step),
         "same_files": list_same_files(one),
+        "file_notes": importing.tell_notes(one),
         "was_checked": bool(one.checked_at) and one.status != ContactImport.Status.UPLOADED,
         "reading": tell_reading(one),
     }

@@ -8,6 +8,7 @@ steps says when, undo takes it back, report tells the result.
 
 from campaigns.importing.errors import ImportRefused
 from campaigns.importing.loading import check_import, load_import
+from campaigns.importing.notes import tell_notes
 from campaigns.importing.options import (
     Preview,
     PreviewRow,
@@ -52,5 +53,6 @@ __all__ = [
     "receive_file",
     "reopen_import",
     "settle_imports",
+    "tell_notes",
     "undo_import",
 ]

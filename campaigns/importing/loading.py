@@ -20,11 +20,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
-from campaigns.importing.checking import check_rows
+from campaigns.importing.checking import check_rows, read_rows
 from campaigns.importing.errors import ImportRefused
 from campaigns.importing.mapping import Layout, make_layout
+from campaigns.importing.notes import keep_notes
 from campaigns.importing.progress import Progress, Stopped
-from campaigns.importing.reading import measure_table, read_table
+from campaigns.importing.reading import measure_table
 from campaigns.importing.receiving import STOPPED, fail_import, make_plan, open_file, refuse_late
 from campaigns.importing.staging import clear_rows, clear_staged, copy_rows, spool_rejections
 from campaigns.importing.verdicts import Verdicts, judge_rows
@@ -142,7 +143,7 @@ def _check(contact_import: ContactImport, progress: Progress) -> None:
         with transaction.atomic(), spool_rejections(contact_import, tell=tell) as rejections:
             clear_rows(contact_import)
             rows = check_rows(
-                read_table(handle, plan),
+                read_rows(handle, layout, region=task.account.region),
                 layout,
                 rejections=rejections,
                 region=task.account.region,
@@ -169,7 +170,7 @@ def _conclude_check(contact_import: ContactImport, counts: dict[str, Any]) -> No
         "checked",
         of=["checking"],
         reason=OTHERWISE if confirmed and not same else "",
-        counts=counts,
+        counts=counts | keep_notes(contact_import),
         checked_at=timezone.now(),
         confirmed_at=contact_import.confirmed_at if confirmed and same else None,
     ):
@@ -210,7 +211,7 @@ def _load(contact_import: ContactImport, progress: Progress) -> None:
             reason=CHANGED if differs else "",
             values={"checked": checked["ready"], "loaded": counts["ready"]} if differs else None,
             by=contact_import.confirmed_by,
-            counts=counts,
+            counts=counts | keep_notes(contact_import),
             loaded=counts["ready"],
             excluded=verdicts.excluded,
             rejected=counts["rejected"],

@@ -18,12 +18,13 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
 from campaigns.importing.cells import clean_cell
-from campaigns.importing.checking import check_rows
+from campaigns.importing.checking import check_rows, read_rows
 from campaigns.importing.errors import ImportRefused, Problem, Rejection
 from campaigns.importing.files import check_encoding
 from campaigns.importing.loading import lay_out
 from campaigns.importing.mapping import Layout, read_header, suggest_mapping
-from campaigns.importing.reading import Plan, read_start, read_table
+from campaigns.importing.notes import find_notes, keep_notes
+from campaigns.importing.reading import Plan, read_start
 from campaigns.importing.receiving import (
     FILE_GONE,
     make_plan,
@@ -46,7 +47,7 @@ _LOOKED_AT = 10_000
 #: what a person chooses, as it stands on the row
 _CHOSEN = (
     *("encoding", "delimiter", "sheet", "header_line", "header"),
-    *("mapping", "kept", "duplicates", "duplicate_days", "keep_row"),
+    *("mapping", "kept", "duplicates", "duplicate_days", "keep_row", "counts"),
 )
 
 
@@ -91,7 +92,7 @@ def reopen_import(contact_import: ContactImport, *, by: Any = None) -> None:
             "uploaded",
             of=["checked", "failed"],
             by=by,
-            counts={},
+            counts=keep_notes(contact_import),
             checked_at=None,
             confirmed_at=None,
             ended_at=None,
@@ -126,11 +127,13 @@ def change_reading(
         if plan.kind == ContactImport.Kind.TEXT:
             check_encoding(handle, encoding)
         header = read_header(handle, plan)
+        notes = find_notes(handle, kind=plan.kind, sheet=plan.sheet)
     known = {**recall_mapping(task), **contact_import.mapping}
     columns = [str(column) for column in task.robot.columns]
     with transaction.atomic():
         _open(contact_import, by)
         set_reading(contact_import, plan, header)
+        contact_import.counts = notes
         contact_import.mapping = suggest_mapping(header, columns=columns, known=known)
         contact_import.kept = [name for name in contact_import.kept if name in header]
         _save(contact_import)
@@ -185,12 +188,14 @@ def preview_contacts(contact_import: ContactImport, count: int = 10) -> list[Pre
     layout = lay_out(contact_import)
     found = _Found()
     made: dict[int, PreviewRow] = {}
-    plan = make_plan(contact_import)
-    with open_file(contact_import) as handle, closing(read_table(handle, plan)) as records:
+    region = contact_import.task.account.region
+    with (
+        open_file(contact_import) as handle,
+        closing(read_rows(handle, layout, region=region)) as records,
+    ):
         for record in islice(records, _LOOKED_AT):
             line, cells, _problem = record
             found.rejections.clear()
-            region = contact_import.task.account.region
             good = check_rows([record], layout, rejections=found, region=region)
             for _line, phone, _written, values in good:
                 made[line] = PreviewRow(line, phone, _read_values(values), "")

@@ -24,6 +24,7 @@ from campaigns import lifecycle
 from campaigns.importing.errors import ImportRefused
 from campaigns.importing.files import inspect_file
 from campaigns.importing.mapping import find_plan, read_header, suggest_mapping
+from campaigns.importing.notes import find_notes
 from campaigns.importing.reading import Plan
 from campaigns.models import ContactImport, Task
 from campaigns.models.imports import name_import_file
@@ -211,6 +212,7 @@ def _look_into(
         if "header_line" in reading:
             plan = replace(plan, header_line=reading["header_line"])
             header = read_header(handle, plan)
+        contact_import.counts = find_notes(handle, kind=plan.kind, sheet=plan.sheet)
     set_reading(contact_import, plan, header)
     contact_import.mapping = suggest_mapping(header, columns=columns, known=known)
     contact_import.save()

@@ -12,6 +12,7 @@ from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.importing.cells import guard_cell
+from campaigns.importing.notes import strip_notes, tell_notes
 from campaigns.importing.receiving import find_same_file
 from campaigns.masking import mask_numbers, mask_phone
 from campaigns.models import ContactImport, RejectedRow
@@ -36,7 +37,8 @@ def make_report(contact_import: ContactImport) -> dict[str, Any]:
             {"line": row.line, "column": row.column, "reason": row.reason_text}
             for row in contact_import.rejected_rows.all()[:LISTED]
         ],
-        "counts": contact_import.counts,
+        "counts": strip_notes(contact_import),
+        "notes": tell_notes(contact_import),
         "same_file": list(find_same_file(contact_import).values_list("pk", flat=True)),
         "sha256": contact_import.sha256,
     }

@@ -38,6 +38,9 @@ SILENCE_SECONDS = 120
 #: rows are filled up to the widest before them, but not beyond what a header may have
 MAX_WIDTH = 1_000
 
+#: hidden columns named at most
+_NAMED = 20
+
 Record = tuple[int, list[str], Problem | None]
 
 HIDDEN_ROW = Problem(
@@ -147,14 +150,21 @@ class Sheet:
     rows: int | None
     #: letters of the hidden columns; their cells are read like all others
     hidden_columns: tuple[str, ...] = ()
+    has_cells: bool = True
+
+    @property
+    def hidden_values(self) -> dict[str, str]:
+        """For ``HIDDEN_COLUMNS``."""
+        named = ", ".join(self.hidden_columns[:_NAMED])
+        more = ", …" if len(self.hidden_columns) > _NAMED else ""
+        return {"sheet": self.name, "columns": named + more}
 
     @property
     def note(self) -> str:
         """What somebody should know who reads the sheet, in the reader's language."""
         if not self.hidden_columns:
             return ""
-        columns = ", ".join(self.hidden_columns)
-        return gettext(HIDDEN_COLUMNS) % {"sheet": self.name, "columns": columns}
+        return gettext(HIDDEN_COLUMNS) % self.hidden_values
 
 
 def inspect_workbook(handle: IO[bytes]) -> str:
@@ -168,7 +178,13 @@ def list_sheets(handle: IO[bytes]) -> list[Sheet]:
     with _ask(handle, "sheets") as answer:
         found = next(answer)
     return [
-        Sheet(sheet["name"], sheet["is_hidden"], sheet["rows"], tuple(sheet["hidden_columns"]))
+        Sheet(
+            sheet["name"],
+            sheet["is_hidden"],
+            sheet["rows"],
+            tuple(sheet["hidden_columns"]),
+            sheet["has_cells"],
+        )
         for sheet in found["sheets"]
     ]
 

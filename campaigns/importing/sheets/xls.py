@@ -49,6 +49,7 @@ class OldBook:
         found = self._open(sheet)
         row, column = found.end or (-1, -1)
         sheet.rows = row + 1
+        sheet.has_cells = row >= 0
         marks = biff.read_marks(self._stream, self._starts[sheet.part])
         sheet.hidden_columns = [
             name_column(number + 1)

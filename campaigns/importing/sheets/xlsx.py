@@ -30,6 +30,8 @@ class SheetPart:
     is_hidden: bool
     rows: int | None = None
     hidden_columns: list[str] = field(default_factory=list)
+    #: where a look at its start does not tell, it has
+    has_cells: bool = True
 
 
 @dataclass
@@ -145,11 +147,13 @@ def _read_relations(package: Package, source: str) -> list[tuple[str, str, str]]
 
 
 def measure_sheet(book: Book, sheet: SheetPart) -> None:
-    """What stands before the rows: how many there seem to be, and which columns are hidden."""
+    """What the start of a sheet tells: how many rows there seem to be, which columns are hidden,
+    and whether anything stands in a cell."""
     width = MAX_COLUMN
+    has_begun = False
 
     def start(element: str, attributes: dict[str, str]) -> None:
-        nonlocal width
+        nonlocal width, has_begun
         element = local(element)
         if element == "dimension":
             last = attributes.get("ref", "").rpartition(":")[2]
@@ -161,17 +165,27 @@ def measure_sheet(book: Book, sheet: SheetPart) -> None:
             for column in range(max(first, 1), min(end, first + 99, width) + 1):
                 sheet.hidden_columns.append(name_column(column))
         elif element == "sheetData":
+            has_begun = True
+        elif has_begun and element in ("v", "is", "f"):
+            raise _Done
+
+    def end(element: str) -> None:
+        if local(element) == "sheetData":
+            sheet.has_cells = False
             raise _Done
 
     parser = make_parser()
     parser.StartElementHandler = start
+    parser.EndElementHandler = end
     try:
         with book.package.open(sheet.part) as part:
             parser.Parse(part.read(_HEAD), False)
     except _Done:
         return
     except (expat.ExpatError, *BROKEN, ValueError):
-        raise Refused("damaged") from None
+        # whoever reads a damaged sheet is told in which row
+        if not has_begun:
+            raise Refused("damaged") from None
 
 
 def number_column(letters: str) -> int:

@@ -144,6 +144,7 @@ class Command(HeadlessCommand):
                 for row in answer["rejected_rows"]
             ),
         ]
+        lines.extend(answer["notes"])
         if answer["same_file"]:
             imports = ", ".join(map(str, answer["same_file"]))
             lines.append(

@@ -339,7 +339,7 @@ def test_sheets_are_listed_and_the_first_visible_one_is_read() -> None:
     assert list_sheets(io.BytesIO(content)) == [
         Sheet("Sheet1", True, 1),
         Sheet("名单", False, 5, ("B", "D")),
-        Sheet("very", True, 1),
+        Sheet("very", True, 1, has_cells=False),
     ]
     assert "“名单” the columns B, D are hidden" in list_sheets(io.BytesIO(content))[1].note
     assert read(content)[0] == (1, ["a", "b", "c", "d"], None)
@@ -614,7 +614,7 @@ def test_an_old_workbook() -> None:
     assert inspect_workbook(io.BytesIO(content)) == "xls"
     assert list_sheets(io.BytesIO(content)) == [
         Sheet("Sheet1", False, 8, ("B", "D")),
-        Sheet("隐藏", True, 0),
+        Sheet("隐藏", True, 0, has_cells=False),
     ]
     *rows, error, empty, merged, hidden = read(content)
     assert rows == [
