@@ -226,13 +226,13 @@ def test_a_refused_choice_leaves_the_check_as_it_was(root: Client, world: World)
     assert "Say how many days" in response.content.decode()
     one.refresh_from_db()
     assert one.status == "checked"
-    text = "客户手机号码,姓名,姓名\n19900100001,张,李\n"
-    upload(root, world.draft, text)
-    two = world.draft.imports.latest("pk")
-    response = root.post(go(two, "columns"), choose())
-    assert "more than once" in response.content.decode()
+    two = check(root, world.draft, f"{HEADER},城市,城市\n19900100001,张,合肥,芜湖\n")
+    page = root.post(go(two, "columns"), choose(kept=["城市"])).content.decode()
+    assert "more than once" in page
+    assert "checked already" in page
     two.refresh_from_db()
-    assert two.status == "uploaded"
+    assert two.status == "checked"
+    assert two.counts["rows"] == 1
 
 
 def test_check_again_sees_what_came_since(root: Client, world: World) -> None:
@@ -390,7 +390,9 @@ def test_a_launched_import_says_for_whom_it_is_too_late(root: Client, world: Wor
     page = read(root, go(one, "undo"))
     assert "2 contacts can still be held back" in page
     assert "too late" in page
-    text = read_messages(root.post(go(one, "undo"), follow=True))
+    response = root.post(go(one, "undo"), follow=True)
+    assert 'id="told"' in response.content.decode()
+    text = read_messages(response)
     assert "2 contacts were withdrawn" in text
     assert "too late for 3 contacts" in text
     assert "2 accepted" in text
