@@ -18,7 +18,7 @@ from campaigns.importing.errors import Problem, Rejection
 from campaigns.importing.mapping import Layout
 from campaigns.importing.reading import Record
 from campaigns.importing.template import EXAMPLE_PHONE, EXAMPLE_ROW, is_example
-from campaigns.importing.workbooks import CellProblem
+from campaigns.importing.workbooks import DATE_CELL, CellProblem, DateText
 from campaigns.phones import PhoneRefused, normalise_phone
 
 MAX_VALUE = 2_000
@@ -75,7 +75,7 @@ def check_rows(
                 continue
             if len(cells) < width:
                 broken = TOO_FEW
-            elif any(map(clean_cell, cells[width:])):
+            elif any(map(clean_cell, filter(None, cells[width:]))):
                 broken = TOO_MANY
         if broken is not None:
             rejections.add(Rejection(line, "", broken, layout.plan.delimiter.join(cells)))
@@ -96,6 +96,9 @@ def check_rows(
             dict(zip(columns, values, strict=True))
         ):
             rejections.add(Rejection(line, "", EXAMPLE_ROW, written))
+            continue
+        if type(cells[phone_place]) is DateText:
+            rejections.add(Rejection(line, columns[0], DATE_CELL, written))
             continue
         try:
             phone = values[0] = normalise_phone(values[0], region=region)

@@ -26,7 +26,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.importing.errors import ImportRefused, Problem
-from campaigns.importing.sheets.names import clean_name
+from campaigns.importing.sheets.names import MAX_WIDTH, clean_name
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ MEMORY = 1_500_000_000
 CPU_SECONDS = 600
 #: so long may the reader be silent
 SILENCE_SECONDS = 120
-#: rows are filled up to the widest before them, but not beyond what a header may have
-MAX_WIDTH = 1_000
+#: rows at the start, one of which may be the header, are told in their whole width
+_WHOLE = 100
 
 #: hidden columns named at most
 _NAMED = 20
@@ -67,6 +67,8 @@ _PROBLEMS = {
     problem.code: problem
     for problem in (HIDDEN_ROW, MERGED_CELL, ERROR_CELL, NO_RESULT, ROW_TOO_LONG)
 }
+#: only where a number to call is meant to stand
+DATE_CELL = Problem("date_cell", N_("The cell is a date, not a number to call."))
 
 HIDDEN_COLUMNS = N_(
     "Of the sheet “%(sheet)s” the columns %(columns)s are hidden; they are read like all others."
@@ -141,6 +143,12 @@ class CellProblem(Problem):
     places: Mapping[int, Problem]
 
 
+class DateText(str):
+    """The text of a cell that holds a date, whose digits might pass for a phone number."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A sheet of a workbook. ``rows`` is what the workbook says of itself, None if nothing."""
@@ -193,26 +201,43 @@ def read_sheet(handle: IO[bytes], sheet: str) -> Iterator[Record]:
     """The rows that are not blank, each with the number that the spreadsheet shows. ``sheet`` is a
     name; "" is the first sheet that is not hidden. Raises ``ImportRefused``.
 
-    A row has as many cells as the widest before it, at least. A problem of single cells is a
-    ``CellProblem``.
+    A row has as many cells as the widest before it, at least. Beyond the columns that a header may
+    have, a row below the first ones has one cell at most. A problem of single cells is a
+    ``CellProblem``; a date is a ``DateText``.
     """
-    width = 0
+    width = told = 0
     with _ask(handle, "rows", sheet) as answer:
         for bundle in answer:
             if isinstance(bundle, dict):
                 return
-            for number, cells, problem, places in bundle:
-                if len(cells) > width:
-                    width = min(len(cells), MAX_WIDTH)
-                if len(cells) < width:
-                    cells.extend([""] * (width - len(cells)))
-                yield number, cells, _tell_problem(problem, places) if problem or places else None
+            for number, cells, problem, places, far in bundle:
+                length = len(cells)
+                if length < width:
+                    cells.extend([""] * (width - length))
+                else:
+                    width = length
+                if far:
+                    place = far[0] if told < _WHOLE else MAX_WIDTH
+                    cells.extend([""] * (place - len(cells)))
+                    cells.append(far[1])
+                told += 1
+                found = _tell_problem(cells, problem, places) if problem or places else None
+                yield number, cells, found
 
 
-def _tell_problem(code: str, places: dict[str, str]) -> Problem:
+def _tell_problem(cells: list[str], code: str, places: dict[str, str]) -> Problem | None:
+    """Dates are none; they are marked."""
     if code:
         return _PROBLEMS[code]
-    found = {int(place): _PROBLEMS[word] for place, word in places.items()}
+    found: dict[int, Problem] = {}
+    for text, word in places.items():
+        place = int(text)
+        if word == "date_cell":
+            cells[place] = DateText(cells[place])
+        else:
+            found[place] = _PROBLEMS[word]
+    if not found:
+        return None
     problem = CellProblem(*found[min(found)])
     problem.places = found
     return problem

@@ -29,6 +29,9 @@ class Format(NamedTuple):
     digits: int = 0
 
 
+#: kinds of formats with a day
+DATES = ("date", "both")
+
 _BUILT_IN: dict[int, Format] = {
     9: Format("percent"),
     10: Format("percent", 2),

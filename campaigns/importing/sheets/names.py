@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 #: Excel allows 31 characters; what other programs write is cut here
 MAX_NAME = 100
+#: columns that a header may have
+MAX_WIDTH = 1_000
 
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")
 

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .cells import Format, show_number
+from .cells import DATES, Format, show_number
 from .container import BROKEN
+from .names import MAX_WIDTH
 from .refusal import Refused
 from .xlsx import (
     Book,
@@ -27,8 +28,6 @@ from .xlsx import (
 )
 
 MAX_ROW = 1_048_576
-#: columns that a header may have
-MAX_WIDTH = 1_000
 #: characters in all cells of a row together
 MAX_RECORD = 1_000_000
 
@@ -42,12 +41,14 @@ _MAX_MERGED = 20_000_000
 
 
 class Row(NamedTuple):
-    """``number`` is what the spreadsheet shows; ``places`` are the problems of single cells."""
+    """``number`` is what the spreadsheet shows; ``places`` are the problems of single cells, and
+    what else there is to say of one; ``far`` is the last of the cells beyond ``MAX_WIDTH``."""
 
     number: int
     cells: list[str]
     problem: str
     places: dict[int, str]
+    far: tuple[int, str] | None = None
 
 
 class Merged(NamedTuple):
@@ -63,7 +64,7 @@ def read_rows(book: Book, sheet: SheetPart) -> Iterator[Row]:
     """The rows that are not blank."""
     merged = Cover(find_merged(book, sheet))
     for row in _parse_rows(book, sheet):
-        if not any(row.cells) and not row.places:
+        if not any(row.cells) and not row.places and not row.far:
             continue
         if sum(map(len, row.cells)) > MAX_RECORD:
             cells = [cell[:50] for cell in row.cells]
@@ -165,6 +166,7 @@ class _Reader:
         self._columns: dict[str, int] = {}
         self._cells: list[str] = []
         self._places: dict[int, str] = {}
+        self._far: tuple[int, str] | None = None
         self._problem = ""
         self._column = -1
         self._kind = ""
@@ -210,7 +212,7 @@ class _Reader:
         elif name == "c":
             self._end_cell()
         elif name == "row":
-            self.rows.append(Row(self.number, self._cells, self._problem, self._places))
+            self.rows.append(Row(self.number, self._cells, self._problem, self._places, self._far))
         elif name == "rPh":
             self._is_phonetic = False
         elif name == "sheetData":
@@ -233,6 +235,7 @@ class _Reader:
         self._problem = "hidden_row" if is_hidden else ""
         self._cells = []
         self._places = {}
+        self._far = None
         self._column = -1
 
     def _end_cell(self) -> None:
@@ -250,7 +253,11 @@ class _Reader:
             if self._has_formula and self._book.is_stale and text == "0":
                 self._put("", "no_result")
                 return
-            text = show_number(text, self._find_format(), since_1904=self._book.since_1904)
+            form = self._find_format()
+            text = show_number(text, form, since_1904=self._book.since_1904)
+            if form is not None and form.kind in DATES and text[4:5] == "-":
+                self._put(text, "date_cell")
+                return
         elif kind == "b":
             text = "TRUE" if text.strip() in ("1", "true") else "FALSE"
         elif kind == "e":
@@ -258,6 +265,8 @@ class _Reader:
             return
         elif kind == "d":
             text = text[:100].removesuffix("Z").removesuffix("T00:00:00").replace("T", " ")
+            self._put(text, "date_cell")
+            return
         else:
             text = join_text([text])
         if text:
@@ -284,6 +293,11 @@ class _Reader:
 
     def _put(self, text: str, problem: str) -> None:
         cells, column = self._cells, self._column
+        if column >= MAX_WIDTH:
+            # no header reaches so far, and nobody wants thousands of blanks before each such cell
+            if text:
+                self._far = column, text
+            return
         missing = column - len(cells)
         if missing == 0:
             cells.append(text)

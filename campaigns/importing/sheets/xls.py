@@ -82,6 +82,9 @@ class OldBook:
             if not cells:
                 continue
             places = dict.fromkeys(errors.get(index, ()), "error_cell")
+            for place, value in enumerate(values, left):
+                if isinstance(value, date):
+                    places[place] = "date_cell"
             problem = "hidden_row" if index in marks.hidden_rows else ""
             row_found = Row(index + 1, cells, problem, places)
             merged.mark(row_found)

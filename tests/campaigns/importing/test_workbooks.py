@@ -484,6 +484,36 @@ def test_a_cell_in_the_last_corner_costs_nothing() -> None:
     assert (last[0], len(last[1]), last[1][-1]) == (1_048_576, 16_384, "stray")
 
 
+def test_rows_that_reach_the_last_column_cost_no_more_than_others() -> None:
+    rows = "".join(
+        f'<row r="{n}"><c r="A{n}"><v>{n}</v></c><c r="XFD{n}"><v>7</v></c></row>'
+        for n in range(1, 20_001)
+    )
+    content = make_package(f"<sheetData>{rows}</sheetData>")
+    bundles = list(answer(io.BytesIO(content), "rows", ""))[:-1]
+    assert sum(len(row.cells) for bundle in bundles for row in bundle) == 20_000
+    records = read(content)
+    assert [len(records[place][1]) for place in (0, 19, 19_999)] == [16_384, 16_384, 1_001]
+    assert records[-1][1][-1] == "7"
+    begun = time.process_time()
+    below = rows[rows.index("</row>") + 6 :]
+    good, bad = check(make_package(f"<sheetData>{_TITLES}{below}</sheetData>"), HEADER)
+    assert (good, len(bad)) == ([], 19_999)
+    assert {code for *_, code in bad} == {"too_many_cells"}
+    assert time.process_time() - begun < 20
+
+
+_TITLES = '<row r="1">' + "".join(f'<c t="str"><v>{name}</v></c>' for name in HEADER) + "</row>"
+
+
+def test_a_header_that_reaches_the_last_column_is_refused_with_its_width() -> None:
+    titles = _TITLES.replace("</row>", '<c r="XFD1"><v>7</v></c></row>')
+    content = make_package(f"<sheetData>{titles}</sheetData>")
+    with pytest.raises(ImportRefused) as refused:
+        check(content, HEADER)
+    assert refused.value.values["count"] == 16_384
+
+
 # On the way to contacts
 
 
@@ -518,10 +548,14 @@ def test_every_mistake_of_a_workbook_has_its_row_and_column() -> None:
         sheet.write("A13", 1.99e19)
         sheet.write("A14", True)
         sheet.write("A15", "", None)
+        day = book.add_format({"num_format": "yyyy-mm-dd"})
+        sheet.write_datetime("A16", make_moment(2026, 2, 28), day)
+        sheet.write("A17", 19900000001)
+        sheet.write_datetime("B17", make_moment(2026, 2, 28), day)
 
     content = make_workbook([["a title"], [*HEADER, "not asked for"]], change=change)
     good, bad = check(content, HEADER)
-    assert good == [3, 4, 5, 8, 10]
+    assert good == [3, 4, 5, 8, 10, 17]
     assert bad == [
         (6, "客户手机号码", "no_result"),
         (7, "姓名", "error_cell"),
@@ -530,7 +564,21 @@ def test_every_mistake_of_a_workbook_has_its_row_and_column() -> None:
         (12, "姓名", "cell_too_long"),
         (13, "客户手机号码", "phone"),
         (14, "客户手机号码", "phone"),
+        (16, "客户手机号码", "date_cell"),
     ]
+
+
+def test_a_date_in_an_old_workbook_is_no_number_to_call_either() -> None:
+    def change(book: Any, sheet: Any) -> None:
+        day = xlwt.easyxf(num_format_str="YYYY-MM-DD")
+        sheet.write(1, 0, make_moment(2026, 2, 28), day)
+        sheet.write(2, 0, "19900000001")
+        sheet.write(2, 1, make_moment(2026, 2, 28), day)
+
+    content = make_old_workbook([HEADER], change=change)
+    assert check(content, HEADER) == ([3], [(2, HEADER[0], "date_cell")])
+    preview = [problem for *_, problem in read(content)]
+    assert preview == [None, None, None]
 
 
 # Against another reader
@@ -820,7 +868,7 @@ def test_the_reader_dies_with_the_worker() -> None:
         "import sys, time; sys.path.append(sys.argv[1])\n"
         "from sheets import program\n"
         "def answer(*_):\n"
-        "    yield [[1, [], '', {}]]\n"
+        "    yield [[1, [], '', {}, None]]\n"
         "    time.sleep(60)\n"
         "program.answer = answer\n"
         "program.main()"
