@@ -264,7 +264,7 @@ def explain_left_out(one: ContactImport) -> list[dict[str, Any]]:
         {
             "code": "duplicate_family",
             "label": _("Another task of the same family calls the number"),
-            "note": _("The task this one is a re-dial of, or a re-dial of this one."),
+            "note": _("A task of the same family, in the same round of calls."),
         },
         {
             "code": "duplicate_days",

@@ -6,6 +6,7 @@ row. What was checked already and is changed after all is checked anew.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -320,7 +321,8 @@ def give_order(
 
 def confirm(model_admin: CallboardAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
     """Load what was checked."""
-    return give_order(model_admin, request, object_id, order=importing.confirm_import)
+    order = partial(importing.confirm_import, seen=request.POST.get("seen"))
+    return give_order(model_admin, request, object_id, order=order)
 
 
 def check_again(model_admin: CallboardAdmin, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -16,9 +16,11 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.base import File
+from django.db import OperationalError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
+from psycopg.errors import LockNotAvailable
 
 from campaigns import lifecycle
 from campaigns.importing.errors import ImportRefused
@@ -39,6 +41,10 @@ TOO_LARGE = N_(
 )
 NO_SPACE = N_("The file could not be kept on the server: %(problem)s.")
 FILE_GONE = N_("The file is no longer kept on the server: upload it again.")
+TASK_TAKEN = N_(
+    "Somebody changes this task right now, or an import is being loaded into it: wait a moment, "
+    "then try again."
+)
 STOPPED = N_("The import stopped before its end, and nothing of the file was loaded. Try it again.")
 
 CHUNK = 1 << 18
@@ -108,6 +114,19 @@ def refuse_late(task: Task) -> None:
     """Raises ``ImportRefused`` unless the task takes contacts, as far as ``task`` knows."""
     if task.status != Task.Status.DRAFT:
         raise ImportRefused(NOT_A_DRAFT)
+
+
+def take_task(contact_import: ContactImport) -> Task:
+    """The task's row, locked to the end of the transaction. Raises ``ImportRefused`` rather than to
+    wait: whoever loads a million rows into it holds it for a minute."""
+    tasks = Task.objects.select_for_update(no_key=True, of=("self",), nowait=True)
+    try:
+        with transaction.atomic():
+            return tasks.get(pk=contact_import.task_id)
+    except OperationalError as error:
+        if isinstance(error.__cause__, LockNotAvailable):
+            raise ImportRefused(TASK_TAKEN) from None
+        raise
 
 
 def recall_mapping(task: Task) -> dict[str, str]:

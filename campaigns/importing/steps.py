@@ -28,8 +28,9 @@ from campaigns.importing.receiving import (
     fail_import,
     receive_file,
     refuse_late,
+    take_task,
 )
-from campaigns.importing.staging import clear_staged
+from campaigns.importing.staging import clear_rows, clear_staged
 from campaigns.models import ContactImport, StatusChange, Task
 from campaigns.queue import enqueue
 
@@ -38,6 +39,10 @@ log = logging.getLogger(__name__)
 NOT_OPEN = N_("This import is not waiting to be checked: reload the page to see where it stands.")
 NOT_CHECKED = N_(
     "This import is not waiting to be confirmed: reload the page to see where it stands."
+)
+CHECKED_SINCE = N_(
+    "The file was checked once more since you looked, perhaps with other choices: look at the "
+    "report below, then confirm that."
 )
 NOT_STOPPABLE = N_(
     "This import cannot be given up any more. What was loaded can be taken back when it is done."
@@ -139,13 +144,19 @@ def begin_check(contact_import: ContactImport, *, by: Any = None) -> None:
         raise ImportRefused(NOT_OPEN)
 
 
-def confirm_import(contact_import: ContactImport, *, by: Any = None) -> None:
-    """Have what was checked loaded by a job. Raises ``ImportRefused``."""
+def confirm_import(
+    contact_import: ContactImport, *, by: Any = None, seen: str | None = None
+) -> None:
+    """Have what was checked loaded by a job. Raises ``ImportRefused``.
+
+    ``seen`` is the stamp of the check that somebody looked at: another one is not theirs to
+    confirm.
+    """
     with transaction.atomic():
-        task = Task.objects.select_for_update(no_key=True, of=("self",)).get(
-            pk=contact_import.task_id
-        )
-        refuse_late(task)
+        refuse_late(take_task(contact_import))
+        contact_import.refresh_from_db()
+        if seen is not None and contact_import.check_stamp != seen:
+            raise ImportRefused(CHECKED_SINCE)
         moved = _start(
             contact_import,
             "loading",
@@ -210,7 +221,7 @@ def _end(
             ended_at=timezone.now(),
         )
         if moved:
-            clear_staged(contact_import)
+            clear_rows(contact_import)
     return moved
 
 
@@ -285,8 +296,8 @@ def _settle_uploads() -> None:
 
 
 def forget_files() -> int:
-    """Delete the files of imports that ended, or that nobody went on with, ``IMPORT_KEEP_DAYS``
-    days ago; returns how many."""
+    """Delete the files, and the refused rows, of imports that ended, or that nobody went on with,
+    ``IMPORT_KEEP_DAYS`` days ago; returns how many."""
     limit = timezone.now() - timedelta(days=settings.IMPORT_KEEP_DAYS)
     kept = ContactImport.objects.exclude(file="")
     waiting = kept.filter(status__in=["uploaded", "checked"], created_at__lt=limit)
@@ -302,6 +313,7 @@ def forget_files() -> int:
     ended = Q(ended_at__lt=limit) | Q(ended_at=None, created_at__lt=limit)
     count = 0
     for contact_import in kept.filter(ended, status__in=_OVER) | kept.filter(status="cancelled"):
+        clear_rows(contact_import)
         drop_file(contact_import)
         count += 1
     return count

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
 from campaigns.importing.errors import ImportRefused
+from campaigns.importing.receiving import take_task
 from campaigns.importing.verdicts import OF_OTHERS
 from campaigns.models import Batch, Contact, ContactImport, StatusChange, Task
 
@@ -78,8 +79,7 @@ def undo_import(contact_import: ContactImport, *, by: Any = None) -> Undone:
     """
     with transaction.atomic():
         # Nobody launches the task, nor loads into it, meanwhile.
-        tasks = Task.objects.select_for_update(no_key=True, of=("self",))
-        task = tasks.get(pk=contact_import.task_id)
+        task = take_task(contact_import)
         contact_import.refresh_from_db()
         if contact_import.status != "done":
             raise ImportRefused(NOT_DONE)

@@ -139,7 +139,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='contactimport',
             name='duplicates',
-            field=models.CharField(choices=[('file', 'in this file'), ('task', 'in this task'), ('family', 'in this task and its re-dials'), ('days', 'in all tasks of the account, of the last days'), ('account', 'in all tasks of the account, whenever')], default='family', max_length=10, verbose_name='duplicates'),
+            field=models.CharField(choices=[('file', 'in this file'), ('task', 'in this task'), ('family', 'in this task and its family'), ('days', 'in all tasks of the account, of the last days'), ('account', 'in all tasks of the account, whenever')], default='family', max_length=10, verbose_name='duplicates'),
         ),
         migrations.AddField(
             model_name='contactimport',

@@ -50,7 +50,7 @@ class ContactImport(models.Model):
 
         FILE = "file", _("in this file")
         TASK = "task", _("in this task")
-        FAMILY = "family", _("in this task and its re-dials")
+        FAMILY = "family", _("in this task and its family")
         DAYS = "days", _("in all tasks of the account, of the last days")
         ACCOUNT = "account", _("in all tasks of the account, whenever")
 
@@ -163,6 +163,11 @@ class ContactImport(models.Model):
     @property
     def first_rejected(self) -> list[RejectedRow]:
         return list(self.rejected_rows.all()[:5])
+
+    @property
+    def check_stamp(self) -> str:
+        """What tells one check from another: whoever confirms has seen the one with this stamp."""
+        return self.checked_at.isoformat() if self.checked_at else ""
 
     @property
     def is_open(self) -> bool:

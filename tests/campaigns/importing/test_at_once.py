@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import io
 import threading
+from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from campaigns import importing
 from campaigns.importing import ImportRefused, begin_check, confirm_import, import_file
@@ -14,6 +16,7 @@ from campaigns.models import Contact, ContactImport, StagedRow, Task
 from tests.campaigns.importing.uploads import (
     check,
     is_clean,
+    load,
     make_rows,
     receive,
     run,
@@ -155,3 +158,29 @@ def test_of_many_clicks_at_once_one_counts() -> None:
         assert sorted(outcomes) == ["done"] + ["refused"] * 7
         work(one)
     assert (one.status, Contact.objects.count()) == ("done", 30)
+
+
+@pytest.mark.parametrize("click", [confirm_import, importing.undo_import])
+def test_a_click_does_not_wait_for_a_load_into_the_task(click: Any) -> None:
+    task = make_task()
+    one = check(make_rows(3), task=task)
+    if click is importing.undo_import:
+        one = load(make_rows(3, first=10), task=task)
+    with transaction.atomic():
+        Task.objects.select_for_update(no_key=True).get(pk=task.pk)
+        refused: list[str] = []
+
+        def try_it() -> None:
+            try:
+                click(one, by=None)
+            except ImportRefused as refusal:
+                refused.append(str(refusal))
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=try_it)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+    assert len(refused) == 1 and "wait a moment" in refused[0]
+    click(one, by=None)

@@ -276,6 +276,21 @@ def test_what_is_confirmed_is_the_file_that_was_checked(media: Path) -> None:
     assert one.loaded == 3
 
 
+def test_only_the_check_that_somebody_saw_is_confirmed() -> None:
+    one = check(make_rows(3))
+    seen = one.check_stamp
+    choose_columns(one, mapping=one.mapping, duplicates="account", by=None)
+    begin_check(one, by=None)
+    importing.check_import(one.pk)
+    with pytest.raises(ImportRefused, match="since you looked"):
+        confirm_import(one, by=None, seen=seen)
+    one.refresh_from_db()
+    assert one.status == "checked"
+    confirm_import(one, by=None, seen=one.check_stamp)
+    one.refresh_from_db()
+    assert one.status == "loading"
+
+
 def test_nothing_is_confirmed_for_a_task_that_is_no_draft() -> None:
     one = check(make_rows(3))
     Task.objects.filter(pk=one.task_id).update(status="running")
@@ -319,12 +334,12 @@ def test_a_check_that_is_repeated_finds_the_same() -> None:
 
 
 def test_who_gives_it_up_has_nothing_kept(media: Path) -> None:
-    one = check(make_rows(3))
+    one = check(make_rows(3) + b"110,x\n")
     cancel_import(one, by=None)
     one.refresh_from_db()
     assert (one.status, one.file.name, list_files(media)) == ("cancelled", "", [])
     assert one.ended_at is not None
-    assert not StagedRow.objects.exists()
+    assert (StagedRow.objects.exists(), one.rejected_rows.exists()) == (False, False)
     importing.load_import(one.pk)
     assert not Contact.objects.exists()
 
@@ -355,7 +370,7 @@ def test_files_are_kept_for_as_long_as_the_setting_says(media: Path, settings: A
     settings.IMPORT_KEEP_DAYS = 30
     old, fresh = (timezone.now() - timedelta(days=days) for days in (31, 29))
     rows = ContactImport.objects
-    done, lately = load(make_rows(3)), load(make_rows(3))
+    done, lately = load(make_rows(3) + b"110,x\n"), load(make_rows(3) + b"110,x\n")
     rows.filter(pk=done.pk).update(ended_at=old)
     rows.filter(pk=lately.pk).update(ended_at=fresh)
     waiting, checked, seen = receive(make_rows(3)), check(make_rows(3)), check(make_rows(3))
@@ -380,6 +395,8 @@ def test_files_are_kept_for_as_long_as_the_setting_says(media: Path, settings: A
         failed.pk: ("failed", False),
         busy.pk: ("checking", True),
     }
+    kept = [one.rejected_rows.count() for one in (done, lately)]
+    assert kept == [0, 1], "the refused rows have numbers in them, too"
     assert "for 30 days" in rows.get(pk=waiting.pk).reason_text
     assert set(StagedRow.objects.values_list("contact_import", flat=True)) == {seen.pk}
     assert forget_files() == 0
