@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from campaigns import barring
@@ -288,3 +289,15 @@ def wait_for_waiting() -> None:
                 return
         time.sleep(0.01)
     raise AssertionError("Nobody waits.")
+
+
+def test_entries_are_locked_in_the_order_of_python() -> None:
+    """A database in English passes over the plus of a number when it sorts."""
+    with CaptureQueriesContext(connection) as queries:
+        entry = bar()
+        barring.bar_many([(PHONE, "", None), ("+13105550123", "", None)], source="import")
+        barring.lift_bar(entry, by=None, reason="a mistake")
+    ordered = [one["sql"] for one in queries if "ORDER BY" in one["sql"] and "phone" in one["sql"]]
+    locking = [sql for sql in ordered if "ON CONFLICT" in sql or "FOR UPDATE" in sql]
+    assert len(locking) == 3
+    assert all('COLLATE "C"' in sql for sql in locking)
