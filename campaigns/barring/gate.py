@@ -50,6 +50,9 @@ _COUNTED = """
         SELECT contact.phone, sum(greatest(1 + task.recall_count - contact.calls_made, 0)) AS calls
         FROM campaigns_contact contact JOIN campaigns_task task ON task.id = contact.task_id
         WHERE contact.account_id = %(account)s AND contact.status IN ({states}) {of_contact}
+            -- of a task that is over, and that nobody told the end of the contact, long enough ago
+            AND (contact.status <> 'accepted' OR task.finished_at IS NULL
+                 OR task.finished_at > now() - make_interval(days => %(cap_days)s))
         GROUP BY contact.phone
     ) counted
     GROUP BY phone

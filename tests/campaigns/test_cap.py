@@ -90,6 +90,15 @@ class TestCounting:
         make_contact(task=task, phone=PHONE, status=status)
         assert count_calls(capped) == calls
 
+    @pytest.mark.parametrize(("days", "calls"), [(None, 1), (6.9, 1), (7.1, 0)])
+    def test_a_place_in_a_task_that_is_over_lapses(
+        self, capped: Account, days: float | None, calls: int
+    ) -> None:
+        finished_at = timezone.now() - timedelta(days=days) if days else None
+        task = make_task(account=capped, finished_at=finished_at)
+        make_contact(task=task, phone=PHONE, status="accepted")
+        assert count_calls(capped) == calls
+
     @pytest.mark.parametrize(("made", "left"), [(0, 3), (1, 2), (3, 0), (5, 0)])
     def test_and_not_those_that_were_made(self, capped: Account, made: int, left: int) -> None:
         task = make_task(account=capped, recall_count=2)
