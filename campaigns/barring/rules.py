@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from campaigns.barring.entries import bar_number, is_normal
 from campaigns.models import Account, Call, DoNotCall, DoNotCallRule, StatusChange
-from campaigns.phones import PhoneRefused, normalise_phone
+from campaigns.phones import PhoneRefused, normalise_phone, tell_phone
 
 _STATED = ("intention", "intention_min")
 
@@ -86,7 +86,8 @@ def list_numbers(call: Call, account: Account) -> list[str]:
         told = [call.contact.phone]
     elif call.direction == Call.Direction.OUTBOUND:
         sent = call.evidence.get("details.contact_number") or [[0, "", ""]]
-        told = [str(sent[0][2]), call.callee]
+        # as it was sent: the bare digits of an American may be a Chinese mobile in normal form
+        told = [tell_phone(str(sent[0][2]), region=account.region), call.callee]
     else:
         told = [call.callee, call.caller]
     return list(dict.fromkeys(_read_numbers(told, account)))

@@ -14,6 +14,7 @@ import pytest
 from django.utils import timezone
 
 from campaigns import barring, ingest, linking
+from campaigns.barring.rules import list_numbers
 from campaigns.models import (
     Account,
     Call,
@@ -130,6 +131,17 @@ class TestWhose:
         )  # fmt: skip
         ingest.apply_events(account, [heard])
         assert list_barred(account) == {PHONE}
+
+    def test_what_was_sent_is_read_in_the_region_of_the_account(self) -> None:
+        """Its bare digits are a Chinese mobile in normal form, and nobody's number here."""
+        american = make_account(region="US")
+        call = Call(
+            account=american,
+            direction="outbound",
+            callee="131****0123",
+            evidence={"details.contact_number": [[0, "", "13105550123"]]},
+        )
+        assert list_numbers(call, american) == ["+13105550123"]
 
     @pytest.mark.parametrize("callee", ["199****0001", "110", "8001", ""])
     def test_what_is_no_number_bars_nobody_and_stops_nothing(
