@@ -93,7 +93,8 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
     BarListImport: {
         "running": frozenset({"done", "failed"}),
         "done": frozenset({"undone"}),
-        "failed": frozenset(),
+        # half of it may be in force
+        "failed": frozenset({"undone"}),
         "undone": frozenset(),
     },
     Recording: {

@@ -143,7 +143,7 @@ class BarListImportAdmin(CallboardAdmin):
                 for one in changes.select_related("by").order_by("id")[:50]
             ],
             "may_take": request.user.has_perm(BRING),
-            "may_undo": row.status == BarListImport.Status.DONE and request.user.has_perm(ALLOW),
+            "may_undo": may_undo(row) and request.user.has_perm(ALLOW),
         }
 
     # -------------------------------------------------------------------------------- the files
@@ -166,7 +166,8 @@ class BarListImportAdmin(CallboardAdmin):
         rows: list[list[Any]] = [header]
         told = [tell_rejected(one, whole=whole) for one in row.rejected_rows]
         rows += [[one["line"], one["column"], one["reason"], one["value"]] for one in told]
-        if more := row.rejected - len(row.rejected_rows):
+        listed = sum(not one.get("barred") for one in row.rejected_rows)
+        if more := row.rejected - listed:
             text = _("%(count)s more rows were rejected; the first 1,000 are listed.")
             rows.append(["", "", text % {"count": more}, ""])
         lines = io.StringIO()
@@ -181,7 +182,7 @@ class BarListImportAdmin(CallboardAdmin):
         if not request.user.has_perm(ALLOW):
             raise PermissionDenied
         page = redirect("admin:campaigns_barlistimport_change", row.pk)
-        if row.status != BarListImport.Status.DONE:
+        if not may_undo(row):
             messages.warning(request, _("This list cannot be taken back any more."))
             return page
         form = LiftForm(request.POST or None)
@@ -203,8 +204,18 @@ class BarListImportAdmin(CallboardAdmin):
 
 def tell_rejected(row: dict[str, Any], *, whole: bool) -> dict[str, Any]:
     """A refused row in the reader's language."""
-    told = {"line": row["line"], "column": row["column"], "reason": _(row["reason"])}
+    reason = _(row["reason"])
+    if row.get("barred"):
+        barred = _("The number is on the list all the same, for good or until the list's own day.")
+        reason = f"{reason} {barred}"
+    told = {"line": row["line"], "column": row["column"], "reason": reason}
     return told | {"value": row["value"] if whole else hide_cell(row["value"])}
+
+
+def may_undo(row: BarListImport) -> bool:
+    """Whether there is something to take back; one that failed may have come half way."""
+    half = row.status == BarListImport.Status.FAILED and count_alone(row) > 0
+    return half or row.status == BarListImport.Status.DONE
 
 
 def count_alone(row: BarListImport) -> int:

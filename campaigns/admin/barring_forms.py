@@ -19,9 +19,10 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from campaigns.importing.barlist import find_region
+from campaigns.importing.barlist import find_regions, find_zones
+from campaigns.importing.barlist_rows import read_number
 from campaigns.models import Account, DoNotCallRule, Robot
-from campaigns.phones import PhoneRefused, normalise_phone
+from campaigns.phones import PhoneRefused
 
 #: so many numbers are entered by hand at once; more come as a file
 MOST_NUMBERS = 200
@@ -71,10 +72,10 @@ class ScopeForm(forms.Form):
 
     def clean_last_day(self) -> date | None:
         day: date | None = self.cleaned_data["last_day"]
-        if day is not None and day < timezone.localdate():
-            raise forms.ValidationError(_("This day is over."))
         if day is not None and day.year >= 9000:
             raise forms.ValidationError(_("Leave it empty to forbid it for good."))
+        if day is not None and "account" in self.cleaned_data and self._end(day) <= timezone.now():
+            raise forms.ValidationError(_("This day is over."))
         return day
 
     @property
@@ -85,9 +86,12 @@ class ScopeForm(forms.Form):
     @property
     def expires_at(self) -> datetime | None:
         day: date | None = self.cleaned_data["last_day"]
-        if day is None:
-            return None
-        return timezone.make_aware(datetime.combine(day + timedelta(days=1), time()))
+        return None if day is None else self._end(day)
+
+    def _end(self, day: date) -> datetime:
+        """When the day is over where the account is; for all of them when it is over everywhere."""
+        midnight = datetime.combine(day + timedelta(days=1), time())
+        return max(midnight.replace(tzinfo=zone) for zone in find_zones(self.chosen_account))
 
 
 class EnterForm(ScopeForm):
@@ -112,7 +116,7 @@ class EnterForm(ScopeForm):
         data = super().clean() or {}
         if "numbers" not in data or "account" not in data:
             return data
-        region = find_region(self.chosen_account)
+        regions = find_regions(self.chosen_account)
         #: in normal form, each once
         self.phones: list[str] = []
         problems = 0
@@ -121,7 +125,7 @@ class EnterForm(ScopeForm):
             if not row:
                 continue
             try:
-                phone = normalise_phone(row, region=region)
+                phone = read_number(row, regions)
             except PhoneRefused as refused:
                 values = {"row": number, "why": _(refused.reason)}
                 self.add_error("numbers", _("Row %(row)d: %(why)s") % values)

@@ -11,7 +11,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 from typing import IO, Any
 from zoneinfo import ZoneInfo
@@ -41,13 +41,12 @@ log = logging.getLogger(__name__)
 
 NO_NUMBERS = N_("The file has no row with a phone number.")
 STOPPED = N_(
-    "The import stopped before its end, again and again. What it had put on the list is lifted."
+    "The import stopped before its end, again and again. What it has put on the list stays there."
 )
-FAILED = N_("The import of its list failed.")
 BEGUN = N_("Reading the file begins.")
 UNDONE = N_("Taken back: %(why)s")
 
-#: begun so often, a file is given up
+#: begun so often without getting any further, a file is given up
 TRIES = 3
 
 #: entries written in one transaction
@@ -116,7 +115,8 @@ def work_on_list(list_import_id: int) -> None:
 
 
 def settle_lists() -> None:
-    """Have lists gone on with whose worker died; fail those whose upload never came whole."""
+    """Have lists gone on with whose worker died; fail those whose upload never came whole; delete
+    the files of those that are over."""
     old = timezone.now() - _FIRST_BREATH
     for list_import in BarListImport.objects.filter(status="running", created_at__lt=old):
         if not list_import.sha256:
@@ -127,6 +127,10 @@ def settle_lists() -> None:
     standing = DoNotCall.objects.filter(list_import=OuterRef("pk"), lifted_at=None)
     for list_import in BarListImport.objects.filter(Exists(standing), status="undone"):
         _enqueue_free(list_import)
+    for list_import in BarListImport.objects.exclude(status="running").exclude(file=""):
+        with only_one(_LOCK, list_import.pk) as free:
+            if free:
+                _drop_file(list_import)
 
 
 def _enqueue_free(list_import: BarListImport) -> None:
@@ -141,7 +145,7 @@ def undo_list(list_import: BarListImport, *, by: Any, reason: str) -> bool:
     values = {"why": reason[:MAX_REASON]}
     with transaction.atomic():
         moved = lifecycle.move(
-            list_import, "undone", of=["done"], reason=UNDONE, values=values, by=by
+            list_import, "undone", of=["done", "failed"], reason=UNDONE, values=values, by=by
         )
         if moved:
             enqueue_list(list_import.pk)
@@ -169,10 +173,11 @@ def _load_or_fail(list_import: BarListImport) -> None:
 
 
 def _begin(list_import: BarListImport) -> bool:
-    """Write down, committed, that it is tried: a file that kills its worker is given up in the
-    end."""
+    """Write down, committed, that it is tried, and how far it was: a file that kills its worker at
+    the same place is given up in the end."""
+    values = {"rows": list_import.added + list_import.known}
     tries = StatusChange.objects.filter(subject="barlistimport", subject_id=list_import.pk)
-    if tries.filter(new="running").count() >= TRIES:
+    if tries.filter(new="running", values__contains=values).count() >= TRIES:
         return False
     StatusChange.objects.create(
         subject="barlistimport",
@@ -180,6 +185,7 @@ def _begin(list_import: BarListImport) -> bool:
         old="running",
         new="running",
         reason=BEGUN,
+        values=values,
     )
     return True
 
@@ -219,8 +225,8 @@ def _read(list_import: BarListImport, rejected: Rejected) -> Iterator[Entry]:
                 records,
                 plan,
                 columns,
-                region=find_region(account),
-                zone=ZoneInfo(account.time_zone) if account else timezone.get_default_timezone(),
+                regions=find_regions(account),
+                zones=find_zones(account),
                 # the same rows whenever it is read again
                 now=list_import.created_at,
                 rejected=rejected,
@@ -269,7 +275,8 @@ def _drop_file(list_import: BarListImport) -> None:
 
 
 def _fail(list_import: BarListImport, reason: str, values: dict[str, Any]) -> None:
-    """The list is over; half of it on the list would be told by nothing."""
+    """The list is over. What it has put on the list stays: somebody said no, and a person may take
+    it back."""
     lifecycle.move(
         list_import,
         "failed",
@@ -278,13 +285,23 @@ def _fail(list_import: BarListImport, reason: str, values: dict[str, Any]) -> No
         values=values,
         by=list_import.created_by,
     )
-    lift_list(list_import, by=None, reason=FAILED)
     _drop_file(list_import)
 
 
-def find_region(account: Account | None) -> str:
-    """Where numbers without a country are at home; for all accounts the region they share."""
+def find_regions(account: Account | None) -> list[str]:
+    """Where numbers without a country may be at home; for all accounts wherever one of them is."""
     if account is not None:
-        return account.region
-    regions = set(Account.objects.order_by().values_list("region", flat=True).distinct())
-    return regions.pop() if len(regions) == 1 else "CN"
+        return [account.region]
+    return _list_places("region") or ["CN"]
+
+
+def find_zones(account: Account | None) -> list[tzinfo]:
+    """Whose day it is; for all accounts every one's."""
+    if account is not None:
+        return [ZoneInfo(account.time_zone)]
+    zones: list[tzinfo] = [ZoneInfo(name) for name in _list_places("time_zone")]
+    return zones or [timezone.get_default_timezone()]
+
+
+def _list_places(field: str) -> list[str]:
+    return sorted(set(Account.objects.order_by().values_list(field, flat=True).distinct()))

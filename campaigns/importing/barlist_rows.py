@@ -8,7 +8,7 @@ nor reasons nor days are passed over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import IO, Any, NamedTuple
@@ -48,6 +48,9 @@ HEADLESS = N_(
     "names of the columns above it."
 )
 NOT_A_DAY = Problem("expiry", N_("This is not a day: write it like 2027-12-31."))
+SEVERAL_COUNTRIES = N_(
+    "It could be a number of several countries: write it with its country, like +1 212 555 0100."
+)
 DAY_OVER = Problem("expiry", N_("This day is over: the number may be called again already."))
 
 #: rejected rows kept with what was in them
@@ -90,6 +93,8 @@ class Entry(NamedTuple):
     expires_at: datetime | None
     #: the row says that it is for good, whatever the list says
     for_good: bool = False
+    #: what of the row could not be read, though its number could
+    warning: RowRefused | None = None
 
 
 class RowRefused(Exception):
@@ -102,16 +107,27 @@ class RowRefused(Exception):
 
 
 class Rejected:
-    """Counts the rows that cannot be on the list and keeps the first ones."""
+    """Counts the rows that cannot be on the list and keeps the first ones, and the first of those
+    that are on it though something of them could not be read."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.warned = 0
         self.kept: list[dict[str, Any]] = []
 
     def add(self, line: int, cells: list[str], columns: Columns, refused: RowRefused) -> None:
         self.count += 1
-        if len(self.kept) == KEPT:
-            return
+        if self.count <= KEPT:
+            self._keep(line, cells, columns, refused, barred=False)
+
+    def warn(self, line: int, cells: list[str], columns: Columns, refused: RowRefused) -> None:
+        self.warned += 1
+        if self.warned <= KEPT:
+            self._keep(line, cells, columns, refused, barred=True)
+
+    def _keep(
+        self, line: int, cells: list[str], columns: Columns, refused: RowRefused, *, barred: bool
+    ) -> None:
         place = refused.place
         named = place is not None and place < len(columns.header)
         value = ",".join(cells) if place is None else "".join(cells[place : place + 1])
@@ -123,6 +139,7 @@ class Rejected:
                 "reason": refused.problem.reason,
                 # the database takes no zero character
                 "value": value[:KEPT_VALUE].replace("\0", "\ufffd"),
+                **({"barred": True} if barred else {}),
             }
         )
 
@@ -186,58 +203,106 @@ def read_entries(
     plan: Plan,
     columns: Columns,
     *,
-    region: str,
-    zone: tzinfo,
+    regions: Collection[str],
+    zones: Sequence[tzinfo],
     now: datetime,
     rejected: Rejected,
 ) -> Iterator[Entry]:
-    """What of the rows can be on the list. Numbers without a country are of ``region``; a day ends
-    in ``zone``, and is over if it ended before ``now``."""
+    """What of the rows can be on the list. Numbers without a country are of one of the ``regions``;
+    a day ends when it has in all of the ``zones``, and is over if it ended before ``now``."""
     for line, cells, problem in records:
         if line <= (plan.header_line or 0) or not any(map(clean_cell, cells)):
             continue
         try:
-            entry = _read_row(cells, problem, columns, region=region, zone=zone)
+            entry = _read_row(cells, problem, columns, regions=regions, zones=zones)
             if entry.expires_at is not None and entry.expires_at <= now:
                 raise RowRefused(DAY_OVER, columns.expiry)
         except RowRefused as refused:
             rejected.add(line, cells, columns, refused)
         else:
+            if entry.warning is not None:
+                rejected.warn(line, cells, columns, entry.warning)
             yield entry
 
 
 def _read_row(
-    cells: list[str], problem: Problem | None, columns: Columns, *, region: str, zone: tzinfo
+    cells: list[str],
+    problem: Problem | None,
+    columns: Columns,
+    *,
+    regions: Collection[str],
+    zones: Sequence[tzinfo],
 ) -> Entry:
-    if isinstance(problem, CellProblem):
+    """Whoever said no is not called: a number that can be read is barred, whatever else of the row
+    cannot. What may stand in the wrong place or was not meant to be seen gives no reason and no
+    day; those of the list go for it then."""
+    single = problem.places if isinstance(problem, CellProblem) else {}
+    if found := single.get(columns.phone):
+        raise RowRefused(found, columns.phone)
+    fault = warning = _find_fault(cells, problem, columns)
+    try:
+        phone = read_number(_take(cells, columns.phone), regions)
+    except PhoneRefused as error:
+        raise fault or RowRefused(Problem("phone", error.reason), columns.phone) from None
+    except RowRefused as refused:
+        raise fault or refused from None
+    reason = last = ""
+    try:
         # of single cells: those that nobody reads do not matter
-        for place in columns.used:
-            if found := problem.places.get(place):
-                raise RowRefused(found, place)
-    elif problem is not None:
-        raise RowRefused(problem)
-    if columns.header and any(map(clean_cell, cells[len(columns.header) :])):
-        raise RowRefused(TOO_MANY)
-    written = _take(cells, columns.phone)
-    reason = _take(cells, columns.reason)
-    last = _take(cells, columns.expiry)
+        reason = _take(cells, columns.reason, single)
+    except RowRefused as refused:
+        warning = warning or refused
     if reason in _EXAMPLES:
         raise RowRefused(EXAMPLE_ROW)
+    if fault:
+        return Entry(phone, "", None, warning=fault)
     try:
-        phone = normalise_phone(written, region=region)
-    except PhoneRefused as error:
-        raise RowRefused(Problem("phone", error.reason), columns.phone) from None
+        last = _take(cells, columns.expiry, single)
+    except RowRefused as refused:
+        warning = warning or refused
     if make_key(last) in _FOR_GOOD:
-        return Entry(phone, reason[:MAX_REASON], None, for_good=True)
-    expires_at = read_last_day(last, zone) if last else None
+        return Entry(phone, reason[:MAX_REASON], None, for_good=True, warning=warning)
+    ends = [read_last_day(last, zone) for zone in zones] if last else []
+    expires_at = max((end for end in ends if end is not None), default=None)
     if last and expires_at is None:
-        raise RowRefused(NOT_A_DAY, columns.expiry)
-    return Entry(phone, reason[:MAX_REASON], expires_at)
+        warning = warning or RowRefused(NOT_A_DAY, columns.expiry)
+    return Entry(phone, reason[:MAX_REASON], expires_at, warning=warning)
 
 
-def _take(cells: list[str], place: int | None) -> str:
+def _find_fault(cells: list[str], problem: Problem | None, columns: Columns) -> RowRefused | None:
+    """What is wrong with the row as a whole."""
+    if problem is not None and not isinstance(problem, CellProblem):
+        return RowRefused(problem)
+    if columns.header and any(map(clean_cell, cells[len(columns.header) :])):
+        return RowRefused(TOO_MANY)
+    return None
+
+
+def read_number(text: str, regions: Collection[str]) -> str:
+    """The normal form of a number of one of the ``regions``. Raises ``PhoneRefused``, also for one
+    that would be somebody else's in another of them."""
+    found, refused = set(), PhoneRefused(SEVERAL_COUNTRIES)
+    for region in regions:
+        try:
+            found.add(normalise_phone(text, region=region))
+        except PhoneRefused as error:
+            refused = error
+    if len(found) > 1:
+        raise PhoneRefused(SEVERAL_COUNTRIES)
+    if not found:
+        raise refused
+    return found.pop()
+
+
+def _take(
+    cells: list[str], place: int | None, problems: Mapping[int, Problem] | None = None
+) -> str:
     """The text of a cell, nothing for one that is not there."""
-    if place is None or place >= len(cells):
+    if place is None:
+        return ""
+    if problems and place in problems:
+        raise RowRefused(problems[place], place)
+    if place >= len(cells):
         return ""
     text = read_cell(cells[place])
     if "\0" in text:

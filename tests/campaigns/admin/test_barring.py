@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from auditlog.models import LogEntry as Change
@@ -186,6 +187,56 @@ def test_mistakes_are_told_beside_their_field(
     assert response.status_code == 200
     assert sentence in response.content.decode()
     assert not DoNotCall.objects.exists()
+
+
+def test_a_number_of_several_countries_is_asked_about(root: Client, world: World) -> None:
+    make_account(region="US")
+    response = enter(root, "13105550123\n19911110001")
+    assert "It could be a number of several countries" in response.content.decode()
+    assert not DoNotCall.objects.exists()
+    enter(root, "1 (380) 213-5555\n+1 310 555 0123\n19911110001")
+    phones = set(DoNotCall.objects.values_list("phone", flat=True))
+    assert phones == {"+13802135555", "+13105550123", "19911110001"}
+
+
+def test_a_day_ends_where_the_account_is_or_everywhere(root: Client, world: World) -> None:
+    account = make_account(time_zone="Asia/Tokyo")
+    make_account(time_zone="Pacific/Pago_Pago")
+    enter(root, PHONE, account=str(account.pk), last_day="2099-12-31")
+    enter(root, PHONE, last_day="2099-12-31")
+    ends = {entry.account: entry.expires_at for entry in DoNotCall.objects.all()}
+    assert ends == {
+        account: datetime(2100, 1, 1, tzinfo=ZoneInfo("Asia/Tokyo")),
+        None: datetime(2100, 1, 1, tzinfo=ZoneInfo("Pacific/Pago_Pago")),
+    }
+
+
+def test_a_day_is_over_where_the_account_is(root: Client, world: World) -> None:
+    """The two are 25 hours apart: today in the west is over in the east."""
+    east = make_account(time_zone="Pacific/Kiritimati")
+    west = make_account(time_zone="Pacific/Pago_Pago")
+    day = timezone.localdate(timezone=ZoneInfo("Pacific/Pago_Pago")).isoformat()
+    response = enter(root, PHONE, account=str(east.pk), last_day=day)
+    assert "This day is over" in response.content.decode()
+    enter(root, PHONE, account=str(west.pk), last_day=day)
+    assert DoNotCall.objects.get().account == west
+
+
+def test_a_list_that_came_half_way_says_so_and_can_be_taken_back(
+    root: Client, world: World
+) -> None:
+    one = make_list("phone,until\n19911110001,next month\nnobody,\n")
+    page = reverse("admin:campaigns_barlistimport_change", args=[one.pk])
+    text = root.get(page).content.decode()
+    assert "This is not a day: write it like 2027-12-31. The number is on the list" in text
+    BarListImport.objects.filter(pk=one.pk).update(status="failed", reason=barlist.STOPPED)
+    text = root.get(page).content.decode()
+    assert "are still forbidden" in text
+    root.post(
+        reverse("admin:campaigns_barlistimport_undo", args=[one.pk]), {"reason": "wrong file"}
+    )
+    one.refresh_from_db()
+    assert one.status == "undone"
 
 
 def test_numbers_without_a_country_are_of_the_account(root: Client, world: World) -> None:

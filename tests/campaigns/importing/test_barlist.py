@@ -134,7 +134,7 @@ def test_rows_that_are_no_numbers_are_told_and_the_others_are_barred() -> None:
         f"{SECOND},h,\0",
     ]
     one = bring("\n".join(rows) + "\n")
-    assert list_phones(one) == [FIRST, THIRD]
+    assert list_phones(one) == [FIRST, SECOND, THIRD]
     told = {row["line"]: (row["column"], row["code"]) for row in one.rejected_rows}
     assert told == {
         3: ("phone", "phone"),
@@ -144,7 +144,52 @@ def test_rows_that_are_no_numbers_are_told_and_the_others_are_barred() -> None:
         7: ("phone", "phone"),
         9: ("reason", "zero_character"),
     }
-    assert count(one) == (2, 0, 6)
+    assert [row["line"] for row in one.rejected_rows if row.get("barred")] == [6, 9]
+    assert sum(count(one)) == len(rows) - 1
+    assert one.rejected == 4
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [
+        (f"{FIRST},x,31/12/2027", "expiry"),
+        (f"{FIRST},x,next month", "expiry"),
+        (f"{FIRST},x,2099-12-31,2020-01-01", "too_many_cells"),
+        (f"{FIRST},\0,", "zero_character"),
+        (f"{FIRST},x,\0", "zero_character"),
+        (f'{FIRST},"x', "unclosed_quote"),
+    ],
+)
+@pytest.mark.parametrize("days", [None, 30])
+def test_a_number_is_barred_whatever_else_of_its_row_cannot_be_read(
+    row: str, code: str, days: int | None
+) -> None:
+    end = timezone.now() + timedelta(days=days) if days else None
+    one = bring(f"phone,reason,until\n{row}\n", expires_at=end, reason="of the list")
+    assert one.entries.get().expires_at == end
+    assert count(one) == (1, 0, 0)
+    (told,) = one.rejected_rows
+    assert (told["line"], told["code"], told["barred"]) == (2, code, True)
+
+
+def test_the_number_of_a_hidden_row_is_barred() -> None:
+    stream = io.BytesIO()
+    with xlsxwriter.Workbook(stream, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        for number, value in enumerate(["phone", FIRST, SECOND]):
+            sheet.write(number, 0, value)
+        sheet.set_row(1, None, None, {"hidden": True})
+    one = bring(stream.getvalue())
+    assert list_phones(one) == [FIRST, SECOND]
+    assert [(row["code"], row["barred"]) for row in one.rejected_rows] == [("hidden_row", True)]
+
+
+def test_a_number_of_several_countries_is_asked_about() -> None:
+    for region in ("CN", "US"):
+        make_account(region=region)
+    one = bring(f"phone\n13105550123\n+1 310 555 0124\n1 (310) 555-0125\n{FIRST}\n")
+    assert list_phones(one) == ["+13105550124", "+13105550125", FIRST]
+    assert [row["reason"] for row in one.rejected_rows] == [barlist_rows.SEVERAL_COUNTRIES]
 
 
 def test_a_first_number_that_cannot_be_read_is_no_header() -> None:
@@ -164,7 +209,8 @@ def test_numbers_without_a_country_are_of_the_account() -> None:
     one = bring("phone\n0812-3456-7890\n+86 199 0000 0001\n", account=jakarta)
     assert list_phones(one) == ["+6281234567890", FIRST]
     make_account()
-    assert list_phones(bring("phone\n0812-3456-7890\n")) == ["081234567890"]
+    one = bring("phone\n0812-3456-7890\n")
+    assert [row["reason"] for row in one.rejected_rows] == [barlist_rows.SEVERAL_COUNTRIES]
 
 
 def test_each_row_is_counted_once() -> None:
@@ -217,13 +263,19 @@ def test_a_day_ends_at_its_end_where_the_clocks_change() -> None:
     assert barlist_rows.read_last_day("2027-03-28", berlin) == datetime(2027, 3, 29, tzinfo=berlin)
 
 
-def test_days_that_are_over_or_none_are_refused() -> None:
-    one = bring(f"phone,until\n{FIRST},2001-01-01\n{SECOND},soon\n{THIRD},2099-01-01\n")
+def test_days_that_are_over_are_refused() -> None:
+    one = bring(f"phone,until\n{FIRST},2001-01-01\n{THIRD},2099-01-01\n")
     assert list_phones(one) == [THIRD]
-    assert [(row["line"], row["column"], row["code"]) for row in one.rejected_rows] == [
-        (2, "until", "expiry"),
-        (3, "until", "expiry"),
-    ]
+    told = [(row["line"], row["column"], row["code"]) for row in one.rejected_rows]
+    assert told == [(2, "until", "expiry")]
+
+
+def test_a_day_for_all_accounts_is_over_when_it_is_everywhere() -> None:
+    for zone in ("Asia/Shanghai", "America/Los_Angeles"):
+        make_account(time_zone=zone)
+    one = bring(f"phone,until\n{FIRST},2099-12-31\n")
+    there = ZoneInfo("America/Los_Angeles")
+    assert one.entries.get().expires_at == datetime(2100, 1, 1, tzinfo=there)
 
 
 def test_a_day_of_a_workbook_is_a_day() -> None:
@@ -331,14 +383,49 @@ def test_what_kills_its_worker_again_and_again_is_given_up(
         return real(rows, **given)
 
     monkeypatch.setattr(barlist, "bar_many", die)
-    for _ in range(barlist.TRIES):
+    for _ in range(1 + barlist.TRIES):  # the first one gets on
         with pytest.raises(RuntimeError):
             barlist.work_on_list(one.pk)
     barlist.work_on_list(one.pk)
     one.refresh_from_db()
     assert (one.status, one.reason) == ("failed", barlist.STOPPED)
+    assert set(barring.find_barred(None, [FIRST, SECOND])) == {FIRST}, "somebody said no"
+    assert barlist.undo_list(one, by=None, reason="wrong file")
+    barlist.work_on_list(one.pk)
     assert not barring.find_barred(None, [FIRST, SECOND])
-    assert DoNotCall.objects.get().lifted_reason == barlist.FAILED
+
+
+def test_workers_that_end_often_do_not_stop_a_list_that_gets_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(barlist, "PORTION", 1)
+    phones = [f"1990000{number:04d}" for number in range(barlist.TRIES + 3)]
+    one = barlist.receive_list("\n".join(phones).encode(), file_name="list.csv")
+    real, written = barlist.bar_many, []
+
+    def end_after_one(rows: Any, **given: Any) -> Any:
+        if len(written) % 2:
+            written.append(None)
+            raise RuntimeError("restarted")
+        written.append(rows)
+        return real(rows, **given)
+
+    monkeypatch.setattr(barlist, "bar_many", end_after_one)
+    for _ in phones[:-1]:
+        with pytest.raises(RuntimeError):
+            barlist.work_on_list(one.pk)
+    barlist.work_on_list(one.pk)
+    one.refresh_from_db()
+    assert (one.status, one.added) == ("done", len(phones))
+
+
+def test_the_file_of_a_list_that_is_over_is_deleted_whoever_died(tmp_path: Path) -> None:
+    one = barlist.receive_list(f"{FIRST}\n".encode(), file_name="list.csv")
+    BarListImport.objects.filter(pk=one.pk).update(status="failed")
+    barlist.settle_lists()
+    one.refresh_from_db()
+    assert one.file.name == ""
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_lists_of_dead_workers_are_found() -> None:
