@@ -1,6 +1,6 @@
 """In: an old .xls workbook. Out: its sheets and rows, read by calamine; a sheet has at most 65,536.
 
-Calamine does not tell of a formula that it is one, so a result that was never computed is empty.
+Calamine tells neither how a number is shown nor of a formula that it is one: see ``biff``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import IO, Any
 import python_calamine as calamine
 
 from . import biff
-from .cells import MAX_TEXT, show_float
+from .cells import MAX_TEXT, Format, show_number
 from .container import OLE
 from .ole import Container
 from .refusal import Refused
@@ -28,6 +28,7 @@ class OldBook:
         self._stream = _read_stream(handle)
         if biff.has_password(self._stream):
             raise Refused("password")
+        self._styles = biff.read_styles(self._stream)
         handle.seek(0)
         with _refuse_damage():
             self._book = calamine.load_workbook(handle)
@@ -50,7 +51,7 @@ class OldBook:
         row, column = found.end or (-1, -1)
         sheet.rows = row + 1
         sheet.has_cells = row >= 0
-        marks = biff.read_marks(self._stream, self._starts[sheet.part])
+        marks = self._read_marks(sheet)
         sheet.hidden_columns = [
             name_column(number + 1)
             for first, last in marks.hidden_columns
@@ -62,10 +63,13 @@ class OldBook:
         if found.start is None:
             return
         left = found.start[1]
-        marks = biff.read_marks(self._stream, self._starts[sheet.part])
+        marks = self._read_marks(sheet)
         errors: dict[int, dict[int, str]] = {}
         for (row, column), text in marks.errors.items():
             errors.setdefault(row, {})[column] = text
+        uncomputed: dict[int, list[int]] = {}
+        for row, column in marks.uncomputed:
+            uncomputed.setdefault(row, []).append(column)
         merged = Cover(
             sorted(
                 Merged(top + 1, bottom + 1, begin, end)
@@ -73,22 +77,33 @@ class OldBook:
             )
         )
         for index, values in enumerate(found.iter_rows()):
-            cells = [""] * left + [show_value(value) for value in values]
+            cells = [""] * left + [
+                show_value(value, marks.formats.get((index, column)))
+                for column, value in enumerate(values, left)
+            ]
             for column, text in errors.get(index, {}).items():
                 if column < len(cells):
                     cells[column] = text
+            empty = uncomputed.get(index, [])
+            for column in empty:
+                if column < len(cells):
+                    cells[column] = ""
             while cells and not cells[-1]:
                 cells.pop()
-            if not cells:
+            if not cells and not empty:
                 continue
             places = dict.fromkeys(errors.get(index, ()), "error_cell")
             for place, value in enumerate(values, left):
                 if isinstance(value, date):
                     places[place] = "date_cell"
+            places |= dict.fromkeys(empty, "no_result")
             problem = "hidden_row" if index in marks.hidden_rows else ""
             row_found = Row(index + 1, cells, problem, places)
             merged.mark(row_found)
             yield row_found
+
+    def _read_marks(self, sheet: SheetPart) -> biff.Marks:
+        return biff.read_marks(self._stream, self._starts[sheet.part], self._styles)
 
     def _open(self, sheet: SheetPart) -> calamine.CalamineSheet:
         with _refuse_damage():
@@ -117,13 +132,13 @@ def _read_stream(handle: IO[bytes]) -> bytes:
     return container.read("Workbook") or container.read("Book")
 
 
-def show_value(value: Any) -> str:
+def show_value(value: Any, form: Format | None = None) -> str:
     if isinstance(value, str):
         return value[:MAX_TEXT]
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, int | float):
-        return show_float(float(value))
+        return show_number(repr(float(value)), form)
     if isinstance(value, datetime):
         return value.replace(microsecond=0).isoformat(" ")
     if isinstance(value, date):

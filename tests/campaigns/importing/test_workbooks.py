@@ -677,6 +677,46 @@ def test_an_old_workbook() -> None:
     assert hidden == (8, ["19900000004", "", "", "", ""], HIDDEN_ROW)
 
 
+def test_old_and_new_workbooks_show_numbers_alike() -> None:
+    codes = {"00000000000": 1012345678, "0%": 0.25, "0.00%": 0.0485, "0.00": 2.5, "#,##0": 1234}
+
+    def change(book: Any, sheet: Any) -> None:
+        for place, (code, value) in enumerate(codes.items()):
+            if isinstance(book, xlwt.Workbook):
+                sheet.write(0, place, value, xlwt.easyxf(num_format_str=code))
+            else:
+                sheet.write(0, place, value, book.add_format({"num_format": code}))
+
+    new = read_cells(make_workbook(change=change))
+    assert new == read_cells(make_old_workbook(change=change))
+    assert new == [["01012345678", "25%", "4.85%", "2.5", "1234"]]
+
+
+def test_an_old_formula_that_was_never_computed_is_a_problem_of_its_cell() -> None:
+    """xlwt writes nothing for the result of every formula; others write zero."""
+
+    def change(book: Any, sheet: Any) -> None:
+        sheet.write(1, 0, xlwt.Formula("A1+1"))
+        sheet.write(1, 1, 0)
+        sheet.write(2, 0, xlwt.Formula("A1+1"))
+
+    nothing = make_old_workbook([[1]], change=change)
+    zero = nothing.replace(b"\3\0\0\0\0\0\xff\xff", bytes(8))
+    assert zero != nothing
+    for content in (nothing, zero):
+        first, second, third = read(content)
+        assert first[2] is None
+        assert (second[1], third[1]) == (["", "0"], ["", ""])
+        for _, _, problem in (second, third):
+            assert isinstance(problem, CellProblem)
+            assert problem.places == {0: NO_RESULT}
+        # a program that computes leaves its mark in the workbook
+        computed = content.replace(b"\xb7\x01\x02\x00", b"\xc1\x01\x02\x00")
+        assert computed != content
+        result = "" if content == nothing else "0"
+        assert read(computed)[1] == (2, [result, "0"], None)
+
+
 def test_an_old_workbook_that_begins_far_from_its_corner() -> None:
     content = make_old_workbook(change=lambda book, sheet: sheet.write(9, 2, "x"))
     assert read(content) == [(10, ["", "", "x"], None)]
