@@ -38,6 +38,29 @@ def _mask(found: re.Match[str]) -> str:
     return f"{digits[:-8]}****{digits[-4:]}"
 
 
+# Whatever stands between the digits, somebody reads them as one number.
+_JOINED = r"\d(?:[\W_]{{0,3}}\d){{{least},}}"
+_CELL = {strict: re.compile(_JOINED.format(least=6 if strict else 8)) for strict in (True, False)}
+_NO_NUMBER = re.compile(
+    r"(?:19|20)\d\d([-/.])\d{1,2}\1\d{1,2}(?:[ T]+\d{1,2}(?::\d{2}){1,2})?"  # a moment
+    r"|\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?"  # an amount
+)
+
+
+def mask_cell(text: str, *, strict: bool = False) -> str:
+    """A cell of a file without the numbers in it, however they are written, however many digits
+    they have too few or too many. ``strict``: where a number is meant to stand; elsewhere a moment
+    and an amount stay what they are."""
+    return _CELL[strict].sub(
+        lambda found: (
+            found.group()
+            if not strict and _NO_NUMBER.fullmatch(found.group())
+            else mask_phone("".join(filter(str.isdigit, found.group())))
+        ),
+        mask_numbers(text, likely=True),
+    )
+
+
 def mask_phone(phone: object) -> str:
     """``199****0001``: the first three and the last four digits, less of short numbers."""
     text = str(phone or "")

@@ -31,7 +31,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.paginator import InfinitePaginator as UnfoldInfinitePaginator
 from unfold.utils import parse_date_str
 
-from campaigns.masking import mask_numbers, mask_phone
+from campaigns.masking import mask_cell, mask_numbers
 from campaigns.models import Account, StatusChange
 
 LAUNCH = "campaigns.launch_task"
@@ -44,7 +44,6 @@ MAX_PAGES = 400
 ODD = (ValueError, TypeError, DataError, FieldError, OverflowError, ValidationError)
 
 _ROW_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
-_MANY_DIGITS = re.compile(r"\d{7,}")
 _FORM_SALT = "campaigns.admin.form"
 
 
@@ -245,9 +244,9 @@ def hide_phones(value: Any) -> Any:
     return value
 
 
-def hide_cell(text: object) -> str:
-    """A cell of a file without its number, which may be wrong for having a digit too many."""
-    return _MANY_DIGITS.sub(lambda found: mask_phone(found.group()), str(hide_phones(str(text))))
+def hide_cell(text: object, *, strict: bool = False) -> str:
+    """A cell of a file without the numbers in it; ``strict`` where a number is meant to stand."""
+    return mask_cell(str(text), strict=strict)
 
 
 # ----------------------------------------------------------------------- seeing whole phone numbers

@@ -3,7 +3,6 @@ or the load did, what can be done next. Every total is a sum of the parts shown 
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.db.models import Count, Min
@@ -14,10 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from campaigns.admin.base import EXPORT, IMPORT, LAUNCH, UNMASK, hide_phones
+from campaigns.admin.base import EXPORT, IMPORT, LAUNCH, UNMASK, hide_cell
 from campaigns.admin.import_forms import name_delimiter, name_encoding
 from campaigns.importing import find_same_file, tell_notes
-from campaigns.masking import mask_phone
 from campaigns.models import ContactImport, RejectedRow, StatusChange, Task
 
 STATUS_COLORS = {
@@ -37,25 +35,10 @@ SILENT = 20
 #: kinds of refused rows on a page; the CSV has all rows
 KINDS = 30
 
-_MANY_DIGITS = re.compile(r"\d{7,}")
-_MORE_DIGITS = re.compile(r"\d{9,}")
-_LOOSE = re.compile(r"[\d\s()（）_/\-]*\s[\d\s()（）_/\-]*")
-
 
 def show_number(number: int) -> str:
     """With a comma between the thousands, in both languages: a million has many zeros."""
     return f"{number:,}"
-
-
-def hide_cell(text: object, *, strict: bool = False) -> str:
-    """A cell without a number in it. ``strict``: where a number is meant to stand, which may be
-    wrong for having a digit too few; else a date of eight digits is still a date."""
-    shown = str(text)
-    if _LOOSE.fullmatch(shown) and sum(map(str.isdigit, shown)) > 8:
-        # a number over two lines, or with other marks than people use
-        return mask_phone("".join(filter(str.isdigit, shown)))
-    many = _MANY_DIGITS if strict else _MORE_DIGITS
-    return many.sub(lambda found: mask_phone(found.group()), str(hide_phones(shown)))
 
 
 def describe_import(request: HttpRequest, one: ContactImport) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from campaigns.admin.base import (
     UNMASK,
     CallboardAdmin,
     audit_reveal,
+    hide_cell,
     is_revealed,
     start_revealing,
 )
@@ -30,7 +31,6 @@ from campaigns.admin.import_forms import ColumnsForm, ReadingForm
 from campaigns.admin.import_page import (
     CHANGEABLE,
     describe_import,
-    hide_cell,
     list_same_files,
     list_steps,
     show_number,

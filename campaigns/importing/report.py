@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.utils.translation import gettext_noop as N_
 from campaigns.importing.cells import guard_cell
 from campaigns.importing.notes import strip_notes, tell_notes
 from campaigns.importing.receiving import find_same_file
-from campaigns.masking import mask_numbers, mask_phone
+from campaigns.masking import mask_cell
 from campaigns.models import ContactImport, RejectedRow
 
 #: so many rejected rows are in the report, all are counted; the CSV has all of them
@@ -23,7 +22,6 @@ LISTED = 1_000
 CHUNK = 2_000
 
 _HEADER = (N_("column"), N_("reason"), N_("value"))
-_MANY_DIGITS = re.compile(r"\d{7,}")
 
 
 def make_report(contact_import: ContactImport) -> dict[str, Any]:
@@ -66,8 +64,7 @@ def csv_of_rejected(contact_import: ContactImport, *, masked: bool) -> Iterator[
 
 def hide(text: str) -> str:
     """A cell without its number, which may be refused for having a digit too many."""
-    hidden = mask_numbers(text, likely=True)
-    return _MANY_DIGITS.sub(lambda found: mask_phone(found.group()), hidden)
+    return mask_cell(text, strict=True)
 
 
 def _write_lines(lines: Iterable[Iterable[object]]) -> str:

@@ -4,11 +4,13 @@ time that becomes unreadable."""
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pytest
 
 from campaigns.admin.base import hide_phones
+from campaigns.masking import mask_cell
 from config.middleware import HidingFormatter
 
 NUMBERS = [
@@ -109,3 +111,50 @@ def test_raw_data_is_masked_at_every_place(value: Any, shown: Any) -> None:
 def test_a_log_line_holds_no_number(line: str) -> None:
     shown = HidingFormatter().format(logging.LogRecord("x", logging.INFO, "x", 1, line, (), None))
     assert "****0001" in shown
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "310.213.5557",
+        "310-213-5555",
+        "+1 (310) 213-5556",
+        "(199)0000-0001",
+        "199(0000)0001",
+        "1-9-9-0-0-0-0-0-0-0-1",
+        "1 9 9 0 0 0 0 0 0 0 1",
+        "199\u200b0000\u200b0001",
+        "199.0000.0001",
+        "199/0000/0001",
+        "199_0000_0001",
+        "199\n0000\n0001",
+        "１９９００００００01",
+        "1990000000123",
+        "19900000001/19900000002",
+    ],
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_cell_shows_no_number_however_it_is_written(cell: str, strict: bool) -> None:
+    shown = mask_cell(f"call {cell} now", strict=strict)
+    assert shown.startswith("call ") and shown.endswith(" now")
+    longest = max(len(run) for run in re.findall(r"[0-9０-９]+", shown))
+    assert longest <= 5 and "*" in shown
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2026-11-21 10:30:00",
+        "2026/11/21",
+        "12,345,678.90",
+        "1,234,567,890",
+        "张三 35 岁",
+        "12月1日",
+    ],
+)
+def test_a_moment_and_an_amount_stay_what_they_are(cell: str) -> None:
+    assert mask_cell(cell) == cell
+
+
+def test_where_a_number_is_meant_one_with_digits_missing_is_one_too() -> None:
+    assert mask_cell("1990000", strict=True) == "19***"
