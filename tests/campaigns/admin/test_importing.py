@@ -28,10 +28,10 @@ HEADER = "客户手机号码,姓名"
 #: of six rows two are good, one is a duplicate, and three are refused, two of them for one reason
 MIXED = f"""{HEADER},城市
 19900100001,张一,合肥
-1.99E+10,李二,合肥
+110,赵四,合肥
 19900100002,王三,芜湖
 19900100001,张一,合肥
-110,赵四,合肥
+1.99E+10,李二,合肥
 1.98E+10,钱五,合肥
 """
 
