@@ -28,6 +28,7 @@ from campaigns.importing.reading import (
     read_table,
 )
 from campaigns.importing.workbooks import list_sheets
+from campaigns.masking import mask_numbers
 from campaigns.phones import PhoneRefused, normalise_phone
 
 MAX_COLUMNS = 1_000
@@ -41,6 +42,9 @@ _SAMPLE = 20
 #: sheets that are looked at, and rows that one beside the first may have for that
 _SHEETS = 5
 _ROWS_OF_OTHER_SHEETS = 100_000
+
+#: characters of a cell in which numbers are looked for
+_LOOKED_AT = 200
 
 NO_COLUMNS = N_("The robot has no columns yet: synchronise the account and choose the robot again.")
 NO_HEADER = N_("The file has no row with text in it.")
@@ -134,7 +138,7 @@ def find_plan(
         for number, record in enumerate(records[:HEADER_WITHIN]):
             line, cells, problem = record
             # a row with a number to call is no header, whatever else stands in it
-            headless = _has_phone(cells[:MAX_COLUMNS], region=region)
+            headless = any(holds_number(cell, region=region) for cell in cells[:MAX_COLUMNS])
             keys = {make_key(cell) for cell in cells} - {""}
             hits = 0 if headless else sum(not keys.isdisjoint(names) for names in wanted)
             alike = widths[len(cells)] if len(cells) > 1 else 0
@@ -265,14 +269,21 @@ def _list_plans(handle: IO[bytes], found: Found, *, delimiter: str, sheet: str) 
             yield Plan(found.kind, "", "", shown_sheet.name)
 
 
-def _has_phone(cells: Iterable[str], *, region: str) -> bool:
-    for cell in cells:
-        try:
-            normalise_phone(cell, region=region)
-        except PhoneRefused:
-            continue
+def find_number(cell: str, *, region: str) -> str:
+    """The normal form of the number that a cell is, or nothing."""
+    try:
+        return normalise_phone(read_cell(cell), region=region)
+    except PhoneRefused:
+        return ""
+
+
+def holds_number(cell: str, *, region: str) -> bool:
+    """Whether the cell is a number to call, or several without a word beside them. (The name of a
+    column may show in words what a number looks like.)"""
+    if find_number(cell, region=region):
         return True
-    return False
+    text = cell[:_LOOKED_AT]
+    return not any(map(str.isalpha, text)) and mask_numbers(text) != text
 
 
 def _name_cells(plan: Plan, record: Record) -> list[str]:

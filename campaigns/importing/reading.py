@@ -2,7 +2,8 @@
 
 A record that cannot be read (an opened quotation mark that nothing closes, say) comes out as a
 problem of its first line, and reading goes on with the next: one bad row never swallows the good
-ones after it. Memory is bounded by the longest record, and that by ``MAX_RECORD``.
+ones after it, not even if the quotation mark of another closes its own. Memory is bounded by the
+longest record, and that by ``MAX_RECORD``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import csv
 import io
 import re
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -52,6 +53,8 @@ csv.field_size_limit(max(csv.field_size_limit(), 4 * MAX_RECORD))
 
 #: line of the file (or row of the sheet), the cells, and why they are not to be used
 Record = tuple[int, list[str], Problem | None]
+#: the number to call in cells that look like a row of the table, else nothing
+FindPhone = Callable[[list[str]], str]
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,12 @@ class Readable(Protocol):
     def read(self, size: int = ..., /) -> str: ...
 
 
-def read_table(handle: IO[bytes], plan: Plan) -> Generator[Record, None, None]:
+def read_table(
+    handle: IO[bytes], plan: Plan, *, find_phone: FindPhone | None = None
+) -> Generator[Record, None, None]:
     """Every record of the file, the header among them. How far it has come, ``handle.tell()``
-    says for a text. Raises ``ImportRefused`` for a damaged workbook."""
+    says for a text. ``find_phone`` as of ``read_records``. Raises ``ImportRefused`` for a damaged
+    workbook."""
     if plan.kind != "text":
         yield from read_sheet(handle, plan.sheet)
         return
@@ -81,7 +87,7 @@ def read_table(handle: IO[bytes], plan: Plan) -> Generator[Record, None, None]:
     # what cannot be decoded is U+FFFD and a problem of its row; line ends stay as they are
     text = io.TextIOWrapper(handle, plan.encoding, errors="replace", newline="")
     try:
-        yield from read_records(text, delimiter=plan.delimiter)
+        yield from read_records(text, delimiter=plan.delimiter, find_phone=find_phone)
     finally:
         text.detach()
 
@@ -99,43 +105,117 @@ def measure_table(handle: IO[bytes], plan: Plan) -> int:
     return next((sheet.rows or 0 for sheet in list_sheets(handle) if sheet.name == plan.sheet), 0)
 
 
-def read_records(stream: Readable, *, delimiter: str) -> Iterator[Record]:
+def read_records(
+    stream: Readable, *, delimiter: str, find_phone: FindPhone | None = None
+) -> Iterator[Record]:
     """(line, cells, None), or (line, cells as far as they can be told, problem). An empty line is
-    a record without cells."""
+    a record without cells.
+
+    With ``find_phone`` a quoted cell over several lines is none when one of them is a row.
+    """
     lines = _Lines(stream)
     first = 1
+    # a record that begins before this line and does not end in its own is known to be broken
+    hopeless = 0
     reader, base = None, 0
     while True:
+        while first < hopeless and (line := next(lines.serve(), None)) is not None:
+            yield first, *_read_line(line, delimiter)
+            first += 1
+            lines.first = first
         if reader is None:
             # a reader that met an error goes on with the next line, unless lines were taken back
-            reader, base = _make_reader(lines, delimiter), first - 1
+            reader, base = _make_reader(lines.serve(), delimiter), first - 1
         try:
             for cells in reader:
+                last = base + reader.line_num
+                if last > first and find_phone is not None:
+                    _refuse_rows(lines.look_back(last), cells, delimiter, find_phone)
                 yield first, cells, None
-                first = lines.first = base + reader.line_num + 1
-        except (csv.Error, _RecordTooLong) as error:
-            record = lines.take_back(base + reader.line_num)
+                first = lines.first = last + 1
+        except (csv.Error, _RecordTooLong, _RowsSwallowed) as error:
+            last = base + reader.line_num
+            record = lines.take_back(last)
+            if isinstance(error, _RowsSwallowed):
+                hopeless = first + error.place
+            elif isinstance(error, _RecordTooLong):
+                # nothing closes it before there; in the second half it has to be tried again
+                hopeless = first + (last - first) // 2
+            else:
+                hopeless = last
             if len(record) > 1 or isinstance(error, _RecordTooLong):
                 reader = None
         else:
             return
-        yield first, record[0][:200].rstrip("\r\n").split(delimiter), _name_problem(record)
+        yield first, _cut_cells(record[0], delimiter), _name_problem(record, delimiter)
         first += 1
         lines.first = first
 
 
-def _make_reader(lines: _Lines, delimiter: str) -> Any:
-    return csv.reader(lines.serve(), delimiter=delimiter, strict=True, skipinitialspace=True)
+def _make_reader(lines: Iterator[str], delimiter: str) -> Any:
+    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
 
 
-def _name_problem(record: list[str]) -> Problem:
+def _cut_cells(line: str, delimiter: str) -> list[str]:
+    """The cells of a line whose quotation marks say nothing."""
+    return line[:200].rstrip("\r\n").split(delimiter)
+
+
+def _read_line(line: str, delimiter: str) -> tuple[list[str], Problem | None]:
+    """The record that a line is by itself."""
+    # of the second it takes what closes a cell that is open at the end of the first
+    reader = _make_reader(iter((line, '"\n')), delimiter)
+    try:
+        cells: list[str] = next(reader)
+    except csv.Error:
+        problem = TOO_LONG if len(line) >= MAX_RECORD else AFTER_QUOTE
+    else:
+        if reader.line_num == 1:
+            return cells, None
+        problem = UNCLOSED
+    return _cut_cells(line, delimiter), problem
+
+
+def _refuse_rows(
+    record: list[str], cells: list[str], delimiter: str, find_phone: FindPhone
+) -> None:
+    """Raises ``_RowsSwallowed`` when lines of a record are rows by themselves: its quotation mark
+    was meant to be closed in its own line, or not to be there."""
+    for place in range(len(record) - 2, 0, -1):
+        if _find_phone_in(record[place], delimiter, find_phone):
+            raise _RowsSwallowed(place)
+    # the number of the record itself stands in its first line or in its last
+    ends = [_find_phone_in(record[place], delimiter, find_phone) for place in (0, -1)]
+    if all(ends) or (any(ends) and find_phone(cells) not in ends):
+        raise _RowsSwallowed(0)
+
+
+def _find_phone_in(line: str, delimiter: str, find_phone: FindPhone) -> str:
+    """Of the line as it is, or as it would be if its quotation marks said nothing."""
+    line = line.rstrip("\r\n")
+    try:
+        phone = find_phone(next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []))
+    except csv.Error:
+        phone = ""
+    return phone or (find_phone(line.split(delimiter)) if '"' in line else "")
+
+
+def _name_problem(record: list[str], delimiter: str) -> Problem:
     if len(record[0]) >= MAX_RECORD:
         return TOO_LONG
-    return UNCLOSED if len(record) > 1 or record[0].count('"') % 2 else AFTER_QUOTE
+    return UNCLOSED if len(record) > 1 else _read_line(record[0], delimiter)[1] or UNCLOSED
 
 
 class _RecordTooLong(Exception):
     pass
+
+
+class _RowsSwallowed(Exception):
+    """``place`` is that of the last of its lines with which every record is a broken one."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(place)
+        self.place = place
 
 
 class _Lines:
@@ -154,22 +234,30 @@ class _Lines:
         #: the blocks that hold the present record, each with the number of its first line
         self._held: deque[tuple[int, list[str]]] = deque()
         self._text = self._read(_BLOCK).removeprefix("\ufeff")
-        self._again: Iterator[str] = iter(())
+        #: what was taken back, to be served before anything else
+        self._again: deque[str] = deque()
         self._fresh: Iterator[str] = chain.from_iterable(self)
 
     def serve(self) -> Iterator[str]:
-        return chain(self._again, self._fresh)
+        return chain(self._serve_again(), self._fresh)
+
+    def _serve_again(self) -> Iterator[str]:
+        while self._again:
+            yield self._again.popleft()
 
     def take_back(self, last: int) -> list[str]:
         """The lines from the record's first to ``last``; all but the first are served again."""
-        record = [
+        record = self.look_back(last)
+        self._again.extendleft(reversed(record[1:]))
+        return record
+
+    def look_back(self, last: int) -> list[str]:
+        """The lines from the record's first to ``last``."""
+        return [
             line
             for number, block in self._held
             for line in block[max(self.first - number, 0) : max(last + 1 - number, 0)]
         ]
-        if len(record) > 1:
-            self._again = iter([*record[1:], *self._again])
-        return record
 
     def __iter__(self) -> Iterator[list[str]]:
         return self

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
-from campaigns.importing.checking import check_rows
+from campaigns.importing.checking import check_rows, read_rows
 from campaigns.importing.errors import Rejection
 from campaigns.importing.files import inspect_file
 from campaigns.importing.mapping import Layout, find_plan, make_layout
-from campaigns.importing.reading import Record, read_table
+from campaigns.importing.reading import Record
 
 COLUMNS = ["客户手机号码", "姓名", "city"]
 HEADER = "客户手机号码,姓名,city\n"
@@ -52,7 +52,7 @@ def read(
     handle = io.BytesIO(content) if isinstance(content, bytes) else content
     plan, header = find_plan(handle, inspect_file(handle), columns=columns, known=mapping)
     layout = make_layout(plan, header, columns=columns, mapping=mapping, kept=kept)
-    return check(read_table(handle, plan), layout, region=region)
+    return check(read_rows(handle, layout, region=region), layout, region=region)
 
 
 def check(records: Iterable[Record], layout: Layout, *, region: str = "CN") -> Outcome:

@@ -70,6 +70,70 @@ def test_a_row_with_a_cell_nobody_uses_is_a_row() -> None:
     assert kept.problems == [(2, "x", "cell_too_long")]
 
 
+def test_contacts_above_the_header_are_counted_and_named() -> None:
+    outcome = read(
+        f"May list\n19900000001,A,b\nx,,19900000002/19900000003\n{HEADER}19900000004,C,d\n"
+    )
+    assert [row[:2] for row in outcome.rows] == [(5, "19900000004")]
+    assert outcome.problems == [(2, "", "above_header"), (3, "", "above_header")]
+    assert "stands above the line" in outcome.rejected[0].problem.reason
+    assert outcome.rejected[0].value == "19900000001,A,b"
+
+
+def test_rows_that_a_later_quote_swallowed_are_rows_again() -> None:
+    outcome = read(
+        f'{HEADER}19900000001,"a,b\n19900000002,c,d\n19900000003,e",f\n19900000004,"g\nh",i\n'
+    )
+    assert outcome.problems == [(2, "", "unclosed_quote")]
+    assert [row[:2] for row in outcome.rows] == [
+        (3, "19900000002"),
+        (4, "19900000003"),
+        (5, "19900000004"),
+    ]
+    two = read('手机,姓名\n19900000001,"a\n19900000002,b"\n', columns=["手机", "姓名"])
+    assert two.problems == [(2, "", "unclosed_quote")]
+    assert [row[1] for row in two.rows] == ["19900000002"]
+    # the number may stand behind the cell that was not closed
+    last = read(
+        '姓名,备注,手机\na,"x,19900000001\nb,y",19900000002\n', columns=["姓名", "手机"][::-1]
+    )
+    assert last.problems == [(2, "", "unclosed_quote")]
+    assert [row[1] for row in last.rows] == ["19900000002"]
+
+
+def test_a_cell_of_several_lines_is_whole_however_its_lines_look() -> None:
+    # the last line, read by itself, would have the width of a row and a number at its place
+    outcome = read(
+        '姓名,地址,手机\na,"Tower 4\nBeijing, road 3",19900000001\nb,"x\ny",19900000002\n',
+        columns=["手机", "姓名", "地址"],
+    )
+    assert outcome.problems == []
+    assert [row[1] for row in outcome.rows] == ["19900000001", "19900000002"]
+    assert outcome.rows[0][3]["地址"] == "Tower 4\nBeijing, road 3"
+
+
+def test_a_row_may_lack_cells_that_nobody_uses() -> None:
+    text = f"{HEADER.strip()},note,,\n19900000001,a,b\n19900000002,a,b,c\n19900000003,a\n"
+    outcome = read(text)
+    assert [row[1] for row in outcome.rows] == ["19900000001", "19900000002"]
+    assert outcome.problems == [(4, "", "too_few_cells")]
+    kept = read(text, kept=["note"])
+    assert [row[1] for row in kept.rows] == ["19900000002"]
+
+
+def test_what_old_programs_end_a_text_with_is_no_row() -> None:
+    assert read(f"{HEADER}19900000001,a,b\n\x1a").problems == []
+    outcome = read("手机\n19900000001\n\x1a\n", columns=["手机"])
+    assert (len(outcome.rows), outcome.problems) == (1, [])
+
+
+def test_a_header_in_the_middle_is_named() -> None:
+    outcome = read(f"{HEADER}19900000001,a,b\n{HEADER}19900000002,a,b\n")
+    assert outcome.problems == [(3, "", "repeated_header")]
+    assert "repeats the columns' names" in outcome.rejected[0].problem.reason
+    assert len(outcome.rows) == 2
+
+
 def test_a_cell_may_have_2000_characters() -> None:
     outcome = read(f"{HEADER}19900000001,{'字' * 2_000},b\n19900000002,{'字' * 2_001},b\n")
     assert [row[0] for row in outcome.rows] == [2]
@@ -187,7 +251,7 @@ def test_a_problem_of_a_cell_counts_where_the_cell_is_used() -> None:
         (1, [*COLUMNS, "x"], of_x),
         (2, ["19900000001", "a", "#N/A", "b"], of_city),
         (3, ["19900000002", "a", "b", "#N/A"], of_x),
-        (4, ["19900000003", "a", "b"], None),
+        (4, ["19900000003", "a"], None),
         (5, ["19900000004", "a", "b", "c"], Problem("hidden_row", "The row is hidden.")),
     ]
     outcome = check_sheet(records)

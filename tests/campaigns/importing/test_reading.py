@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import time
 import tracemalloc
 from collections.abc import Iterator
 from typing import IO
@@ -73,6 +74,21 @@ def test_quotes_that_never_close_in_a_long_file_are_each_named(
     broken = [line for line, _, problem in found if problem]
     assert broken == [1 + number * (MAX_LINES + 2_001) for number in range(4)]
     assert len(found) == 4 * (MAX_LINES + 2_001)
+
+
+def test_rows_that_each_open_a_quote_are_read_once_and_not_5000_times() -> None:
+    text = "phone,name\n" + "".join(f'199{number:08d}","x{number}\n' for number in range(20_000))
+    begun = time.process_time()
+    found = records(text)
+    assert time.process_time() - begun < 3
+    assert problems(found[1:]) == [(line, UNCLOSED) for line in range(2, 20_002)]
+
+
+def test_lines_after_a_quote_that_never_closes_are_read_as_without_it() -> None:
+    rows = 'c,d\n"e\nf",g\n' * 400 + '"h"i,j\n' + 'k,"l\n' + 'm,"n\no\n"\n'
+    found = records('a,"b\n' + "c,d\n" * MAX_LINES + rows)
+    alone = records("c,d\n" * (MAX_LINES + 1) + rows)
+    assert found[1:] == alone[1:]
 
 
 def test_a_cell_of_many_lines_is_one_record() -> None:
