@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -375,14 +376,20 @@ def undo_page(model_admin: CallboardAdmin, request: HttpRequest, object_id: str)
         removed=show_number(foreseen.removed),
         withdrawn=show_number(foreseen.withdrawn),
         freed=show_number(foreseen.freed),
-        too_late=list_too_late(foreseen.too_late),
+        too_late=list_too_late(foreseen.too_late, one),
     )
 
 
-def list_too_late(counts: dict[str, int]) -> list[dict[str, Any]]:
-    """The contacts that cannot be taken back, by their state."""
+def list_too_late(counts: dict[str, int], one: ContactImport | None = None) -> list[dict[str, Any]]:
+    """The contacts that cannot be taken back, by their state, with where they are listed."""
+    contacts = f"{reverse('admin:campaigns_contact_changelist')}?source__id__exact={one and one.pk}"
     return [
-        {"state": state, "label": label, "number": show_number(counts[state])}
+        {
+            "state": state,
+            "label": label,
+            "number": show_number(counts[state]),
+            "url": f"{contacts}&status__exact={state}",
+        }
         for state, label in Contact.Status.choices
         if counts.get(state)
     ]

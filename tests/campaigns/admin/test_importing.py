@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -390,6 +391,11 @@ def test_a_launched_import_says_for_whom_it_is_too_late(root: Client, world: Wor
     page = read(root, go(one, "undo"))
     assert "2 contacts can still be held back" in page
     assert "too late" in page
+    listed = [unescape(url) for url in re.findall(r'href="([^"]+status__exact=[a-z]+)"', page)]
+    ours = [url for url in listed if f"source__id__exact={one.pk}" in url]
+    assert len(ours) == 2, "which ones, by their state"
+    names = ["****0000", "****0001"]
+    assert all(name in read(root, ours[0]) for name in names)
     response = root.post(go(one, "undo"), follow=True)
     assert 'id="told"' in response.content.decode()
     text = read_messages(response)
