@@ -206,7 +206,7 @@ def describe_report(one: ContactImport) -> dict[str, Any] | None:
     bar = [
         {"color": color, "label": label, "number": number, "shown": show_number(number)}
         for color, label, number in (
-            ("good", _("loaded") if loaded else _("will be loaded"), ready),
+            ("good", _("Loaded") if loaded else _("will be loaded"), ready),
             ("mute", _("left out"), excluded),
             ("bad", _("refused"), rejected),
         )

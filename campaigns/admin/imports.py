@@ -149,7 +149,7 @@ class ContactImportAdmin(CallboardAdmin):
     def show_rows(self, one: ContactImport) -> Any:
         return self._show(one.counts.get("rows"))
 
-    @admin.display(description=gettext_lazy("loaded"))
+    @admin.display(description=gettext_lazy("Loaded"))
     def show_loaded(self, one: ContactImport) -> Any:
         if not one.loaded:
             return self._show(one.loaded if one.ended_at else None)

@@ -261,6 +261,7 @@ def walk(page: Any, house: House, file: Path, picture: Callable[[str], None]) ->
     assert page.locator("#refused-rows tbody tr").count() >= 10
     picture("4-report")
     page.goto(f"{admin}/campaigns/contactimport/")
+    picture("7-list")
     page.click("#result_list tbody tr a >> nth=0")
     page.wait_for_selector('#import-status[data-status="checked"]')
 
