@@ -51,14 +51,18 @@ def mask_cell(text: str, *, strict: bool = False) -> str:
     """A cell of a file without the numbers in it, however they are written, however many digits
     they have too few or too many. ``strict``: where a number is meant to stand; elsewhere a moment
     and an amount stay what they are."""
-    return _CELL[strict].sub(
-        lambda found: (
-            found.group()
-            if not strict and _NO_NUMBER.fullmatch(found.group())
-            else mask_phone("".join(filter(str.isdigit, found.group())))
-        ),
-        mask_numbers(text, likely=True),
-    )
+
+    def mask(found: re.Match[str]) -> str:
+        told = found.group()
+        if not strict and _NO_NUMBER.fullmatch(told):
+            return told
+        whole, point, rest = told.partition(".")
+        if rest.strip("0") or not whole.isdecimal():
+            whole, point, rest = told, "", ""
+        # the .0 of a spreadsheet is the mistake that somebody has to see
+        return mask_phone("".join(filter(str.isdigit, whole))) + point + rest
+
+    return _CELL[strict].sub(mask, mask_numbers(text, likely=True))
 
 
 def mask_phone(phone: object) -> str:

@@ -156,5 +156,9 @@ def test_a_moment_and_an_amount_stay_what_they_are(cell: str) -> None:
     assert mask_cell(cell) == cell
 
 
+def test_the_point_that_a_spreadsheet_wrote_is_seen() -> None:
+    assert mask_cell("19900000006.0", strict=True) == "199****0006.0"
+
+
 def test_where_a_number_is_meant_one_with_digits_missing_is_one_too() -> None:
     assert mask_cell("1990000", strict=True) == "19***"
