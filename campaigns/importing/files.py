@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO
 
 from django.utils.translation import gettext_noop as N_
@@ -67,6 +68,8 @@ _KINDS: list[tuple[bytes, str]] = [
 _CONTAINERS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 _MARKUP = re.compile(rb"\s*<(?:!doctype|html|head|body|table|meta|\?xml|!--)", re.I)
 _FOREIGN = re.compile("[^\x00-\x7f]+")
+#: what two bytes of UTF-8 are not
+_NOT_BY_CHANCE = re.compile("[\u0800-\U0010ffff]")
 _JSON = re.compile(rb"\s*(?:\{\s*\"|\[\s*[\[{])")
 #: what a file begins with → the encodings that read it, the one that we take first
 _BOMS: list[tuple[bytes, tuple[str, ...]]] = [
@@ -139,7 +142,11 @@ def check_encoding(handle: IO[bytes], encoding: str) -> None:
 def refuse_other_kinds(start: bytes) -> None:
     """Raises ``ImportRefused`` with what the file is if that is not a table in text."""
     sentence = next((sentence for magic, sentence in _KINDS if start.startswith(magic)), "")
-    text = start.removeprefix(codecs.BOM_UTF8)
+    wide = next((names[0] for bom, names in _BOMS[1:] if start.startswith(bom)), "")
+    if wide := wide or _guess_utf_16(start):
+        text = start[:4096].decode(wide, errors="ignore").lstrip("\ufeff").encode(errors="ignore")
+    else:
+        text = start.removeprefix(codecs.BOM_UTF8)
     if not sentence and _MARKUP.match(text):
         sentence = MARKUP
     if not sentence and _JSON.match(text):
@@ -160,7 +167,7 @@ def _find_encoding(handle: IO[bytes], start: bytes) -> str:
     lines = []
     for encoding in ("utf-8", "gb18030"):
         if _decodes(handle, encoding):
-            return encoding
+            return weigh_utf_8(handle) or encoding if encoding == "utf-8" else encoding
         broken, foreign, line = _measure(handle, encoding)
         # A few broken bytes among much good text spoil their rows only. (UTF-8 read as GB18030
         # would have other characters in every row, and nobody would be told.)
@@ -168,6 +175,48 @@ def _find_encoding(handle: IO[bytes], start: bytes) -> str:
             return encoding
         lines.append(line)
     raise ImportRefused(UNREADABLE, line=max(lines))
+
+
+def is_doubtful(handle: IO[bytes], encoding: str) -> bool:
+    """Whether the text in ``encoding`` reads as well in another one of those we take unasked."""
+    if encoding not in ("utf-8", "gb18030"):
+        return False
+    try:
+        return weigh_utf_8(handle, chunks=4) != "utf-8"
+    except UnicodeDecodeError:
+        return False
+
+
+def weigh_utf_8(handle: IO[bytes], *, chunks: int | None = None) -> str:
+    """Of a text that is UTF-8, or of its first ``chunks``: utf-8, or gb18030 if it is Chinese that
+    is UTF-8 by chance, or nothing if nobody can tell. Two bytes of GB2312 may be one character of
+    UTF-8, but several in a row make words in Russian and Greek only."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="strict")
+    runs = in_words = 0
+    is_latin = is_word = False
+    handle.seek(0)
+    for chunk in islice(iter(lambda: handle.read(CHUNK), b""), chunks):
+        text = decoder.decode(chunk)
+        if text.isascii():
+            continue
+        if _NOT_BY_CHANCE.search(text):
+            return "utf-8"
+        for found in _FOREIGN.finditer(text):
+            run = found.group()
+            try:
+                chinese = run.encode().decode("gb2312")
+            except UnicodeDecodeError:
+                return "utf-8"
+            if not all("\u4e00" <= character <= "\u9fff" for character in chinese):
+                return "utf-8"
+            runs += 1
+            around = text[max(found.start() - 1, 0) : found.start()] + text[found.end() :][:1]
+            in_words += any(map(str.isalpha, around))
+            is_word |= len(run) > 1
+            is_latin |= min(run) < "\u0370"
+    if 2 * in_words > runs or not runs:
+        return "utf-8"
+    return "gb18030" if is_word and is_latin and not in_words else ""
 
 
 def _guess_utf_16(start: bytes) -> str:

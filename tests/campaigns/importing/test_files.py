@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaigns.importing.errors import ImportRefused
-from campaigns.importing.files import ENCODINGS, Found, check_encoding, inspect_file
+from campaigns.importing.files import ENCODINGS, Found, check_encoding, inspect_file, is_doubtful
 from campaigns.importing.mapping import read_header
 from campaigns.importing.reading import Plan
 from tests.campaigns.importing.tables import HEADER, read
@@ -67,6 +67,8 @@ def test_the_encoding_is_found(written: str, found: str) -> None:
         (b"{\\rtf1 19900000001}", "rich text"),
         (b"SQLite format 3\0", "database"),
         (b"\x89PNG\r\n\x1a\n", "picture"),
+        ("\ufeff<html><table>19900000001".encode("utf-16-le"), "web page"),
+        ("<!DOCTYPE html><table>".encode("utf-16-be"), "web page"),
         (bytes(range(256)) * 20, "not a text file"),
         (make_zip("contacts.csv", ROWS), "zip archive"),
         (make_zip("word/document.xml", "<a/>"), "archive"),
@@ -78,6 +80,26 @@ def test_a_file_that_is_something_else_is_named(content: bytes, words: str) -> N
     sentence = refuse(content)
     assert words in sentence
     assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "doubt"),
+    [
+        (b"phone,name\n19900000001,\xc4\xa3\xc4\xbe\n", "gb18030", True),
+        ("phone,name\n19900000001,Orléans\n".encode(), "utf-8", False),
+        # two words in Russian letters, and two in Chinese ones that nobody uses
+        ("phone,name\n19900000001,дом\n".encode(), "utf-8", True),
+        ("phone,name\n19900000001,Иван Петров\n".encode(), "utf-8", False),
+        ("phone,name\n19900000001,张三\n".encode(), "utf-8", False),
+        ("phone,name\n19900000001,张三\n".encode("gb18030"), "gb18030", False),
+        (b"phone,name\n19900000001,a\n", "utf-8", False),
+    ],
+)
+def test_chinese_that_is_by_chance_something_else(
+    content: bytes, encoding: str, doubt: bool
+) -> None:
+    assert inspect(content).encoding == encoding
+    assert is_doubtful(io.BytesIO(content), encoding) is doubt
 
 
 def test_text_in_no_encoding_is_refused_with_its_line() -> None:
