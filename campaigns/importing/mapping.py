@@ -7,6 +7,7 @@ kept with the contact when somebody asks for them.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,13 +23,15 @@ from campaigns.importing.files import Found, check_encoding
 from campaigns.importing.reading import (
     BROKEN,
     DELIMITERS,
+    START_LINES,
     Plan,
     Record,
+    measure_table,
     read_start,
     read_table,
 )
 from campaigns.importing.workbooks import list_sheets
-from campaigns.masking import mask_numbers
+from campaigns.masking import mask_cell, mask_numbers, mask_phone
 from campaigns.phones import PhoneRefused, normalise_phone
 
 MAX_COLUMNS = 1_000
@@ -45,9 +48,23 @@ _ROWS_OF_OTHER_SHEETS = 100_000
 
 #: characters of a cell in which numbers are looked for
 _LOOKED_AT = 200
+_MANY_DIGITS = re.compile(r"\d{7,}")
 
 NO_COLUMNS = N_("The robot has no columns yet: synchronise the account and choose the robot again.")
 NO_HEADER = N_("The file has no row with text in it.")
+NO_START = N_(
+    "The first lines of the file, up to 10,000, have no text in them: delete the empty lines above "
+    "the table."
+)
+TOO_DEEP = N_("The columns' names must stand within the first 10,000 lines of the file.")
+IS_CONTACT = N_(
+    "There is a number to call in line %(line)s, so it is a contact and no line of names: choose "
+    "another line."
+)
+SEVERAL_PHONES = N_(
+    "The header in line %(line)s has several columns that may be “%(missing)s”: %(found)s. Choose "
+    "the one to call, on the command line with --map %(example)s."
+)
 NO_LINE = N_("The file has no row with text in line %(line)s: choose another line as its header.")
 TOO_MANY = N_("The header in line %(line)s has %(count)s columns; at most 1,000 can be read.")
 NO_DELIMITER = N_("Columns are divided by a comma, a tab, a semicolon or a vertical bar.")
@@ -150,37 +167,54 @@ def find_plan(
         if best is not None and best[0][0] == len(wanted) > 1:
             break
     if best is None:
-        raise ImportRefused(NO_HEADER)
+        is_long = measure_table(handle, plan) > START_LINES
+        raise ImportRefused(NO_START if is_long else NO_HEADER)
     _score, plan, record = best
     return plan, _name_cells(plan, record)
 
 
-def read_header(handle: IO[bytes], plan: Plan) -> list[str]:
+def read_header(handle: IO[bytes], plan: Plan, *, region: str = "CN") -> list[str]:
     """The header of a file that somebody said how to read. Raises ``ImportRefused``."""
     if plan.kind == "text":
         check_encoding(handle, plan.encoding)
         if plan.delimiter not in DELIMITERS:
             raise ImportRefused(NO_DELIMITER)
+    if plan.header_line is None:
+        start = read_start(handle, plan, 1)
+        if not start:
+            is_long = measure_table(handle, plan) > START_LINES
+            raise ImportRefused(NO_START if is_long else NO_HEADER)
+        return _name_cells(plan, start[0])
+    if plan.header_line > START_LINES:
+        raise ImportRefused(TOO_DEEP)
     with closing(read_table(handle, plan)) as records:
         for record in records:
             line, cells, _ = record
-            if plan.header_line is None and any(cells):
-                return _name_cells(plan, record)
-            if plan.header_line is not None and line >= plan.header_line:
+            if line >= plan.header_line:
                 if line > plan.header_line or not any(cells):
-                    raise ImportRefused(NO_LINE, line=plan.header_line)
+                    break
+                if any(holds_number(cell, region=region) for cell in cells[:MAX_COLUMNS]):
+                    raise ImportRefused(IS_CONTACT, line=line)
                 return _name_cells(plan, record)
-    if plan.header_line is None:
-        raise ImportRefused(NO_HEADER)
     raise ImportRefused(NO_LINE, line=plan.header_line)
 
 
 def suggest_mapping(
-    header: Sequence[str], *, columns: Sequence[str], known: Mapping[str, str] | None = None
+    header: Sequence[str],
+    *,
+    columns: Sequence[str],
+    known: Mapping[str, str] | None = None,
+    named: bool = True,
 ) -> dict[str, str]:
     """{column of the robot: header}, for somebody to look at: by name, else as it was the last
-    time, else (for the number) by what such columns are usually called."""
+    time, else (for the number) by what such columns are usually called.
+
+    ``named`` is false for a file without a header, whose letters mean nothing beyond it: ``known``
+    is then what somebody said of this very file.
+    """
     known = known or {}
+    if not named:
+        return {column: known[column] for column in columns if known.get(column) in header}
     suggested: dict[str, str] = {}
     for column in columns:
         name = _find_name(header, column, among=columns)
@@ -219,6 +253,9 @@ def make_layout(
     if unknown := [name for name in mapping if name not in columns]:
         raise ImportRefused(NOT_OF_ROBOT, unknown=_list(unknown), wanted=_list(columns))
     names = [mapping.get(column) or column for column in columns]
+    if plan.header_line is None and (unsaid := [one for one in columns if one not in mapping]):
+        # letters are no names, even where a column of the robot is called like one
+        raise ImportRefused(HEADLESS, missing=_list(unsaid), wanted=_list(columns))
     places = _find_places(plan, header, names, columns=columns)
     stay = _find_kept(plan, header, kept, columns=columns, used=set(places))
     return Layout(
@@ -320,6 +357,15 @@ def _find_places(
 ) -> list[int]:
     found = [_find(header, name, among=names) for name in names]
     if missing := [name for name, places in zip(names, found, strict=True) if not places]:
+        usual = [name for name in header if make_key(name) in PHONE_KEYS]
+        if plan.header_line and not found[0] and len(usual) > 1:
+            raise ImportRefused(
+                SEVERAL_PHONES,
+                line=plan.header_line,
+                missing=_shorten(columns[0]),
+                found=_list(usual),
+                example=_shorten(f"{columns[0]}={usual[0]}"),
+            )
         raise ImportRefused(
             MISSING if plan.header_line else HEADLESS,
             line=plan.header_line,
@@ -363,7 +409,13 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(shown) + (", …" if len(names) > 20 else "")
 
 
+def hide_name(name: str) -> str:
+    """The name of a column for a screen: a row taken for a header has numbers in it."""
+    return _MANY_DIGITS.sub(lambda found: mask_phone(found.group()), mask_cell(name))
+
+
 def _shorten(name: str) -> str:
-    """Without what no sentence, and no database, can hold."""
+    """Without what no sentence, and no database, can hold, and without numbers."""
+    name = hide_name(name[:MAX_HEADER])
     text = "".join(character if character.isprintable() else " " for character in name[:41])
     return f"{text[:40]}…" if len(name) > 40 else text

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -20,7 +20,7 @@ from campaigns import lifecycle
 from campaigns.importing.cells import clean_cell
 from campaigns.importing.checking import check_rows, read_rows
 from campaigns.importing.errors import ImportRefused, Problem, Rejection
-from campaigns.importing.files import check_encoding
+from campaigns.importing.files import check_encoding, is_doubtful
 from campaigns.importing.loading import lay_out
 from campaigns.importing.mapping import Layout, read_header, suggest_mapping
 from campaigns.importing.notes import find_notes, keep_notes
@@ -41,6 +41,10 @@ NOT_CHANGEABLE = N_(
     "This import cannot be changed any more: reload the page to see where it stands."
 )
 DAYS_MISSING = N_("Say of how many days numbers count as duplicates: from 1 to 3,650.")
+TWO_ENCODINGS = N_(
+    "The text can be read as UTF-8 and as GB18030: look at the names in the first rows, and choose "
+    "the other encoding if they are wrong."
+)
 
 #: records looked at below the header for a preview of contacts
 _LOOKED_AT = 10_000
@@ -126,17 +130,33 @@ def change_reading(
     with open_file(contact_import) as handle:
         if plan.kind == ContactImport.Kind.TEXT:
             check_encoding(handle, encoding)
-        header = read_header(handle, plan)
+        header = read_header(handle, plan, region=task.account.region)
         notes = find_notes(handle, kind=plan.kind, sheet=plan.sheet)
-    known = {**recall_mapping(task), **contact_import.mapping}
+    known = _keep_mapping(contact_import, plan)
     columns = [str(column) for column in task.robot.columns]
     with transaction.atomic():
         _open(contact_import, by)
         set_reading(contact_import, plan, header)
         contact_import.counts = notes
-        contact_import.mapping = suggest_mapping(header, columns=columns, known=known)
+        contact_import.mapping = suggest_mapping(
+            header, columns=columns, known=known, named=header_line is not None
+        )
         contact_import.kept = [name for name in contact_import.kept if name in header]
         _save(contact_import)
+
+
+def _keep_mapping(contact_import: ContactImport, plan: Plan) -> dict[str, str]:
+    """What still holds of what was mapped, when the file is read by another plan."""
+    if plan.header_line is None:
+        before = make_plan(contact_import)
+        # letters stay what they are while the cells do
+        same = replace(before, encoding=plan.encoding) == plan
+        return dict(contact_import.mapping) if same else {}
+    was_named = contact_import.header_line is not None
+    return {
+        **recall_mapping(contact_import.task),
+        **(contact_import.mapping if was_named else {}),
+    }
 
 
 def choose_columns(
@@ -176,7 +196,8 @@ def read_preview(contact_import: ContactImport, count: int = 10) -> Preview:
     with open_file(contact_import) as handle:
         rows = read_start(handle, make_plan(contact_import), count=count)
         if contact_import.kind == ContactImport.Kind.TEXT:
-            return Preview(rows)
+            doubtful = is_doubtful(handle, contact_import.encoding)
+            return Preview(rows, notes=[gettext(TWO_ENCODINGS)] if doubtful else [])
         sheets = list_sheets(handle)
     notes = dict.fromkeys(one.note for one in sheets if one.note)
     return Preview(rows, sheets, list(notes))

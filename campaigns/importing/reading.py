@@ -25,6 +25,9 @@ from campaigns.importing.workbooks import list_sheets, read_sheet
 
 DELIMITERS = (",", "\t", ";", "|")
 
+#: what is the start of a file
+START_LINES = 10_000
+START_BYTES = 1 << 20
 #: in characters, over all lines of the record
 MAX_RECORD = 1_000_000
 #: a quoted cell of so many lines is a quotation mark that nobody closed
@@ -93,9 +96,17 @@ def read_table(
 
 
 def read_start(handle: IO[bytes], plan: Plan, count: int = 20) -> list[Record]:
-    """The first records that are not blank."""
+    """The first records that are not blank, as far as they stand near the top: whoever asks is a
+    person who waits for a page."""
+    found = []
     with closing(read_table(handle, plan)) as records:
-        return list(islice((record for record in records if any(record[1])), count))
+        for record in records:
+            if any(record[1]):
+                found.append(record)
+            is_far = plan.kind == "text" and handle.tell() > START_BYTES
+            if len(found) >= count or record[0] >= START_LINES or is_far:
+                break
+    return found
 
 
 def measure_table(handle: IO[bytes], plan: Plan) -> int:
@@ -181,13 +192,19 @@ def _refuse_rows(
 ) -> None:
     """Raises ``_RowsSwallowed`` when lines of a record are rows by themselves: its quotation mark
     was meant to be closed in its own line, or not to be there."""
-    for place in range(len(record) - 2, 0, -1):
-        if _find_phone_in(record[place], delimiter, find_phone):
-            raise _RowsSwallowed(place)
-    # the number of the record itself stands in its first line or in its last
-    ends = [_find_phone_in(record[place], delimiter, find_phone) for place in (0, -1)]
-    if all(ends) or (any(ends) and find_phone(cells) not in ends):
-        raise _RowsSwallowed(0)
+    found = {
+        place: phone
+        for place, line in enumerate(record)
+        if (phone := _find_phone_in(line, delimiter, find_phone))
+    }
+    if not found:
+        return
+    # one of the lines may have the number of the record itself
+    own = find_phone(cells)
+    rows = [place for place, phone in found.items() if phone != own]
+    same = [place for place, phone in found.items() if phone == own]
+    if rows or len(same) > 1:
+        raise _RowsSwallowed(max(rows + same[:-1]))
 
 
 def _find_phone_in(line: str, delimiter: str, find_phone: FindPhone) -> str:

@@ -98,7 +98,7 @@ def receive_file(
     contact_import.save()
     try:
         _store(contact_import, file)
-        _look_into(contact_import, {**recall_mapping(task), **(known or {})}, reading or {})
+        _look_into(contact_import, known or {}, reading or {})
     except ImportRefused as refusal:
         fail_import(contact_import, refusal.message, values=refusal.values, by=by)
         drop_file(contact_import)
@@ -130,8 +130,11 @@ def take_task(contact_import: ContactImport) -> Task:
 
 
 def recall_mapping(task: Task) -> dict[str, str]:
-    """What was mapped for this robot the last time something was loaded for it."""
-    done = ContactImport.objects.filter(task__robot=task.robot_id, status="done")
+    """What was mapped for this robot the last time something with a header was loaded for it.
+    Letters of a file without one mean nothing in the next."""
+    done = ContactImport.objects.filter(
+        task__robot=task.robot_id, status="done", header_line__isnull=False
+    )
     mapping = done.order_by("-id").values_list("mapping", flat=True).first()
     return {str(column): str(header) for column, header in (mapping or {}).items()}
 
@@ -217,6 +220,9 @@ def _look_into(
     contact_import: ContactImport, known: Mapping[str, str], reading: Mapping[str, Any]
 ) -> None:
     columns = [str(column) for column in contact_import.task.robot.columns]
+    said = dict(known)
+    known = {**recall_mapping(contact_import.task), **said}
+    region = contact_import.task.account.region
     with open_file(contact_import) as handle:
         found = inspect_file(handle, encoding=reading.get("encoding", ""))
         plan, header = find_plan(
@@ -224,16 +230,19 @@ def _look_into(
             found,
             columns=columns,
             known=known,
-            region=contact_import.task.account.region,
+            region=region,
             delimiter=reading.get("delimiter", ""),
             sheet=reading.get("sheet", ""),
         )
         if "header_line" in reading:
             plan = replace(plan, header_line=reading["header_line"])
-            header = read_header(handle, plan)
+            header = read_header(handle, plan, region=region)
         contact_import.counts = find_notes(handle, kind=plan.kind, sheet=plan.sheet)
     set_reading(contact_import, plan, header)
-    contact_import.mapping = suggest_mapping(header, columns=columns, known=known)
+    named = plan.header_line is not None
+    contact_import.mapping = suggest_mapping(
+        header, columns=columns, known=known if named else said, named=named
+    )
     contact_import.save()
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+import time
+import unicodedata
 from typing import Any
 
 import pytest
@@ -100,6 +103,54 @@ def test_a_number_in_the_region_tells_that_there_is_no_header() -> None:
 def test_headers_that_cannot_be_read(content: str, words: str) -> None:
     with pytest.raises(ImportRefused, match=words):
         find(content)
+
+
+def test_a_file_of_empty_lines_is_looked_at_for_a_moment() -> None:
+    begun = time.process_time()
+    with pytest.raises(ImportRefused, match="up to 10,000, have no text"):
+        find("\n" * 20_000_000)
+    assert time.process_time() - begun < 2
+    handle = io.BytesIO(b"\n" * 20_000_000)
+    for line, words in ((None, "no text"), (15_000_000, "first 10,000 lines")):
+        begun = time.process_time()
+        with pytest.raises(ImportRefused, match=words):
+            read_header(handle, Plan(header_line=line))
+        assert time.process_time() - begun < 2
+
+
+def test_no_sentence_tells_a_number() -> None:
+    for text in (
+        "a19900000001/19900000002,张三\n",
+        "a 199-0000-0001,x １９９００００００01,12345678\n",
+    ):
+        with pytest.raises(ImportRefused) as refused:
+            read(text)
+        digits = unicodedata.normalize("NFKC", str(refused.value)).replace("-", "")
+        assert not re.search(r"\d{7}", digits), digits
+    # numbers without a word are no header at all
+    assert find("19900000001/19900000002,张三\n")[0].header_line is None
+
+
+def test_a_contact_is_no_line_of_names_whoever_says_so() -> None:
+    handle = io.BytesIO(f"{HEADER}{ROW}".encode())
+    with pytest.raises(ImportRefused, match="line 2") as refused:
+        read_header(handle, Plan(header_line=2))
+    assert "19900000001" not in str(refused.value)
+
+
+def test_letters_are_the_names_of_nothing_but_their_file() -> None:
+    plan = Plan(header_line=None)
+    known = {"客户手机号码": "B"}
+    assert suggest_mapping(["A", "B"], columns=["A", *COLUMNS], named=False) == {}
+    assert suggest_mapping(["A", "B"], columns=COLUMNS, known=known, named=False) == known
+    with pytest.raises(ImportRefused, match="no header"):
+        make_layout(plan, ["A", "B"], columns=["A", "B"], mapping={"A": "B"})
+
+
+def test_several_columns_of_numbers_are_named_with_the_way_to_choose() -> None:
+    sentence = refuse(["手机号", "联系电话", "姓名", "city"])
+    assert "“手机号”, “联系电话”" in sentence
+    assert "--map 客户手机号码=手机号" in sentence
 
 
 def test_a_header_of_200_kb_is_cut() -> None:

@@ -127,6 +127,28 @@ def test_what_was_mapped_the_last_time_for_the_robot_is_suggested() -> None:
     assert other.mapping.get("姓名") is None
 
 
+def test_letters_of_a_file_without_a_header_are_not_remembered() -> None:
+    task = make_task(robot=make_robot(columns=["客户手机号码", "姓名"]))
+    load("19900000001,a\n", task=task, mapping={"客户手机号码": "A", "姓名": "B"})
+    again = receive_file(task, b"b,19900000002\n", file_name="b.csv")
+    assert (again.header_line, again.mapping) == (None, {})
+    # nor do they say anything once the same file is read in another way
+    choose_columns(again, mapping={"客户手机号码": "B", "姓名": "A"})
+    reading = {"encoding": "utf-8", "sheet": "", "header_line": None}
+    change_reading(again, delimiter=",", **reading)
+    assert again.mapping == {"客户手机号码": "B", "姓名": "A"}
+    change_reading(again, delimiter=";", **reading)
+    assert again.mapping == {}
+
+
+def test_a_contact_is_not_made_a_line_of_names() -> None:
+    one = receive(HEADER + "19900000001,a\n")
+    with pytest.raises(ImportRefused, match="a number to call"):
+        change_reading(one, encoding="utf-8", delimiter=",", sheet="", header_line=2)
+    one.refresh_from_db()
+    assert one.header_line == 1
+
+
 @pytest.mark.parametrize("status", ["loading", "running", "deleted"])
 def test_only_a_draft_takes_a_file(status: str) -> None:
     with pytest.raises(ImportRefused, match="draft"):
