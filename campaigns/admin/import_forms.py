@@ -17,7 +17,7 @@ from unfold.widgets import (
 )
 
 from campaigns.importing.files import ENCODINGS
-from campaigns.importing.mapping import PHONE_KEYS, make_key
+from campaigns.importing.mapping import PHONE_KEYS, hide_name, make_key
 from campaigns.importing.reading import DELIMITERS
 from campaigns.models import ContactImport
 
@@ -167,7 +167,14 @@ class ColumnsForm(forms.Form):
         super().__init__(*args, **kwargs)
         one = contact_import
         self.columns = [str(column) for column in one.task.robot.columns]
-        self.headers = list(dict.fromkeys(str(name) for name in one.header if name))
+        #: {header as it is shown and posted: header}; a number in it is shown to nobody
+        self.headers: dict[str, str] = {}
+        for header in dict.fromkeys(str(name) for name in one.header if name):
+            shown = hide_name(header)
+            while shown in self.headers:  # two that look the same now
+                shown = f"{shown}'"
+            self.headers[shown] = header
+        shown_names = {header: shown for shown, header in self.headers.items()}
         choices = [("", pgettext("column of the file", "– choose –"))]
         choices += [(name, name) for name in self.headers]
         for number, column in enumerate(self.columns):
@@ -175,13 +182,14 @@ class ColumnsForm(forms.Form):
                 label=column,
                 choices=choices,
                 required=False,
-                initial=one.mapping.get(column, ""),
+                initial=shown_names.get(one.mapping.get(column, ""), ""),
                 widget=UnfoldAdminSelectWidget(),
             )
         kept = self.fields["kept"]
         assert isinstance(kept, forms.MultipleChoiceField)
         kept.choices = [(name, name) for name in self.headers]
-        for name in ("kept", "duplicates", "duplicate_days", "keep_row"):
+        self.initial.setdefault("kept", [shown_names.get(name, name) for name in one.kept])
+        for name in ("duplicates", "duplicate_days", "keep_row"):
             self.initial.setdefault(name, getattr(one, name))
         if self.initial["duplicate_days"] is None:
             self.initial["duplicate_days"] = 30
@@ -198,6 +206,9 @@ class ColumnsForm(forms.Form):
                         "file has none, add one, and upload it again."
                     ),
                 )
+            elif data.get(name):
+                data[name] = self.headers[data[name]]
+        data["kept"] = [self.headers[shown] for shown in data.get("kept", [])]
         if data.get("duplicates") != ContactImport.Scope.DAYS:
             data["duplicate_days"] = None
             self.errors.pop("duplicate_days", None)
@@ -205,7 +216,7 @@ class ColumnsForm(forms.Form):
             self.add_error("duplicate_days", _("Say how many days."))
         # a column that is chosen for the robot is there anyway
         taken = {data.get(f"column_{number}") for number in range(len(self.columns))}
-        data["kept"] = [header for header in data.get("kept", []) if header not in taken]
+        data["kept"] = [header for header in data["kept"] if header not in taken]
         return data
 
     @property
@@ -232,13 +243,14 @@ class ColumnsForm(forms.Form):
         chosen = [
             str(self[f"column_{number}"].value() or "") for number in range(len(self.columns))
         ]
-        for number, (column, header) in enumerate(zip(self.columns, chosen, strict=True)):
+        for number, (column, shown) in enumerate(zip(self.columns, chosen, strict=True)):
+            header = self.headers.get(shown, "")
             rows.append(
                 {
                     "column": column,
                     "field": self[f"column_{number}"],
-                    "header": header,
-                    "twice": bool(header) and chosen.count(header) > 1,
+                    "header": shown,
+                    "twice": bool(header) and chosen.count(shown) > 1,
                     "same": bool(header) and make_key(header) == make_key(column),
                     "known": bool(header) and make_key(header) == make_key(known.get(column, "")),
                     "usual": number == 0 and make_key(header) in PHONE_KEYS,
@@ -252,7 +264,7 @@ class ColumnsForm(forms.Form):
         taken = {str(self[f"column_{number}"].value() or "") for number in range(len(self.columns))}
         chosen = set(self["kept"].value() or [])
         return [
-            {"header": name, "kept": name in chosen, "samples": samples.get(name, [])}
-            for name in self.headers
-            if name not in taken
+            {"header": shown, "kept": shown in chosen, "samples": samples.get(header, [])}
+            for shown, header in self.headers.items()
+            if shown not in taken
         ]

@@ -16,6 +16,7 @@ from django.utils.translation import ngettext
 from campaigns.admin.base import EXPORT, IMPORT, LAUNCH, UNMASK, hide_cell
 from campaigns.admin.import_forms import name_delimiter, name_encoding
 from campaigns.importing import find_same_file, tell_notes
+from campaigns.importing.mapping import hide_name
 from campaigns.models import ContactImport, RejectedRow, StatusChange, Task
 
 STATUS_COLORS = {
@@ -294,6 +295,7 @@ def list_refused(one: ContactImport) -> list[dict[str, Any]]:
     return [
         {
             "row": examples[kind["first"]],
+            "column": hide_name(kind["column"]),
             "number": show_number(kind["number"]),
             "is_one": kind["number"] == 1,
             "value": hide_cell(examples[kind["first"]].value, strict=True)[:60],
@@ -321,7 +323,9 @@ def list_facts(one: ContactImport) -> list[tuple[str, Any]]:
         (
             _("Columns"),
             " · ".join(
-                column if one.mapping[column] == column else f"{column} ← {one.mapping[column]}"
+                column
+                if one.mapping[column] == column
+                else f"{column} ← {hide_name(one.mapping[column])}"
                 for column in map(str, one.task.robot.columns)
                 if column in one.mapping
             )
@@ -329,7 +333,7 @@ def list_facts(one: ContactImport) -> list[tuple[str, Any]]:
         ),
     ]
     if one.kept:
-        facts.append((_("Kept besides"), " · ".join(one.kept)))
+        facts.append((_("Kept besides"), " · ".join(map(hide_name, one.kept))))
     scope = one.get_duplicates_display()
     if one.duplicates == ContactImport.Scope.DAYS:
         scope = f"{scope} ({one.duplicate_days})"

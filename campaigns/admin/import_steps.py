@@ -38,6 +38,7 @@ from campaigns.admin.import_page import (
     tell_reading,
 )
 from campaigns.importing import ImportRefused
+from campaigns.importing.mapping import hide_name
 from campaigns.importing.receiving import recall_mapping
 from campaigns.masking import mask_phone
 from campaigns.models import Contact, ContactImport, Task
@@ -199,7 +200,7 @@ def columns_page(model_admin: CallboardAdmin, request: HttpRequest, object_id: s
         _("Import contacts"),
         **frame(one, "columns"),
         form=form,
-        columns=form.list_columns(samples, known=recall_mapping(one.task)),
+        columns=form.list_columns(samples, known=recall(one)),
         others=form.list_others(samples),
         may_unmask=request.user.has_perm(UNMASK) and not shown,
         **preview_choices(one, form, whole=shown),
@@ -222,13 +223,18 @@ def preview_columns(
         "one": one,
         "may_unmask": request.user.has_perm(UNMASK),
         "form": form,
-        "columns": form.list_columns(samples, known=recall_mapping(one.task)),
+        "columns": form.list_columns(samples, known=recall(one)),
         "others": form.list_others(samples),
         **preview_choices(one, form, whole=False),
     }
     response = render(request, "campaigns/import_preview.html", context)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def recall(one: ContactImport) -> dict[str, str]:
+    """What was mapped the last time, for a file whose columns have names."""
+    return recall_mapping(one.task) if one.header_line else {}
 
 
 def preview_choices(one: ContactImport, form: ColumnsForm, *, whole: bool) -> dict[str, Any]:
@@ -263,7 +269,7 @@ def preview_choices(one: ContactImport, form: ColumnsForm, *, whole: bool) -> di
             }
             for row in rows
         ],
-        "preview_columns": shown,
+        "preview_columns": [*columns, *map(hide_name, one.kept)],
         "preview_problem": "",
     }
 

@@ -431,6 +431,42 @@ def test_numbers_are_masked_until_one_look_is_asked_for(
         assert "19900100001" not in read(manager, go(one, step)), step
 
 
+def test_a_number_in_the_name_of_a_column_is_masked_and_can_be_chosen(
+    log_in: Callable[[str], Client], world: World
+) -> None:
+    operator, manager = log_in("operator"), log_in("manager")
+    text = "号码(如19900100077),备注19900100078,备注19900200078\n19900100001,张,a\n"
+    upload(operator, world.draft, text)
+    one = world.draft.imports.get()
+    numbers = ("19900100077", "19900100078", "19900200078")
+    shown = ["号码(如199****0077)", "备注199****0078", "备注199****0078'"]
+    form = choose(column_0=shown[0], column_1=shown[1], kept=[shown[2]])
+
+    def see(page: str) -> None:
+        assert [number for number in numbers if number in page] == []
+
+    page = read(operator, go(one, "columns"))
+    see(page)
+    assert [name for name in shown[:2] if name not in page] == []
+    see(operator.post(go(one, "preview"), form).content.decode())
+    assert operator.post(go(one, "columns"), form).status_code == 302
+    one = work(one)
+    assert one.mapping == {"客户手机号码": one.header[0], "姓名": one.header[1]}
+    assert one.kept == [one.header[2]]
+    for client in (operator, manager):
+        for step in ("reading", "columns", "change"):
+            see(read(client, go(one, step)))
+
+
+def test_a_contact_is_not_read_as_a_line_of_names(root: Client, world: World) -> None:
+    upload(root, world.draft)
+    one = world.draft.imports.get()
+    form = {"encoding": "utf-8", "delimiter": ",", "header_line": "2", "step": "next"}
+    page = root.post(go(one, "reading"), form).content.decode()
+    assert "a number to call in line 2" in page
+    assert "19900100001" not in page
+
+
 def test_who_may_look_sees_the_report_and_changes_nothing(
     log_in: Callable[[str], Client], world: World, root: Client
 ) -> None:
