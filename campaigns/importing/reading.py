@@ -214,7 +214,7 @@ def _find_phone_in(line: str, delimiter: str, find_phone: FindPhone) -> str:
         phone = find_phone(next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []))
     except csv.Error:
         phone = ""
-    return phone or (find_phone(line.split(delimiter)) if '"' in line else "")
+    return phone or (find_phone(line.replace('"', "").split(delimiter)) if '"' in line else "")
 
 
 def _name_problem(record: list[str], delimiter: str) -> Problem:

@@ -101,6 +101,12 @@ def test_rows_that_a_later_quote_swallowed_are_rows_again() -> None:
     assert [row[1] for row in last.rows] == ["19900000002"]
 
 
+def test_rows_with_stray_quotes_are_counted_each() -> None:
+    rows = [f'1990000000{number}","x,b' for number in range(4)]
+    outcome = read(HEADER + "\n".join([*rows, '19900000009","x",b']) + "\n")
+    assert [line for line, *_ in outcome.problems] == [2, 3, 4, 5, 6]
+
+
 def test_a_cell_of_several_lines_is_whole_however_its_lines_look() -> None:
     # the last line, read by itself, would have the width of a row and a number at its place
     outcome = read(
