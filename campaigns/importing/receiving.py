@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.base import File
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
@@ -48,6 +48,8 @@ TASK_TAKEN = N_(
 STOPPED = N_("The import stopped before its end, and nothing of the file was loaded. Try it again.")
 
 CHUNK = 1 << 18
+#: how long a click waits for another one
+PATIENCE = "3s"
 
 
 class Frozen(File):  # type: ignore[type-arg]
@@ -118,11 +120,14 @@ def refuse_late(task: Task) -> None:
 
 def take_task(contact_import: ContactImport) -> Task:
     """The task's row, locked to the end of the transaction. Raises ``ImportRefused`` rather than to
-    wait: whoever loads a million rows into it holds it for a minute."""
-    tasks = Task.objects.select_for_update(no_key=True, of=("self",), nowait=True)
+    wait for long: whoever loads a million rows into it holds it for a minute."""
+    tasks = Task.objects.select_for_update(no_key=True, of=("self",))
     try:
-        with transaction.atomic():
-            return tasks.get(pk=contact_import.task_id)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
+            task = tasks.get(pk=contact_import.task_id)
+            cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+            return task
     except OperationalError as error:
         if isinstance(error.__cause__, LockNotAvailable):
             raise ImportRefused(TASK_TAKEN) from None
