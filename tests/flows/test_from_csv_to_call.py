@@ -20,7 +20,7 @@ from django.test import Client as Browser
 from django.urls import reverse
 
 from callbacks.models import Receipt
-from campaigns.models import Account, Call, Contact, Recording, Task, Turn
+from campaigns.models import Account, Call, Contact, ContactImport, Recording, Task, Turn
 from campaigns.platforms.sandbox import SandboxServer, serve
 from campaigns.platforms.yeta.vocabulary import RESULTS
 from tests.platforms.sandbox_client import Client as Platform
@@ -50,6 +50,30 @@ def wait_until(told: Any, *, seconds: float, what: str) -> Any:
     return answer
 
 
+def import_contacts(browser: Browser, task: Task) -> ContactImport:
+    """The way through the pages: file, columns, check, confirmation; a worker does the work."""
+
+    def post(page: str, pk: int, data: dict[str, Any] | None = None) -> None:
+        reply = browser.post(reverse(f"admin:campaigns_{page}", args=[pk]), data or {})
+        assert reply.status_code == 302, reply.content.decode()
+
+    def wait_for(status: str) -> None:
+        wait_until(
+            lambda: task.imports.get().status == status, seconds=60, what=f"It is not {status}."
+        )
+
+    post("task_import", task.pk, {"file": make_file()})
+    imported = task.imports.get()
+    columns = {"column_0": "客户手机号码", "column_1": "姓名"}
+    choices = {"duplicates": "family", "duplicate_days": "30", "keep_row": "first"}
+    post("contactimport_columns", imported.pk, columns | choices)
+    wait_for("checked")
+    seen = task.imports.get().check_stamp
+    post("contactimport_confirm", imported.pk, {"seen": seen})
+    wait_for("done")
+    return task.imports.get()
+
+
 @pytest.fixture
 def browser(admin_user: Any) -> Browser:
     browser = Browser(enforce_csrf_checks=False)
@@ -65,6 +89,8 @@ def connect_account(browser: Browser, sandbox: SandboxServer, platform: Platform
             "name": "Pretend",
             "base_url": sandbox.base_url,
             "time_zone": "Asia/Shanghai",
+            "region": "CN",
+            "cap_days": "7",
             "rate_limit": "1000",
             "is_active": "on",
             "setting_recording_prefix": f"{sandbox.url}/voice/",
@@ -151,10 +177,7 @@ def test_from_a_csv_file_to_calls_that_equal_the_ledger(
             {"endpoint": "push.*", "kind": "shuffle", "seconds": 1, "probability": 0.5},
         )
         task = draft_task(browser, account)
-        page = reverse("admin:campaigns_task_import", args=[task.pk])
-        reply = browser.post(page, {"file": make_file()})
-        assert reply.status_code == 302, reply.content.decode()
-        imported = task.imports.get()
+        imported = import_contacts(browser, task)
         assert (imported.loaded, imported.excluded, imported.rejected) == (CONTACTS, 1, 4)
         reply = browser.post(reverse("admin:campaigns_task_launch", args=[task.pk]))
         assert reply.status_code == 302
