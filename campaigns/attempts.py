@@ -19,7 +19,7 @@ from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
-from campaigns import lifecycle
+from campaigns import gates, lifecycle
 from campaigns.barring import has_barred
 from campaigns.connections import AccountInactive, open_client
 from campaigns.models import Account, Attempt, Batch, Contact, Instance, Task
@@ -54,6 +54,10 @@ class NumberBarred(NotSent):
     advice = BARRED_MEANWHILE
 
 
+class HeldBack(NotSent):
+    """A rule forbids it since it was claimed; see ``gates``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of one request. ``status`` is the attempt's next state; ``busy`` marks a refusal
@@ -66,6 +70,8 @@ class Outcome:
     busy: bool = False
     retry_after: float | None = None
     consequence: Consequence | None = None
+    #: what the transport saw, for the person who may have to decide
+    fault: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -108,6 +114,10 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
             wanted = wanted.exclude(task__begin_at__gt=now).exclude(task__end_at__lte=now)
         if time.monotonic() >= deadline or not wanted.exists():
             raise RightLost("The right to send was lost.")
+        task = Task.objects.select_related("account").get(pk=attempt.task_id)
+        hold = gates.find_hold(task, attempt.command)
+        if hold is not None:
+            raise HeldBack("A rule forbids it.", advice=hold.reason)
         if has_barred(list_concerned(attempt)):
             raise NumberBarred("A number was barred meanwhile.")
         passed.append(True)
@@ -115,12 +125,14 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
     try:
         if not Account.objects.filter(pk=attempt.task.account_id, is_active=True).exists():
             raise AccountInactive("The account is switched off.")
-        client = open_client(attempt.task.account, task=attempt.task, fence=fence)
+        client = open_client(attempt.task.account, task=attempt.task, fence=fence, attempt=attempt)
         if attempt.task.fills_instances and not may_fill(attempt.task.account):
             return Outcome("not_sent", reason=NOT_ALLOWED, consequence=Consequence.PAUSE_TASK)
         return Outcome("accepted", value=act(client))
+    except HeldBack as error:
+        return Outcome("not_sent", reason=error.advice, busy=True, retry_after=1)
     except NotSent as error:
-        return Outcome("not_sent", reason=error.advice, busy=True)
+        return Outcome("not_sent", reason=error.advice, busy=True, fault=str(error))
     except Throttled as error:
         return Outcome(
             "refused",
@@ -128,6 +140,7 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
             code=error.code.code if error.code else "429",
             busy=True,
             retry_after=error.retry_after,
+            fault=str(error),
         )
     except Rejected as error:
         return Outcome(
@@ -136,9 +149,10 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
             code=error.code.code,
             busy=error.consequence == Consequence.RETRY,
             consequence=error.consequence,
+            fault=str(error),
         )
     except PlatformError as error:
-        return Outcome("unknown", reason=error.advice)
+        return Outcome("unknown", reason=error.advice, fault=str(error))
     except ValueError as error:
         if passed:
             logger.exception("Attempt %s failed inside our own code.", attempt.pk)
@@ -186,6 +200,7 @@ def close_attempt(attempt: Attempt, outcome: Outcome) -> bool:
         of=["sending"],
         reason=outcome.reason,
         code=outcome.code,
+        fault=outcome.fault[:300],
         ended_at=now,
     ):
         return True

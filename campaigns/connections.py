@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.locks import only_one
-from campaigns.models import Account, AccountToken, Exchange, Task
+from campaigns.models import Account, AccountToken, Attempt, Exchange, Task
 from campaigns.platforms.contract import Client, Connection
 from campaigns.platforms.errors import NotSent
 from campaigns.platforms.http import ExchangeRecord, Reply, Transport
@@ -42,6 +42,7 @@ def open_transport(
     account: Account,
     *,
     task: Task | None = None,
+    attempt: Attempt | None = None,
     fence: Callable[[], None] | None = None,
     timeout: float | None = None,
     heard: Callable[[Reply], None] | None = None,
@@ -53,7 +54,7 @@ def open_transport(
         timeout=timeout or settings.HTTP_TIMEOUT_SECONDS,
         secrets=tuple(account.credentials.values()),
         secret_fields=account.vendor.secret_fields,
-        record=lambda record: keep_exchange(record, account=account, task=task),
+        record=lambda record: keep_exchange(record, account=account, task=task, attempt=attempt),
         pace=lambda: wait_for_turn(account),
         fence=fence,
         heard=heard,
@@ -61,9 +62,15 @@ def open_transport(
 
 
 def open_client(
-    account: Account, *, task: Task | None = None, fence: Callable[[], None] | None = None
+    account: Account,
+    *,
+    task: Task | None = None,
+    attempt: Attempt | None = None,
+    fence: Callable[[], None] | None = None,
 ) -> Client:
     """A client of the account's platform. Raises ``NotSent`` when it takes no calls from us.
+
+    ``attempt`` is the request that adds calls which is sent, or asked about, with it.
 
     It is given for an account that is switched off too: switching off must not take away the means
     to ask, to pause and to delete. What adds calls is refused by ``attempts.carry_out``.
@@ -83,7 +90,11 @@ def open_client(
             },
             credentials=account.credentials,
             transport=open_transport(
-                account, task=task, fence=fence, heard=lambda reply: note_sandbox(account, reply)
+                account,
+                task=task,
+                attempt=attempt,
+                fence=fence,
+                heard=lambda reply: note_sandbox(account, reply),
             ),
             tokens=AccountTokens(account),
         )
@@ -107,21 +118,26 @@ def note_sandbox(account: Account, reply: Reply) -> None:
         logger.exception("Account %s: what the platform is could not be kept.", account.pk)
 
 
-def keep_exchange(record: ExchangeRecord, *, account: Account, task: Task | None) -> None:
+def keep_exchange(
+    record: ExchangeRecord, *, account: Account, task: Task | None, attempt: Attempt | None = None
+) -> None:
     """Write one exchange down. NUL, which PostgreSQL refuses, is shown as its picture.
 
     A record that cannot be written must not change what the exchange is taken for.
     """
     try:
-        _write_exchange(record, account=account, task=task)
+        _write_exchange(record, account=account, task=task, attempt=attempt)
     except DatabaseError:
         logger.exception("The record of an exchange (%s) could not be kept.", record.purpose)
 
 
-def _write_exchange(record: ExchangeRecord, *, account: Account, task: Task | None) -> None:
+def _write_exchange(
+    record: ExchangeRecord, *, account: Account, task: Task | None, attempt: Attempt | None
+) -> None:
     Exchange.objects.create(
         account=account,
         task=task,
+        attempt=attempt,
         purpose=record.purpose,
         method=record.method,
         url=record.url.replace("\x00", "␀"),

@@ -10,7 +10,7 @@ from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
-from campaigns import attempts, lifecycle
+from campaigns import attempts, gates, lifecycle
 from campaigns.barring import exclude_barred
 from campaigns.dispatch.instances import STOPPED, is_open
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
@@ -37,6 +37,12 @@ def claim_batch(task_id: int) -> Attempt | None:
     with transaction.atomic(durable=True):
         task = find_task(task_id)
         if task is None:
+            return None
+        direct = task.kind == Task.Kind.DIRECT
+        command = "callout" if direct else "insert"
+        hold = gates.find_hold(task, command)
+        if hold is not None:
+            gates.note_hold(task, hold)
             return None
         planned = task.batches.filter(status=Batch.Status.PLANNED)
         if task.fills_instances:
@@ -65,8 +71,6 @@ def claim_batch(task_id: int) -> Attempt | None:
             # Ours is the platform's id of the contact: a call that comes back before the answer,
             # or instead of it, is known by it.
             name_contacts(batch.contacts.filter(status=Contact.Status.SENDING))
-        direct = task.kind == Task.Kind.DIRECT
-        command = "callout" if direct else "insert"
         batch.task = task
         return attempts.open_attempt(task, command, batch=batch)
 

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
-from campaigns import attempts, lifecycle
+from campaigns import attempts, gates, lifecycle
 from campaigns.barring import has_barred
 from campaigns.connections import open_client
 from campaigns.dispatch.instances import delete_filling, pause_filling
@@ -206,6 +206,11 @@ def _resume(task: Task) -> Next:
             )  # fmt: skip
             lifecycle.request_task(task, "")
         return Next("launch")
+    hold = gates.find_hold(task, "start")
+    if hold is not None:
+        gates.note_hold(task, hold)
+        return Next("advance", hold.wait(timezone.now()))
+    gates.clear_hold(task)
     if has_barred(attempts.list_held(task)):
         lifecycle.request_task(task, "")
         lifecycle.note_task(task, HELD_BARRED, needs_attention=True)

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
-from campaigns import attempts, lifecycle
+from campaigns import attempts, gates, lifecycle
 from campaigns.barring import exclude_barred, has_barred
 from campaigns.connections import open_client
 from campaigns.dispatch.counts import count_handed_over, read_states
@@ -64,11 +64,25 @@ def advance_task(task_id: int) -> Next:
         return NOTHING
     if task.not_before and task.not_before > timezone.now():
         return Next("advance", (task.not_before - timezone.now()).total_seconds())
+    if task.status not in (Task.Status.LOADING, Task.Status.LOADED):
+        return NOTHING
+    hold = gates.find_hold(task, name_command(task))
+    if hold is not None:
+        gates.note_hold(task, hold)
+        return Next("advance", hold.wait(timezone.now()))
+    gates.clear_hold(task)
     if task.status == Task.Status.LOADING:
         return _advance_loading(task)
+    return _start(task)
+
+
+def name_command(task: Task) -> str:
+    """The next command of the task that would add calls."""
     if task.status == Task.Status.LOADED:
-        return _start(task)
-    return NOTHING
+        return "start"
+    if task.kind == Task.Kind.DIRECT:
+        return "callout"
+    return "insert" if task.platform_task_id or task.fills_instances else "create"
 
 
 def _advance_loading(task: Task) -> Next:

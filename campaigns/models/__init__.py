@@ -10,10 +10,14 @@ from campaigns.models.accounts import (
     Voice,
 )
 from campaigns.models.agents import Agent, AgentEvent
+from campaigns.models.approvals import Approval
 from campaigns.models.barring import BarListImport, DoNotCall, DoNotCallRule
+from campaigns.models.calendar import Holiday
 from campaigns.models.calls import Call, Recording, Turn, Verification
 from campaigns.models.history import StatusChange
 from campaigns.models.imports import ContactImport, RejectedRow, StagedRow
+from campaigns.models.incidents import Incident
+from campaigns.models.installation import Installation
 from campaigns.models.tasks import Attempt, Batch, Contact, Instance, Task
 
 __all__ = [
@@ -21,6 +25,7 @@ __all__ = [
     "AccountToken",
     "Agent",
     "AgentEvent",
+    "Approval",
     "Attempt",
     "BarListImport",
     "Batch",
@@ -31,6 +36,9 @@ __all__ = [
     "DoNotCall",
     "DoNotCallRule",
     "Exchange",
+    "Holiday",
+    "Incident",
+    "Installation",
     "Instance",
     "Line",
     "Recording",

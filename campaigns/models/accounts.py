@@ -46,6 +46,10 @@ def default_settings() -> dict[str, str]:
     return {}
 
 
+def all_days() -> list[int]:
+    return [1, 2, 3, 4, 5, 6, 7]
+
+
 class Account(models.Model):
     """Our login at one platform."""
 
@@ -85,6 +89,40 @@ class Account(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(366)],
         help_text=_("Counted back from the moment of the call."),
     )
+    #: [["09:00:00", "12:00:00"], …], local times; one that ends before it begins crosses midnight
+    call_hours = models.JSONField(
+        _("calling hours"),
+        default=list,
+        blank=True,
+        help_text=_(
+            "Nobody is called outside of them, by the account's zone and by the zone of the"
+            " number's region. Empty: only the tasks' own windows hold."
+        ),
+    )
+    #: days of the week, 1 is Monday
+    call_days = models.JSONField(_("calling days"), default=all_days, blank=True)
+    keeps_holidays = models.BooleanField(
+        _("keeps holidays"),
+        default=True,
+        help_text=_("Nobody is called on the days in the table of holidays."),
+    )
+    failure_percent = models.PositiveSmallIntegerField(
+        _("pause at failures of"),
+        null=True,
+        blank=True,
+        default=50,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text=_(
+            "In percent of a task's last calls or requests. A task that fails so often pauses"
+            " itself. Empty: never."
+        ),
+    )
+    failure_sample = models.PositiveSmallIntegerField(
+        _("among the last"),
+        default=50,
+        validators=[MinValueValidator(5), MaxValueValidator(1000)],
+        help_text=_("So many calls are looked at; with fewer nothing is concluded."),
+    )
     settings = models.JSONField(_("settings"), default=default_settings, blank=True)
     credentials = EncryptedSecrets(_("credentials"), default=dict, blank=True, editable=False)
     is_active = models.BooleanField(
@@ -99,6 +137,13 @@ class Account(models.Model):
     )
     #: moment from which the next request may leave; moved by every sender, see connections.py
     next_request_at = models.DateTimeField(null=True, editable=False)
+    #: requests per second that the platform bears after it was busy; None: the rate limit holds
+    slowed_to = models.FloatField(null=True, editable=False)
+    slowed_at = models.DateTimeField(null=True, editable=False)
+    #: the platform refused the whole account (no balance, locked out); nothing that adds calls
+    #: leaves until a person says that the cause is repaired
+    stopped_at = models.DateTimeField(_("stopped"), null=True, editable=False)
+    stopped_reason = models.TextField(_("reason"), blank=True, editable=False)
     #: the platform itself said so with its last reply, see connections.py
     is_sandbox = models.BooleanField(_("sandbox"), default=False, editable=False)
     callback_urls = models.JSONField(
@@ -339,6 +384,14 @@ class Exchange(models.Model):
     http_code = models.PositiveIntegerField(_("HTTP status"), null=True)
     response = models.TextField(_("answer"), blank=True)
     outcome = models.CharField(_("outcome"), max_length=30)
+    #: the request that adds calls which this was, or which it asks about
+    attempt = models.ForeignKey(
+        "campaigns.Attempt",
+        models.SET_NULL,
+        null=True,
+        related_name="exchanges",
+        verbose_name=_("request"),
+    )
     started_at = models.DateTimeField(_("sent"))
     seconds = models.FloatField(_("seconds"))
 

@@ -85,6 +85,18 @@ class Task(models.Model):
         help_text=_("Files that are put into the task's folder are imported while it is a draft."),
     )
 
+    daily_cap = models.PositiveIntegerField(
+        _("contacts per day"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("At most so many are called on one day, by the account's zone. Empty: all."),
+    )
+    #: the task whose test call this is
+    trial_of = models.ForeignKey(
+        "self", models.SET_NULL, null=True, editable=False, related_name="trials"
+    )
+
     #: the first task of a family of re-dials, itself when there is none
     family = models.ForeignKey(
         "self", models.PROTECT, null=True, editable=False, related_name="rounds"
@@ -101,6 +113,15 @@ class Task(models.Model):
         _("request"), max_length=10, choices=Request, default="", blank=True, editable=False
     )
     requested_at = models.DateTimeField(null=True, editable=False)
+
+    #: the rule that holds it back now ("" none), in words and values, and until when, if known
+    hold_rule = models.CharField(max_length=20, blank=True, editable=False)
+    hold_reason = models.TextField(blank=True, editable=False)
+    hold_values = models.JSONField(default=dict, editable=False)
+    held_at = models.DateTimeField(null=True, editable=False)
+    held_until = models.DateTimeField(null=True, editable=False)
+    #: the rule that had it paused, and lets it go on by itself when it holds no more
+    paused_by_rule = models.CharField(max_length=20, blank=True, editable=False)
 
     #: the name the platform knows: ours and a mark, so that it can be found by asking
     platform_name = models.CharField(_("name at the platform"), max_length=150, editable=False)
@@ -164,6 +185,11 @@ class Task(models.Model):
     def reason_text(self) -> str:
         """The reason in the reader's language."""
         return gettext(self.reason) if self.reason else ""
+
+    @property
+    def hold_text(self) -> str:
+        """What holds it back, in the reader's language."""
+        return tell_reason(self.hold_reason, self.hold_values)
 
     @property
     def fills_instances(self) -> bool:
@@ -236,6 +262,10 @@ class Batch(models.Model):
         _("status"), max_length=10, choices=Status, default=Status.PLANNED, editable=False
     )
     reason = models.TextField(_("reason"), blank=True, editable=False)
+    #: no contact of it is called before this moment: the hours of their region are over
+    not_before = models.DateTimeField(_("waits until"), null=True, editable=False)
+    #: [{"rule", "value", "at"}]: what was looked at, and held, when it left
+    checks = models.JSONField(_("checks"), default=list, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
@@ -289,6 +319,8 @@ class Attempt(models.Model):
     )
     reason = models.TextField(_("reason"), blank=True, editable=False)
     code = models.CharField(_("platform's code"), max_length=20, blank=True)
+    #: what the transport saw: an English phrase without secrets and numbers
+    fault = models.CharField(_("fault"), max_length=300, blank=True)
     started_at = models.DateTimeField(_("started"), auto_now_add=True)
     #: until then the sender may write its first byte
     lease_until = models.DateTimeField(editable=False)

@@ -1,0 +1,70 @@
+"""In: a task, and a command that would add calls. Out: the rule that forbids it now, if one does.
+
+One module per rule. They are asked before a step begins, when a batch is claimed, and right before
+the first byte. A hold is not a failure: the task waits, its page says why and until when, and the
+step is tried again by itself.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils import timezone
+
+from campaigns.gates.amounts import find_spent, find_stopped
+from campaigns.gates.hold import Hold
+from campaigns.gates.hours import find_closed
+from campaigns.gates.restore import find_restored
+from campaigns.models import Task
+
+__all__ = ["Hold", "clear_hold", "find_hold", "lets_dial", "note_hold"]
+
+
+def lets_dial(task: Task, command: str) -> bool:
+    """Whether somebody's phone may ring because of this command: a task that is created, or filled
+    before it is started, calls nobody."""
+    if command == "insert":
+        return task.fills_instances
+    return command in ("start", "callout")
+
+
+def find_hold(task: Task, command: str, *, now: datetime | None = None) -> Hold | None:
+    """The first rule that forbids the command at this moment; None when it may leave.
+
+    ``task`` and its account are taken as they are given: read them again for a last look.
+    """
+    moment = now or timezone.now()
+    hold = find_restored() or find_stopped(task)
+    if hold is None and lets_dial(task, command):
+        hold = find_closed(task, moment) or find_spent(task, moment)
+    return hold
+
+
+def note_hold(task: Task, hold: Hold) -> None:
+    """Keep on the task what holds it back, so that everybody sees it. Since when it does is kept
+    while the rule stays the same."""
+    since = task.held_at if task.hold_rule == hold.rule and task.held_at else timezone.now()
+    noted = {
+        "hold_rule": hold.rule,
+        "hold_reason": hold.reason,
+        "hold_values": hold.values,
+        "held_at": since,
+        "held_until": hold.until,
+    }
+    if all(getattr(task, name) == value for name, value in noted.items()):
+        return
+    Task.objects.filter(pk=task.pk).update(**noted)
+    for name, value in noted.items():
+        setattr(task, name, value)
+
+
+def clear_hold(task: Task) -> None:
+    """Nothing holds it back any more."""
+    if not task.hold_rule:
+        return
+    freed = {
+        "hold_rule": "", "hold_reason": "", "hold_values": {}, "held_at": None, "held_until": None,
+    }  # fmt: skip
+    Task.objects.filter(pk=task.pk).update(**freed)
+    for name, value in freed.items():
+        setattr(task, name, value)
