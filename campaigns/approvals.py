@@ -1,3 +1,3 @@
-"""In: what one person wants and may not do alone. Out: asked, answered by another one, used once."""
+"""In: what one person may not do alone. Out: asked, answered by another one, used once."""
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ step is tried again by itself.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 
@@ -62,7 +63,7 @@ def clear_hold(task: Task) -> None:
     """Nothing holds it back any more."""
     if not task.hold_rule:
         return
-    freed = {
+    freed: dict[str, Any] = {
         "hold_rule": "", "hold_reason": "", "hold_values": {}, "held_at": None, "held_until": None,
     }  # fmt: skip
     Task.objects.filter(pk=task.pk).update(**freed)
