@@ -29,6 +29,7 @@ from campaigns.ingest import apply_task_state
 from campaigns.models import StatusChange, Task
 from campaigns.platforms.contract import TaskOrder
 from campaigns.platforms.errors import PlatformError
+from campaigns.platforms.events import TaskChanged
 from campaigns.queue import enqueue
 
 COUNT_DIFFERS = N_(
@@ -51,6 +52,8 @@ WAITS = N_(
 )
 #: how long before its begin a task is started; a platform takes nobody back once it may dial
 START_AHEAD = timedelta(minutes=10)
+#: a count is believed for so long; a start that comes later asks again
+COUNT_HOLDS = timedelta(seconds=10)
 #: how often in a row a task is handed over anew for that
 MOST_REBUILDS = 3
 DIRECT_CALL_SECONDS = 600
@@ -177,12 +180,10 @@ def _check_count(task: Task) -> Next:
         )
         return NOTHING
     try:
-        state = open_client(task.account, task=task).query_task(task.platform_task_id)
+        state = ask_count(task)
     except PlatformError:
         lifecycle.note_task(task, ASKING_FAILED, needs_attention=False)
         return set_back(task)
-    if state is not None:
-        apply_task_state(task, state)
     if state is None or state.contacts != expected:
         lifecycle.note_task(task, COUNT_DIFFERS, needs_attention=True)
         if settle_count(task, state.contacts if state else None):
@@ -194,6 +195,14 @@ def _check_count(task: Task) -> Next:
     if lifecycle.move(task, "loaded", of=["loading"], needs_attention=False):
         return Next("advance")
     return NOTHING
+
+
+def ask_count(task: Task) -> TaskChanged | None:
+    """Ask the platform how the task stands there. Raises ``PlatformError``."""
+    state = open_client(task.account, task=task).query_task(task.platform_task_id)
+    if state is not None:
+        apply_task_state(task, state)
+    return state
 
 
 def settle_count(task: Task, counted: int | None) -> bool:
@@ -217,6 +226,16 @@ def _start(task: Task) -> Next:
         return Next("advance", early.total_seconds())
     if has_barred(attempts.list_held(task)):
         return _leave_out(task)
+    if not was_counted_lately(task):
+        # It may have waited for hours: what was lost on the way may have arrived since.
+        try:
+            state = ask_count(task)
+        except PlatformError:
+            lifecycle.note_task(task, ASKING_FAILED, needs_attention=False)
+            return set_back(task)
+        if state is None or state.contacts != count_handed_over(task):
+            lifecycle.move(task, "loading", of=["loaded"], reason=COUNT_DIFFERS)
+            return Next("advance")
     with transaction.atomic(durable=True):
         if not lifecycle.move(task, "starting", of=["loaded"]):
             return NOTHING
@@ -237,6 +256,12 @@ def _start(task: Task) -> Next:
         if outcome.status != "unknown":
             lifecycle.move(task, "loaded", of=["starting"], reason=outcome.reason)
         return handle_setback(task, attempt, outcome)
+
+
+def was_counted_lately(task: Task) -> bool:
+    """Whether the platform said a moment ago how many contacts it holds."""
+    since = timezone.now() - COUNT_HOLDS
+    return task.platform_checked_at is not None and task.platform_checked_at > since
 
 
 def _leave_out(task: Task) -> Next:

@@ -16,12 +16,13 @@ from procrastinate.contrib.django import app
 
 from campaigns import attempts, batching, dispatch, ingest, jobs, lifecycle, reconcile
 from campaigns.barring import bar_number
-from campaigns.dispatch.steps import WAITS
+from campaigns.connections import open_client
+from campaigns.dispatch.steps import COUNT_DIFFERS, WAITS
 from campaigns.models import Account, Attempt, Contact, StatusChange, Task
 from campaigns.platforms.events import CallEnded, Direction
 from campaigns.platforms.yeta.client import YetaClient
 from tests.factories import make_contact, make_task
-from tests.platforms.sandbox_client import Client
+from tests.platforms.sandbox_client import COLUMNS, Client
 from tests.workers import run_jobs, work_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,6 +78,25 @@ def test_a_task_that_begins_later_is_started_shortly_before_without_who_says_no_
     gone.refresh_from_db()
     assert (gone.status, received(platform, "task/start")) == ("excluded", 1)
     assert task.platform_contacts == 2
+
+
+def test_a_task_that_waited_is_counted_again_before_it_is_started(
+    make_campaign: Any, platform: Client, settings: Any
+) -> None:
+    settings.SETTLE_SECONDS = 3600
+    task = make_campaign(contacts=3)
+    Task.objects.filter(pk=task.pk).update(begin_at=timezone.now() + timedelta(hours=60))
+    task.refresh_from_db()
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) == "loaded" and task.reason == WAITS)
+    late = [["19900000777", "张三"]]  # what was lost on its way, or somebody else's
+    client = open_client(task.account)
+    client.insert_contacts(task.platform_task_id, columns=COLUMNS, rows=late, keys=[])
+    soon, before = timezone.now() + timedelta(minutes=5), timezone.now() - timedelta(hours=59)
+    Task.objects.filter(pk=task.pk).update(begin_at=soon, platform_checked_at=before)
+    work_until(lambda: Task.objects.get(pk=task.pk).needs_attention)
+    assert (status_of(task), task.reason) == ("loading", COUNT_DIFFERS)
+    assert received(platform, "task/start") == 0
 
 
 def test_only_one_of_two_launches_goes_through(make_campaign: Any) -> None:
