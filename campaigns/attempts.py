@@ -41,6 +41,7 @@ BARRED_MEANWHILE = N_(
     "Somebody who was about to be called was put on the do-not-call list. Nothing was sent; the"
     " others go without them."
 )
+HELD_BACK = N_("A rule forbade it right before it left. Nothing was sent.")
 NOT_ALLOWED = N_("Handing over to this platform was switched off in the account's settings.")
 UNSENDABLE = N_("What was to be sent may never be sent. Nothing was sent; correct the task.")
 BROKEN = N_("Our own program failed while sending. The platform may have carried it out.")
@@ -57,6 +58,8 @@ class NumberBarred(NotSent):
 class HeldBack(NotSent):
     """A rule forbids it since it was claimed; see ``gates``."""
 
+    advice = HELD_BACK
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -70,6 +73,8 @@ class Outcome:
     busy: bool = False
     retry_after: float | None = None
     consequence: Consequence | None = None
+    #: a rule of ours forbade it: the platform had no part in it
+    held: bool = False
     #: what the transport saw, for the person who may have to decide
     fault: str = ""
 
@@ -117,7 +122,8 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
         task = Task.objects.select_related("account").get(pk=attempt.task_id)
         hold = gates.find_hold(task, attempt.command)
         if hold is not None:
-            raise HeldBack("A rule forbids it.", advice=hold.reason)
+            gates.note_hold(task, hold)
+            raise HeldBack("A rule forbids it.")
         if has_barred(list_concerned(attempt)):
             raise NumberBarred("A number was barred meanwhile.")
         passed.append(True)
@@ -130,7 +136,7 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
             return Outcome("not_sent", reason=NOT_ALLOWED, consequence=Consequence.PAUSE_TASK)
         return Outcome("accepted", value=act(client))
     except HeldBack as error:
-        return Outcome("not_sent", reason=error.advice, busy=True, retry_after=1)
+        return Outcome("not_sent", reason=error.advice, busy=True, held=True)
     except NotSent as error:
         return Outcome("not_sent", reason=error.advice, busy=True, fault=str(error))
     except Throttled as error:

@@ -36,6 +36,8 @@ def handle_setback(task: Task, attempt: Attempt, outcome: attempts.Outcome) -> N
             lifecycle.note_task(task, outcome.reason, needs_attention=True)
         attempts.park(attempt, outcome.reason)
         return NOTHING
+    if outcome.held:
+        return Next("advance")  # that step sees the hold, and waits as long as it says
     if outcome.busy:
         lifecycle.note_task(task, outcome.reason, needs_attention=task.setbacks >= 5)
         return set_back(task, outcome.retry_after)

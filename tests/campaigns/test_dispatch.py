@@ -6,6 +6,7 @@ Real HTTP over loopback and a real worker; the sandbox's ledger tells what arriv
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from campaigns import attempts, batching, dispatch, ingest, jobs, lifecycle, reconcile
+from campaigns import attempts, batching, dispatch, gates, ingest, jobs, lifecycle, reconcile
 from campaigns.barring import bar_number
 from campaigns.connections import open_client
 from campaigns.dispatch.steps import COUNT_DIFFERS, WAITS
@@ -590,3 +591,30 @@ def test_an_alarm_is_not_taken_back_by_a_note(make_campaign: Any) -> None:
     lifecycle.calm_task(task)
     task.refresh_from_db()
     assert (task.reason, task.needs_attention) == ("", False)
+
+
+def test_a_rule_that_begins_to_hold_between_claim_and_first_byte_stops_the_batch(
+    make_campaign: Any, platform: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_campaign(contacts=2)
+    hold = gates.Hold("testing", "Held for %(why)s.", {"why": "a test"})
+    holds: list[gates.Hold | None] = []
+
+    def find_hold(task: Task, command: str, **_fields: Any) -> gates.Hold | None:
+        """Free when it is claimed, held at the last look."""
+        if command != "insert":
+            return None
+        begins = sys._getframe(1).f_code.co_name == "fence"
+        holds.append(hold if begins or hold in holds else None)
+        return holds[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gates, "find_hold", find_hold)
+        dispatch.launch_task(task, by=None)
+        work_until(lambda: hold in holds)
+        task.refresh_from_db()
+        assert (task.hold_text, task.setbacks) == ("Held for a test.", 0)
+        assert received(platform, "task/insert") == 0
+        assert not Attempt.objects.filter(command="insert").exclude(status="not_sent").exists()
+    work_until(lambda: status_of(task) in ("running", "finished"))
+    assert (task.hold_rule, received(platform, "task/insert")) == ("", 1)
