@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import time
+from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -40,6 +40,12 @@ def validate_region(value: str) -> None:
 def validate_time_zone(value: str) -> None:
     if value not in available_timezones():
         raise ValidationError(_("“%(value)s” is not a time zone."), params={"value": value})
+
+
+#: what an account without a limit of its own is taken to bear, once the platform was busy
+UNLIMITED = 200.0
+#: the share of the limit that a slowed account wins back in each second without a busy answer
+RECOVERY = 0.01
 
 
 def default_settings() -> dict[str, str]:
@@ -137,7 +143,10 @@ class Account(models.Model):
     )
     #: moment from which the next request may leave; moved by every sender, see connections.py
     next_request_at = models.DateTimeField(null=True, editable=False)
-    #: requests per second that the platform bears after it was busy; None: the rate limit holds
+    #: moment from which the next request that adds calls may leave: later, while it is slowed
+    next_call_at = models.DateTimeField(null=True, editable=False)
+    #: requests that add calls per second, as of the moment when the platform was busy last; they
+    #: become more from there, see ``find_pace``. None: the rate limit holds
     slowed_to = models.FloatField(null=True, editable=False)
     slowed_at = models.DateTimeField(null=True, editable=False)
     #: the platform refused the whole account (no balance, locked out); nothing that adds calls
@@ -172,6 +181,15 @@ class Account(models.Model):
                 if fields is not None:
                     kwargs["update_fields"] = {*fields, "is_sandbox"}
         super().save(*args, **kwargs)
+
+    def find_pace(self, now: datetime) -> float | None:
+        """Requests that add calls per second while the platform is too busy for more; None when the
+        rate limit alone holds. ``connections.wait_for_turn`` says the same in SQL."""
+        if self.slowed_to is None or self.slowed_at is None:
+            return None
+        limit = self.rate_limit or UNLIMITED
+        pace = self.slowed_to + limit * RECOVERY * (now - self.slowed_at).total_seconds()
+        return pace if pace < limit else None
 
     @property
     def vendor(self) -> Platform:
