@@ -22,7 +22,7 @@ from django.utils.translation import gettext_noop as N_
 from campaigns import gates, lifecycle
 from campaigns.barring import has_barred
 from campaigns.connections import AccountInactive, open_client
-from campaigns.models import Account, Attempt, Batch, Contact, Instance, Task
+from campaigns.models import Account, Attempt, Batch, Contact, Instance, StatusChange, Task
 from campaigns.platforms.contract import Can, Client
 from campaigns.platforms.errors import Consequence, NotSent, PlatformError, Rejected, Throttled
 
@@ -91,13 +91,20 @@ def open_attempt(
 
     Raises ``IntegrityError`` when one is under way, or unknown, already.
     """
-    return Attempt.objects.create(
+    attempt = Attempt.objects.create(
         task=task,
         batch=batch,
         instance=instance,
         command=command,
         lease_until=timezone.now() + timedelta(seconds=settings.LEASE_SECONDS),
     )
+    if command == Attempt.Command.START:  # of a batch, the batch keeps them
+        StatusChange.objects.create(
+            subject="checks",
+            subject_id=attempt.pk,
+            values={"checks": gates.list_checks(task, dials=True)},
+        )
+    return attempt
 
 
 def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:

@@ -66,7 +66,8 @@ def claim_batch(task_id: int) -> Attempt | None:
         if not leaving:
             lifecycle.move(batch, "not_sent", of=["sending"], reason=EMPTY)
             return None
-        Batch.objects.filter(pk=batch.pk).update(size=leaving)
+        checks = gates.list_checks(task, dials=gates.lets_dial(task, command))
+        Batch.objects.filter(pk=batch.pk).update(size=leaving, checks=checks)
         if task.fills_instances:
             # Ours is the platform's id of the contact: a call that comes back before the answer,
             # or instead of it, is known by it.

@@ -13,12 +13,24 @@ from typing import Any
 from django.utils import timezone
 
 from campaigns.gates.amounts import find_spent, find_stopped
+from campaigns.gates.checks import list_checks, tell_check
 from campaigns.gates.hold import Hold
 from campaigns.gates.hours import find_closed
 from campaigns.gates.restore import find_restored
-from campaigns.models import Task
+from campaigns.models import StatusChange, Task
 
-__all__ = ["Hold", "clear_hold", "find_hold", "lets_dial", "note_hold"]
+__all__ = [
+    "Hold",
+    "clear_hold",
+    "find_hold",
+    "lets_dial",
+    "list_checks",
+    "note_hold",
+    "tell_check",
+]
+
+#: what history rows about holds are about; ``old`` and ``new`` are rules, empty: none
+HOLD = "hold"
 
 
 def lets_dial(task: Task, command: str) -> bool:
@@ -54,7 +66,12 @@ def note_hold(task: Task, hold: Hold) -> None:
     }
     if all(getattr(task, name) == value for name, value in noted.items()):
         return
-    Task.objects.filter(pk=task.pk).update(**noted)
+    rows = Task.objects.filter(pk=task.pk)
+    # Of several that find the same rule at once, one tells.
+    if rows.exclude(hold_rule=hold.rule).update(**noted):
+        _tell(task, hold.rule, hold.reason, hold.values)
+    else:
+        rows.update(**noted)
     for name, value in noted.items():
         setattr(task, name, value)
 
@@ -66,6 +83,15 @@ def clear_hold(task: Task) -> None:
     freed: dict[str, Any] = {
         "hold_rule": "", "hold_reason": "", "hold_values": {}, "held_at": None, "held_until": None,
     }  # fmt: skip
-    Task.objects.filter(pk=task.pk).update(**freed)
+    if Task.objects.filter(pk=task.pk).exclude(hold_rule="").update(**freed):
+        _tell(task, "", "", {})
     for name, value in freed.items():
         setattr(task, name, value)
+
+
+def _tell(task: Task, rule: str, reason: str, values: dict[str, Any]) -> None:
+    """One history row per change of the rule: the time lines of its contacts tell of it."""
+    StatusChange.objects.create(
+        subject=HOLD, subject_id=task.pk, old=task.hold_rule[:30], new=rule[:30], reason=reason,
+        values=values,
+    )  # fmt: skip
