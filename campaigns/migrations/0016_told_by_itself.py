@@ -33,5 +33,5 @@ DROP FUNCTION campaigns_tell_contact();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("campaigns", "0014_roles_of_nobody_twice")]
+    dependencies = [("campaigns", "0015_pace_of_calls")]
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]
