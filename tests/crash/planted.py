@@ -1,0 +1,66 @@
+"""In: the name of a mistake. Out: the program of this process makes it.
+
+A mistake is a few words of a function's source, replaced; the function stays the same object, so
+everybody who imported it makes the mistake too. A text that is not there any more is an error: a
+mistake that is not planted is caught by nobody.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import textwrap
+import types
+from typing import Any
+
+
+def rewrite(function: Any, *changes: tuple[str, str]) -> None:
+    """Replace each first text of the function's source by the second."""
+    inner = inspect.unwrap(getattr(function, "__func__", function))
+    source = textwrap.dedent(inspect.getsource(inner))
+    for old, new in changes:
+        if old not in source:
+            raise LookupError(f"{inner.__qualname__} does not say {old!r} any more.")
+        source = source.replace(old, new)
+    namespace: dict[str, Any] = {}
+    text = f"from __future__ import annotations\n{source}"
+    exec(compile(text, inspect.getsourcefile(inner) or "?", "exec"), inner.__globals__, namespace)
+    made = namespace[inner.__name__]
+    replace_code(inner, made)
+
+
+def replace_code(function: Any, made: Any) -> None:
+    """Let one function do what another does. Neither may have variables of an outer one."""
+    assert isinstance(made, types.FunctionType)
+    assert not function.__code__.co_freevars and not made.__code__.co_freevars, function
+    function.__code__ = made.__code__
+    function.__defaults__, function.__kwdefaults__ = made.__defaults__, made.__kwdefaults__
+    function.__globals__.update(
+        {
+            name: made.__globals__[name]
+            for name in made.__code__.co_names
+            if name in made.__globals__ and name not in function.__globals__
+        }
+    )
+
+
+def plant(name: str) -> None:
+    """Make the mistake of this name from now on; none for ""."""
+    if name:
+        from tests.crash.mistakes import MISTAKES
+
+        MISTAKES[name].plant()
+
+
+def take_smaller_batches(rows: str) -> None:
+    """So few contacts are a request, so that a small run has many requests."""
+    if not rows:
+        return
+    from campaigns.platforms.registry import PLATFORMS
+
+    for platform in PLATFORMS.values():
+        limits = platform.limits
+        if limits.rows_per_insert:
+            few = min(int(rows), limits.rows_per_insert)
+            smaller = dataclasses.replace(limits, rows_per_insert=few)
+            object.__setattr__(platform, "limits", smaller)
