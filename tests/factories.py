@@ -158,3 +158,10 @@ def make_verification(**fields: Any) -> Verification:
         "claim": {"workflow_id": "w-1", "call": {"call_id": "c-1"}},
     }
     return Verification.objects.create(**values | fields)
+
+
+def walk(rows: Any, *states: str) -> None:
+    """Take the rows of a query through these states: the database lets nobody jump."""
+    ids = list(rows.values_list("pk", flat=True))
+    for state in states:
+        rows.model.objects.filter(pk__in=ids).update(status=state)

@@ -261,7 +261,7 @@ class TestLeaving:
             assert sum(attempt is not None for attempt in claimed) == cap
             told = [task.contacts.get().status for task in tasks]
             assert sorted(told) == ["excluded"] * (8 - cap) + ["sending"] * cap
-            Contact.objects.all().update(status="rejected")
+            Contact.objects.filter(status="sending").update(status="rejected")
 
     def test_a_plan_that_is_still_open_while_the_other_leaves(self, make_campaign: Any) -> None:
         """The planner saw nobody, commits late, and is claimed while the other's claim is open."""

@@ -16,7 +16,7 @@ from campaigns.platforms.contract import Push, Reading
 from campaigns.platforms.events import AnyEvent, CallEnded, Direction, Result
 from campaigns.platforms.registry import PLATFORMS
 from tests.callbacks.pushes import make_dialog, make_record, make_voice
-from tests.factories import make_account, make_contact, make_robot, make_task
+from tests.factories import make_account, make_contact, make_robot, make_task, walk
 
 pytestmark = pytest.mark.django_db
 SENT_AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
@@ -52,13 +52,15 @@ def make_called(task: Task, **fields: Any) -> Contact:
     return make_contact(task=task, **values | fields)
 
 
-def make_lost_callout(*phones: str, sent_at: datetime = SENT_AT) -> Attempt:
+def make_lost_callout(
+    *phones: str, sent_at: datetime = SENT_AT, status: str = "unknown"
+) -> Attempt:
     """A direct call to these numbers whose answer was lost."""
     task = make_campaign(kind=Task.Kind.DIRECT, platform_task_id="")
     batch = Batch.objects.create(task=task, number=1, size=len(phones), status="unknown")
     for phone in phones:
         make_called(task, phone=phone, platform_contact_id="", status="unknown", batch=batch)
-    return make_attempt(batch, sent_at=sent_at)
+    return make_attempt(batch, sent_at=sent_at, status=status)
 
 
 def make_attempt(batch: Batch, *, sent_at: datetime, status: str = "unknown") -> Attempt:
@@ -243,8 +245,7 @@ def test_the_same_number_in_two_lost_direct_calls_is_not_guessed_at() -> None:
 
 
 def test_an_attempt_that_never_left_is_proved_by_nothing() -> None:
-    attempt = make_lost_callout("19900000001")
-    Attempt.objects.filter(pk=attempt.pk).update(status="refused")
+    attempt = make_lost_callout("19900000001", status="refused")
     Contact.objects.update(status="withdrawn")
     apply(attempt.task.account, make_stranger())
     assert Call.objects.get().contact is None
@@ -280,10 +281,10 @@ def test_the_sweep_finds_direct_calls_too() -> None:
     now = timezone.now()
     attempt = make_lost_callout("19900000001", sent_at=now)
     contact = attempt.task.contacts.get()
-    Contact.objects.update(status="rejected")  # nothing waits for the call yet
+    Contact.objects.update(status="ready")  # nothing waits for the call yet
     apply(attempt.task.account, make_stranger(dialed_at=now))
     assert ingest.link_pending() == 0
-    Contact.objects.update(status="accepted")
+    walk(Contact.objects.all(), "planned", "sending", "accepted")
     assert ingest.link_pending() == 1
     assert tell(contact)[:2] == ("finished", 1)
 

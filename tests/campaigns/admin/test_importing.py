@@ -23,7 +23,7 @@ from campaigns import importing
 from campaigns.models import Contact, ContactImport, DoNotCall, StatusChange, Task
 from tests.campaigns.admin.test_actions import read_messages
 from tests.campaigns.admin.world import World, make_user
-from tests.factories import make_contact, make_task
+from tests.factories import make_contact, make_task, walk
 
 HEADER = "客户手机号码,姓名"
 #: of six rows two are good, one is a duplicate, and three are refused, two of them for one reason
@@ -386,7 +386,7 @@ def test_a_launched_import_says_for_whom_it_is_too_late(root: Client, world: Wor
     one = load(root, world.draft, f"{HEADER}\n{rows}\n")
     Task.objects.filter(pk=world.draft.pk).update(status="running")
     ids = list(one.contacts.values_list("pk", flat=True))
-    Contact.objects.filter(pk__in=ids[:2]).update(status="accepted")
+    walk(Contact.objects.filter(pk__in=ids[:3]), "planned", "sending", "accepted")
     Contact.objects.filter(pk=ids[2]).update(status="finished")
     page = read(root, go(one, "undo"))
     assert "2 contacts can still be held back" in page
