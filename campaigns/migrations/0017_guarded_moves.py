@@ -95,5 +95,5 @@ def guard(table: str) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("campaigns", "0014_roles_of_nobody_twice")]
+    dependencies = [("campaigns", "0016_told_by_itself")]
     operations = [migrations.RunSQL(REFUSE, FORGET), *map(guard, MOVES)]
