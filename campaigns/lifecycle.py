@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.models import (
+    Approval,
     Attempt,
     BarListImport,
     Batch,
@@ -96,6 +97,13 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
         # half of it may be in force
         "failed": frozenset({"undone"}),
         "undone": frozenset(),
+    },
+    Approval: {
+        "asked": frozenset({"approved", "declined", "withdrawn"}),
+        "approved": frozenset({"used", "withdrawn"}),
+        "declined": frozenset(),
+        "withdrawn": frozenset(),
+        "used": frozenset(),
     },
     Recording: {
         "remote": frozenset({"fetching", "unavailable"}),

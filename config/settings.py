@@ -174,6 +174,13 @@ PLATFORM_ALLOW_HOSTS: list[str] = env.list("PLATFORM_ALLOW_HOSTS", default=[])
 HTTP_TIMEOUT_SECONDS = env.float("HTTP_TIMEOUT_SECONDS", default=20.0)
 #: seconds after which an unknown outcome may be settled by asking
 SETTLE_SECONDS = env.float("SETTLE_SECONDS", default=180.0)
+#: how often the platform has to give the same "no" before a request counts as never arrived
+SETTLE_ANSWERS = env.int("SETTLE_ANSWERS", default=3)
+#: a request that nobody could ask the platform about for so long is left to a person
+LEAVE_TO_PERSON_SECONDS = env.float("LEAVE_TO_PERSON_SECONDS", default=1800.0)
+_above = env.str("APPROVE_ABOVE", default="10000").strip() or "-1"
+#: launching more contacts than this needs a second person; 0: every launch, empty: none
+APPROVE_ABOVE: int | None = int(_above) if int(_above) >= 0 else None
 #: seconds a worker owns what it is sending
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=120.0)
 #: seconds between two questions about a running task
