@@ -48,10 +48,12 @@ class Plan:
         self._kind = kind if equals else "once"
         name, _, times = text.rpartition(":")
         self._name, self._times = (name, int(times)) if times.isdigit() else (text, 1)
-        self._known = set(self._file.read_text().split("\n")) if self._reads() else set()
+        self._known = self._read()
 
-    def _reads(self) -> bool:
-        return self._file is not None and self._file.exists()
+    def _read(self) -> set[str]:
+        if self._file is None or not self._file.exists():
+            return set()
+        return set(self._file.read_text().splitlines())
 
     def pass_point(self, name: str) -> None:
         with self._lock:
@@ -60,6 +62,10 @@ class Plan:
                 if name == self._name and self._passed[name] == self._times:
                     die()
                 return
+            if name in self._known:
+                return
+            # Another worker may have passed it meanwhile.
+            self._known = self._read()
             if name in self._known:
                 return
             self._known.add(name)

@@ -106,7 +106,7 @@ def prepare(world: World) -> None:
 def run_storm(options: Options, *, folder: Path, url: str, say: Callable[[str], None]) -> Result:
     """One run in a process of its own: Django knows one database."""
     more = {"CRASH_ROWS": str(options.rows), "CRASH_MISTAKE": options.mistake}
-    world = World(folder, url, seed=options.seed, speed=600, more=more)
+    world = World(folder, url, seed=options.seed, speed=400, more=more)
     prepare(world)
     result = Result(options.seed)
     began = time.monotonic()

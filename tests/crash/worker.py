@@ -31,14 +31,14 @@ def main() -> None:
     assert app and jobs and jobs_of_the_door
     planted.take_smaller_batches(os.environ.get("CRASH_ROWS", ""))
     planted.plant(os.environ.get("CRASH_MISTAKE", ""))
-    if text := os.environ.get(failpoints.VARIABLE, ""):
-        failpoints.install(text)
     parent = os.getpid()
     while True:
         began = time.monotonic()
         child = os.fork()
         if not child:
             die_with_parent(parent, signal.SIGKILL)
+            if text := os.environ.get(failpoints.VARIABLE, ""):
+                failpoints.install(text)
             call_command("worker")
             os._exit(0)
         note = own.with_suffix(".new")

@@ -48,7 +48,7 @@ def run_database(folder: Path) -> Iterator[str]:
             known = session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE])
             if known.fetchone() is None:
                 session.execute(f"CREATE DATABASE {TEMPLATE}")
-                migrate(replace_database(server.url, TEMPLATE), folder)
+        migrate(replace_database(server.url, TEMPLATE), folder)
         yield server.url
     finally:
         local_postgres.release(folder)
