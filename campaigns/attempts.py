@@ -35,6 +35,8 @@ MAY_SEND = {
     "callout": ("loading",),
     "start": ("starting", "paused"),
 }
+#: a sender that came back from its exchange has so long to write down what came of it
+GRACE_SECONDS = 5.0
 INTERRUPTED = N_("The sender was stopped while sending. The platform may have carried it out.")
 LOST_RIGHT = N_("The sender was too late or was told to stop; nothing was sent.")
 BARRED_MEANWHILE = N_(
@@ -233,7 +235,7 @@ def reap_attempts() -> int:
 
     A sender has the lease and one whole exchange to come back with an answer.
     """
-    grace = timedelta(seconds=settings.HTTP_TIMEOUT_SECONDS + 5)
+    grace = timedelta(seconds=settings.HTTP_TIMEOUT_SECONDS + GRACE_SECONDS)
     stale = Attempt.objects.filter(
         status="sending", lease_until__lt=timezone.now() - grace
     ).select_related("batch", "task")

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from tests.crash.failpoints import VARIABLE
-from tests.crash.world import GRACE, LEASE, Workers, World
+from tests.crash.world import DEAD_AFTER, GRACE, LEASE, Workers, World
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,7 @@ class Storm:
         if stop:
             self.stops += bool(self._workers.signal(place, signal.SIGSTOP))
             # Sometimes short enough to be in time, sometimes long after others took it for dead.
-            self._asleep[place] = now + self._chance.choice(
-                [LEASE / 2, LEASE + 1, LEASE + GRACE + 2]
-            )
+            self._asleep[place] = now + self._chance.choice([LEASE / 2, LEASE + 1, DEAD_AFTER + 2])
         else:
             self.kills += bool(self._workers.signal(place, signal.SIGKILL))
 
@@ -119,8 +117,10 @@ def run_storm(options: Options, *, folder: Path, url: str, say: Callable[[str], 
 
 
 def _run(world: World, options: Options, result: Result, *, say: Callable[[str], None]) -> None:
+    from campaigns import attempts, jobs
     from tests.crash import campaign, faults, truth
 
+    attempts.GRACE_SECONDS = GRACE
     chance = Random(f"storm {options.seed}")
     points = world.folder / "points.txt"
     own = {VARIABLE: f"sweep={points}"} if options.sweep else {}
@@ -138,7 +138,10 @@ def _run(world: World, options: Options, result: Result, *, say: Callable[[str],
     ends = time.monotonic() + options.chaos_seconds
     events = _plan_events(operator, options, chance)
     while time.monotonic() < ends:
-        if not options.sweep:
+        if options.sweep:
+            # Workers that die all the time come to no round of their own.
+            jobs.keep_going(timestamp=0)
+        else:
             storm.strike()
         while events and events[0][0] <= options.chaos_seconds - (ends - time.monotonic()):
             events.pop(0)[1]()

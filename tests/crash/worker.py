@@ -16,6 +16,7 @@ import django
 
 from config.supervisor import die_with_parent
 from tests.crash import failpoints, planted
+from tests.crash.world import GRACE
 
 
 def main() -> None:
@@ -26,9 +27,10 @@ def main() -> None:
     from procrastinate.contrib.django import app
 
     from callbacks import jobs as jobs_of_the_door
-    from campaigns import jobs
+    from campaigns import attempts, jobs
 
     assert app and jobs and jobs_of_the_door
+    attempts.GRACE_SECONDS = GRACE
     planted.take_smaller_batches(os.environ.get("CRASH_ROWS", ""))
     planted.plant(os.environ.get("CRASH_MISTAKE", ""))
     parent = os.getpid()

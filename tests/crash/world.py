@@ -30,7 +30,9 @@ WAITS = {
     "SETTLE_SECONDS": "4",
     "POLL_SECONDS": "1",
 }
-LEASE, GRACE = 2.0, 6.5  # a dead sender is noticed after both together
+#: seconds of a sender's lease, and of grace after lease and exchange before it is taken for dead
+LEASE, GRACE = 2.0, 1.0
+DEAD_AFTER = LEASE + 1.5 + GRACE
 
 
 def replace_database(url: str, name: str) -> str:
