@@ -15,9 +15,9 @@ from django.utils import timezone
 from campaigns.gates.amounts import find_spent, find_stopped
 from campaigns.gates.checks import list_checks, tell_check
 from campaigns.gates.hold import Hold
-from campaigns.gates.hours import find_closed
+from campaigns.gates.hours import find_closing, find_unmet
 from campaigns.gates.restore import find_restored
-from campaigns.models import StatusChange, Task
+from campaigns.models import Batch, StatusChange, Task
 
 __all__ = [
     "Hold",
@@ -41,15 +41,20 @@ def lets_dial(task: Task, command: str) -> bool:
     return command in ("start", "callout")
 
 
-def find_hold(task: Task, command: str, *, now: datetime | None = None) -> Hold | None:
-    """The first rule that forbids the command at this moment; None when it may leave.
+def find_hold(
+    task: Task, command: str, *, now: datetime | None = None, batch: Batch | None = None
+) -> Hold | None:
+    """The first rule that forbids the command at this moment; None when it may leave. ``batch`` is
+    what would be handed over by it.
 
     ``task`` and its account are taken as they are given: read them again for a last look.
     """
     moment = now or timezone.now()
     hold = find_restored() or find_stopped(task)
     if hold is None and lets_dial(task, command):
-        hold = find_closed(task, moment) or find_spent(task, moment)
+        hold = find_closing(task, command, moment, batch=batch) or find_spent(task, moment)
+    elif hold is None and command == "create":
+        hold = find_unmet(task)
     return hold
 
 

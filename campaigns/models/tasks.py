@@ -134,6 +134,8 @@ class Task(models.Model):
     platform_contacts = models.PositiveIntegerField(
         _("contacts at the platform"), null=True, editable=False
     )
+    #: the windows it was made with; None of one that is not made yet, or was by an older version
+    platform_windows = models.JSONField(null=True, editable=False)
     platform_counts = models.JSONField(_("platform's counters"), default=dict, editable=False)
     platform_checked_at = models.DateTimeField(_("asked"), null=True, editable=False)
     #: when it was last asked for the calls of the task, where there is no state to ask for
@@ -264,6 +266,8 @@ class Batch(models.Model):
     reason = models.TextField(_("reason"), blank=True, editable=False)
     #: no contact of it is called before this moment: the hours of their region are over
     not_before = models.DateTimeField(_("waits until"), null=True, editable=False)
+    #: where its numbers are, if not at home: [[country, [zone, …]], …]; None: nobody looked yet
+    places = models.JSONField(null=True, editable=False)
     #: [{"rule", "value", "at"}]: what was looked at, and held, when it left
     checks = models.JSONField(_("checks"), default=list, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
