@@ -37,7 +37,7 @@ from campaigns.admin.base import (
     start_revealing,
 )
 from campaigns.admin.task_page import CONTACT_COLORS
-from campaigns.history import tell_history
+from campaigns.admin.time_line import describe_time_line
 from campaigns.masking import mask_phone
 from campaigns.models import Account, Call, Contact
 from campaigns.phones import search_forms
@@ -262,6 +262,6 @@ class ContactAdmin(RevealingAdmin):
                 }
                 for call in row.calls.order_by("-happened_at")[:20]
             ],
-            "moments": tell_history(row),
+            **describe_time_line(request, row),
             **describe_bar(request, account=row.account, phone=row.phone, of=f"contact={row.pk}"),
         }

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
-from campaigns.history import list_attempts, tell_history
+from campaigns.history import list_attempts, tell_history, tell_standing
 from campaigns.management.headless import HeadlessCommand, find_task
 from campaigns.models import Contact
 from campaigns.phones import PhoneRefused, normalise_phone
@@ -50,7 +50,14 @@ class Command(HeadlessCommand):
                 for attempt in list_attempts(contact)
             ],
             "timeline": [
-                {"at": moment.at, "what": moment.what, "text": moment.text}
+                {
+                    "at": moment.at,
+                    "what": moment.what,
+                    "text": moment.text,
+                    "rule": moment.rule or None,
+                    "value": moment.value,
+                    "by": moment.by or None,
+                }
                 for contact in contacts
                 for moment in tell_history(contact)
             ],
@@ -58,6 +65,7 @@ class Command(HeadlessCommand):
 
 
 def describe_contact(contact: Contact) -> dict[str, Any]:
+    standing = tell_standing(contact)
     return {
         "id": contact.pk,
         "line": contact.line_number,
@@ -68,4 +76,10 @@ def describe_contact(contact: Contact) -> dict[str, Any]:
         "answered": contact.answered,
         "result": contact.result or None,
         "intention": contact.intention or None,
+        "standing": {
+            "text": standing.text,
+            "rule": standing.rule or None,
+            "value": standing.value,
+            "at": standing.at,
+        },
     }
