@@ -24,6 +24,7 @@ from campaigns.barring.gate import (
     exclude_barred,
     find_capped,
     has_barred,
+    make_called_sql,
     only_free,
 )
 from campaigns.barring.rules import apply_rules
@@ -44,6 +45,7 @@ __all__ = [
     "is_normal",
     "lift_bar",
     "lift_list",
+    "make_called_sql",
     "only_free",
     "select_barred",
 ]

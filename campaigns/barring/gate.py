@@ -88,6 +88,11 @@ def _count_calls(states: Collection[str], *, among: str = "") -> str:
 CALLED_SQL = _count_calls(Contact.UNSETTLED)
 
 
+def make_called_sql(*, among: str) -> str:
+    """``CALLED_SQL`` of the numbers that the query ``among`` gives, not of all there are."""
+    return _count_calls(Contact.UNSETTLED, among=among)
+
+
 def exclude_barred(
     task: Task, contacts: models.QuerySet[Contact], *, of: Collection[str], leaving: bool = False
 ) -> int:
