@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
-from campaigns import gates
+from campaigns import approvals, gates
+from campaigns.gates import hours, opening
 from campaigns.models import Contact, Holiday, Line, Task
 from campaigns.models.accounts import UNVERIFIED_SETTING
 from campaigns.platforms.contract import Can
@@ -102,6 +104,10 @@ class LaunchPreview:
     seconds: float | None
     ends_at: datetime | None
     warnings: list[Caution]
+    #: one person alone may not launch it
+    needs_second: bool
+    #: of everything that decides whom a launch calls, see ``approvals``
+    fingerprint: str
 
     def as_facts(self) -> dict[str, Any]:
         """What JSON holds: times as ISO text."""
@@ -164,6 +170,8 @@ def describe_launch(
         seconds=estimate.seconds if estimate else None,
         ends_at=estimate.ends_at if estimate else None,
         warnings=[],
+        needs_second=approvals.needs_second(task),
+        fingerprint=approvals.fingerprint_launch(task),
     )
     preview.warnings.extend(list_warnings(task, lines, preview, estimate, opens=opens))
     return preview
@@ -206,38 +214,42 @@ def _estimate(
     if not people or not at_once.value:
         return None, True
     begin = max(moment + _time_to_hand_over(task, people), task.begin_at or moment)
+    try:
+        holidays = hours.list_holidays(account, begin, days=HORIZON.days + 2)
+        home = hours.make_rules(task, (), holidays)[0]
+    except (opening.HoursUnreadable, opening.ZoneUnknown):
+        return None, False
     calls = count_calls(
         people, recalls=task.recall_count, answered=assumptions["answered"].value or 0.0
     )
-    working = [(line.concurrency or 0, line.windows) for line in lines]
+    working = [
+        (
+            line.concurrency or 0,
+            opening.Rule(home.zone, (tuple(line.windows),) if line.hours else ()),
+        )
+        for line in lines
+    ]
     opened = False
 
     def count_at_once(middle: datetime) -> int:
         nonlocal opened
-        if gates.find_closed(task, middle) is not None:
-            return 0
-        local = middle.astimezone(account.zone).time()
-        working_now = [
-            calls
-            for calls, hours in working
-            if not hours or any(start <= local < end for start, end in hours)
-        ]
-        if working and not working_now:
+        working_now = [most for most, rule in working if rule.is_open(middle)]
+        if not home.is_open(middle) or (working and not working_now):
             return 0
         opened = True
-        if at_once.source == "told":
-            return sum(working_now)
-        return int(at_once.value or 0)
+        return sum(working_now) if at_once.source == "told" else int(at_once.value or 0)
 
-    edges = {edge for _calls, hours in working for pair in hours for edge in pair}
-    for pair in [*task.windows, *account.call_hours]:
-        edges |= {time.fromisoformat(str(edge)) for edge in pair}
+    rules = [home, *(rule for _most, rule in working)]
     estimate = estimate_end(
-        list_spans(begin, zone=account.zone, edges=[*edges], count_at_once=count_at_once),
+        list_spans(
+            begin,
+            opening.list_changes(rules, begin, begin + HORIZON),
+            count_at_once=count_at_once,
+        ),
         people=people,
         calls_each=calls / people,
         seconds=assumptions["seconds"].value or ASSUMED_SECONDS,
-        zone=account.zone,
+        zone=home.zone,
         daily_cap=task.daily_cap,
         deadline=task.end_at,
     )
@@ -252,16 +264,24 @@ def _time_to_hand_over(task: Task, people: int) -> timedelta:
     return timedelta(seconds=requests / task.account.rate_limit)
 
 
+def _read_zone(task: Task) -> ZoneInfo | None:
+    """The account's clock; None where its zone is unknown, and nobody is called."""
+    try:
+        return opening.read_zone(task.account.time_zone)
+    except opening.ZoneUnknown:
+        return None
+
+
 def list_holidays(task: Task, begin: datetime, end: datetime) -> list[dict[str, Any]]:
     """The days within the calling that have other hours; the nearest first."""
-    account = task.account
-    if not account.keeps_holidays:
+    account, zone = task.account, _read_zone(task)
+    if not account.keeps_holidays or zone is None:
         return []
     days = Holiday.objects.filter(
         Q(account=None) | Q(account=account),
         region__in=["", account.region],
-        day__gte=begin.astimezone(account.zone).date(),
-        day__lte=end.astimezone(account.zone).date(),
+        day__gte=begin.astimezone(zone).date(),
+        day__lte=end.astimezone(zone).date(),
     )
     return [
         {"day": one.day.isoformat(), "name": one.name, "works": one.works}
@@ -284,21 +304,24 @@ def list_warnings(
     def warn(reason: str, **values: Any) -> None:
         found.append(Caution(reason=reason, values=values))
 
+    if approvals.is_older_than_restore(task):
+        warn(MAY_BE_LAUNCHED)
     if not opens:
         warn(NEVER_OPEN, days=HORIZON.days)
     elif estimate and task.end_at and estimate.reached < preview.people:
         warn(ENDS_TOO_SOON, n=preview.people - estimate.reached)
     elif estimate and estimate.ends_at is None:
         warn(TAKES_TOO_LONG, days=HORIZON.days)
-    there, here = moment.astimezone(account.zone), timezone.localtime(moment)
-    if there.utcoffset() != here.utcoffset():
+    zone = _read_zone(task)
+    there, here = moment.astimezone(zone), timezone.localtime(moment)
+    if zone and there.utcoffset() != here.utcoffset():
         warn(OTHER_CLOCK, zone=account.time_zone, time=f"{there:%H:%M}", here=f"{here:%H:%M}")
     over = preview.ends_at or task.end_at
     for line in lines:
         if line.state == Line.State.BUSY:
             warn(LINE_BUSY, line=line.number)
         if line.expires_at and over and line.expires_at < over:
-            day = line.expires_at.astimezone(account.zone).date()
+            day = line.expires_at.astimezone(zone).date()
             warn(LINE_EXPIRES, line=line.number, day=day.isoformat())
     if (
         Can.CREATE_TASK in account.vendor.unverified

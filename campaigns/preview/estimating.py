@@ -3,10 +3,10 @@ over, if everything goes as assumed. Pure arithmetic; every assumption is named.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from itertools import pairwise
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 #: a call that nobody has measured yet keeps its line so long
@@ -61,35 +61,17 @@ def count_calls(people: int, *, recalls: int, answered: float) -> float:
 
 
 def list_spans(
-    begin: datetime,
-    *,
-    zone: ZoneInfo,
-    edges: Sequence[time],
-    count_at_once: Callable[[datetime], int],
+    begin: datetime, cuts: Iterable[datetime], *, count_at_once: Callable[[datetime], int]
 ) -> Iterator[Span]:
-    """The time from ``begin`` on, cut at midnight and at each of the ``edges`` of local days."""
+    """The time from ``begin`` to the horizon, cut at every moment of ``cuts``, which are in order;
+    a day has to end at one of them."""
+    begin = begin.astimezone(UTC)  # local times cannot be subtracted where clocks jump
     last = begin + HORIZON
-    day = begin.astimezone(zone).date()
-    marks = sorted({time(0), *edges})
-    while True:
-        # sorted: where clocks are put forward, marks of the lost hour lie behind later ones
-        cuts = sorted({_at(day, mark, zone) for mark in marks} | {_at(_next(day), time(0), zone)})
-        for left, right in pairwise(cuts):
-            left, right = max(left, begin), min(right, last)  # noqa: PLW2901
-            if left < right:
-                yield Span(left, right, count_at_once(left + (right - left) / 2))
-        day = _next(day)
-        if _at(day, time(0), zone) >= last:
-            return
-
-
-def _next(day: date) -> date:
-    return day + timedelta(days=1)
-
-
-def _at(day: date, mark: time, zone: ZoneInfo) -> datetime:
-    """Compared and subtracted in UTC: local times jump."""
-    return datetime.combine(day, mark, zone).astimezone(ZoneInfo("UTC"))
+    for cut in chain(cuts, [last]):
+        end = min(cut, last)
+        if begin < end:
+            yield Span(begin, end, count_at_once(begin + (end - begin) / 2))
+            begin = end
 
 
 def estimate_end(

@@ -19,9 +19,16 @@ from django.db import connection
 from django.utils import timezone
 
 from campaigns import barring, batching
+from campaigns.gates import opening
 from campaigns.models import Account, Call, Contact, Holiday, StatusChange, Task
 from campaigns.preview import Given, describe_launch
-from campaigns.preview.describing import CATALOG_OLD, ENDS_TOO_SOON, LINE_BUSY, OTHER_CLOCK
+from campaigns.preview.describing import (
+    CATALOG_OLD,
+    ENDS_TOO_SOON,
+    LINE_BUSY,
+    NEVER_OPEN,
+    OTHER_CLOCK,
+)
 from campaigns.preview.estimating import HORIZON, Span, count_calls, estimate_end, list_spans
 from tests.factories import make_account, make_contact, make_line, make_robot, make_task
 
@@ -149,8 +156,9 @@ def make_spans(
         is_open = any(one <= local.hour < two for one, two in open_hours)
         return at_once if is_open and local.date() not in closed else 0
 
-    edges = [time(hour % 24) for pair in open_hours for hour in pair]
-    return list_spans(begin, zone=CHINA, edges=edges, count_at_once=count)
+    windows = tuple((time(one), time(two)) for one, two in open_hours)
+    cuts = opening.list_changes([opening.Rule(CHINA, (windows,))], begin, begin + HORIZON)
+    return list_spans(begin, cuts, count_at_once=count)
 
 
 @pytest.mark.parametrize(
@@ -206,13 +214,13 @@ def test_calls_are_more_than_people_where_nobody_answers() -> None:
 def test_spans_cover_the_time_without_gap_or_overlap_where_clocks_jump(begin: str) -> None:
     zone = ZoneInfo("Europe/Berlin")
     moment = datetime.fromisoformat(begin).replace(tzinfo=zone)
-    spans = list(
-        list_spans(moment, zone=zone, edges=[time(2, 30), time(3)], count_at_once=lambda _: 1)
-    )
+    rule = opening.Rule(zone, (((time(2, 30), time(3)),),))
+    cuts = opening.list_changes([rule], moment, moment + HORIZON)
+    spans = list(list_spans(moment, cuts, count_at_once=lambda _: 1))
     assert spans[0].begin == moment
     for one, two in zip(spans, islice(spans, 1, None), strict=False):
         assert one.end == two.begin
-    assert sum(((one.end - one.begin) for one in spans), timedelta()) >= HORIZON - timedelta(1)
+    assert sum(((one.end - one.begin) for one in spans), timedelta()) == HORIZON
     assert all(isinstance(one, Span) for one in spans)
 
 
@@ -236,6 +244,36 @@ def test_what_speaks_against_it_is_said() -> None:
     task.refresh_from_db()
     reasons = [one.reason for one in describe_launch(task, now=now).warnings]
     assert ENDS_TOO_SOON not in reasons
+
+
+@pytest.mark.django_db
+def test_the_end_heeds_the_hours_of_task_account_line_and_day() -> None:
+    account = make_account(call_hours=[["09:00:00", "18:00:00"]], call_days=[1, 2, 4])
+    line = make_line(account=account, hours=[["11:00:00", "23:00:00"]], concurrency=1)
+    task = make_task(account=account, lines=[line], windows=[["08:00:00", "12:00:00"]])
+    for _ in range(150):  # 60 an hour; open from 11 to 12
+        make_contact(task=task)
+    Holiday.objects.create(day=date(2027, 3, 2), name="rest")
+    ends = describe_launch(task, now=MONDAY).ends_at
+    assert ends
+    # Monday and Thursday an hour each; Tuesday is free, Wednesday is none; then Monday
+    assert f"{ends.astimezone(CHINA):%m-%d %H:%M}" == "03-08 11:30"
+    Task.objects.filter(pk=task.pk).update(windows=[["19:00:00", "20:00:00"]])
+    never = describe_launch(Task.objects.get(pk=task.pk), now=MONDAY)
+    assert never.ends_at is None
+    assert [one.reason for one in never.warnings] == [NEVER_OPEN]
+    assert never.hold
+
+
+@pytest.mark.django_db
+def test_without_a_clock_nobody_is_called_and_the_page_still_says_so() -> None:
+    account = make_account(time_zone="Mars/Olympus")
+    task = make_task(account=account)
+    make_contact(task=task)
+    preview = describe_launch(task, now=MONDAY)
+    assert preview.hold
+    assert preview.ends_at is None
+    assert [one.reason for one in preview.warnings] == [NEVER_OPEN]
 
 
 @pytest.mark.django_db
