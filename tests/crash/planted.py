@@ -23,10 +23,11 @@ def rewrite(function: Any, *changes: tuple[str, str]) -> None:
             raise LookupError(f"{inner.__qualname__} does not say {old!r} any more.")
         source = source.replace(old, new)
     namespace: dict[str, Any] = {}
+    # Its own module's names, so that it finds what the function finds.
     text = f"from __future__ import annotations\n{source}"
     exec(compile(text, inspect.getsourcefile(inner) or "?", "exec"), inner.__globals__, namespace)
     made = namespace[inner.__name__]
-    replace_code(inner, made)
+    replace_code(inner, made.fget if isinstance(made, property) else made)
 
 
 def replace_code(function: Any, made: Any) -> None:
@@ -35,13 +36,6 @@ def replace_code(function: Any, made: Any) -> None:
     assert not function.__code__.co_freevars and not made.__code__.co_freevars, function
     function.__code__ = made.__code__
     function.__defaults__, function.__kwdefaults__ = made.__defaults__, made.__kwdefaults__
-    function.__globals__.update(
-        {
-            name: made.__globals__[name]
-            for name in made.__code__.co_names
-            if name in made.__globals__ and name not in function.__globals__
-        }
-    )
 
 
 def plant(name: str) -> None:

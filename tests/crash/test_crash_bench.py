@@ -1,0 +1,112 @@
+"""In: this test's database as a template. Out: the crash bench, small, and that it can fail.
+
+The long versions: ``make crash SEEDS=50 CONTACTS=10000``, ``python -m tests.crash --sweep`` and
+``python -m tests.crash.mistakes``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.db import connection
+
+from tests.crash.mistakes import MISTAKES, RED, run_tests
+from tests.crash.world import replace_database
+from tests.processes import ROOT, make_environment
+
+Bench = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def server(transactional_db: None) -> Iterator[tuple[str, str]]:
+    """The address of the server, and a database of it that nobody is connected to."""
+    name = str(connection.settings_dict["NAME"])
+    url = replace_database(make_environment()["DATABASE_URL"], "postgres")
+    connection.close()
+    yield url, name
+
+
+@pytest.fixture
+def bench(server: tuple[str, str], tmp_path: Path) -> Bench:
+    tmp_path.chmod(0o755)
+
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "tests.crash", "--server", *server, "--seeds", "1"]
+        return subprocess.run(
+            [*command, *options], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+@pytest.mark.timeout(300)
+def test_nobody_is_called_twice_while_workers_are_killed_and_stopped(bench: Bench) -> None:
+    done = bench("--seed", "1", "--contacts", "120", "--chaos-seconds", "15", "--patience", "120")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_nobody_is_called_twice_when_workers_die_at_every_failpoint(bench: Bench) -> None:
+    done = bench(
+        *("--sweep", "--seed", "2", "--contacts", "60", "--tasks", "3", "--rows", "5"),
+        *("--chaos-seconds", "25", "--patience", "120"),
+    )
+    assert done.returncode == 0, done.stderr
+    points = int(done.stderr.partition(" failpoints")[0].rpartition(" ")[2])
+    assert points >= 30, done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_the_bench_turns_red_when_an_unknown_outcome_counts_as_not_sent(bench: Bench) -> None:
+    done = bench(
+        *("--mistake", "unknown-is-unsent", "--seed", "3", "--contacts", "120"),
+        *("--faults", "0.3", "--chaos-seconds", "15", "--patience", "15"),
+    )
+    assert done.returncode == 1, done.stderr
+    assert "rang" in done.stderr or "requests arrived" in done.stderr, done.stderr
+
+
+@pytest.fixture
+def mistakes_database(server: tuple[str, str]) -> Iterator[str]:
+    url, template = server
+    name = f"test_mistakes_{os.getpid()}"
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield name
+        session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", [name for name, mistake in MISTAKES.items() if mistake.quick])
+def test_a_planted_mistake_is_caught(name: str, mistakes_database: str) -> None:
+    for test in MISTAKES[name].tests:
+        code, failed = run_tests(name, [test], database=mistakes_database)
+        assert code == RED and failed, f"{test} does not see that {MISTAKES[name].says}."
+
+
+def test_every_mistake_can_still_be_planted() -> None:
+    """Those that are too slow to be tried each time must fit the source at least."""
+    script = (
+        "import django; django.setup()\n"
+        "import os, sys\n"
+        "from tests.crash.mistakes import MISTAKES\n"
+        "for name, mistake in MISTAKES.items():\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        mistake.plant()\n"
+        "        os._exit(0)\n"
+        "    if os.waitpid(child, 0)[1]:\n"
+        "        sys.exit(f'{name} does not fit the source any more')\n"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
