@@ -16,12 +16,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import gates, lifecycle
 from campaigns.barring import has_barred
 from campaigns.connections import AccountInactive, open_client
+from campaigns.locks import share
 from campaigns.models import Account, Attempt, Batch, Contact, Instance, StatusChange, Task
 from campaigns.platforms.contract import Can, Client
 from campaigns.platforms.errors import Consequence, NotSent, PlatformError, Rejected, Throttled
@@ -37,6 +39,8 @@ MAY_SEND = {
 }
 #: a sender that came back from its exchange has so long to write down what came of it
 GRACE_SECONDS = 5.0
+#: shared by senders from their last look until their first byte; taken by whoever stops a task
+LEAVING = 70_005
 INTERRUPTED = N_("The sender was stopped while sending. The platform may have carried it out.")
 LOST_RIGHT = N_("The sender was too late or was told to stop; nothing was sent.")
 BARRED_MEANWHILE = N_(
@@ -98,7 +102,8 @@ def open_attempt(
         batch=batch,
         instance=instance,
         command=command,
-        lease_until=timezone.now() + timedelta(seconds=settings.LEASE_SECONDS),
+        # by the one clock that all machines share, and that goes on while one of them sleeps
+        lease_until=Now() + timedelta(seconds=settings.LEASE_SECONDS),
     )
     if command == Attempt.Command.START:  # of a batch, the batch keeps them
         StatusChange.objects.create(
@@ -114,11 +119,29 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
     deadline = time.monotonic() + settings.LEASE_SECONDS
     passed: list[bool] = []  # whether a byte may have been written
 
-    def fence() -> None:
-        """Right before the first byte: is this still our attempt, in time, and wanted?"""
+    def fence() -> Callable[[], None]:
+        """Right before the first byte: is this still our attempt, in time, and wanted?
+
+        Whoever stops the task waits for the lock that is shared here, and let go of once the first
+        byte is written: what is seen here holds until then.
+        """
+        let_go = share(LEAVING, attempt.task_id)
+        hold = None
+        try:
+            hold = look()
+        finally:
+            if not passed:
+                let_go()
+        if hold is not None:
+            gates.note_hold(attempt.task, hold)
+            raise HeldBack("A rule forbids it.")
+        return let_go
+
+    def look() -> gates.Hold | None:
         wanted = Attempt.objects.filter(
             pk=attempt.pk,
             status=Attempt.Status.SENDING,
+            lease_until__gt=Now(),
             task__status__in=MAY_SEND[attempt.command],
             task__account__is_active=True,
         ).exclude(task__request__in=lifecycle.HOLDING)
@@ -131,11 +154,11 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
         task = Task.objects.select_related("account").get(pk=attempt.task_id)
         hold = gates.find_hold(task, attempt.command)
         if hold is not None:
-            gates.note_hold(task, hold)
-            raise HeldBack("A rule forbids it.")
+            return hold
         if has_barred(list_concerned(attempt)):
             raise NumberBarred("A number was barred meanwhile.")
         passed.append(True)
+        return None
 
     try:
         if not Account.objects.filter(pk=attempt.task.account_id, is_active=True).exists():
@@ -236,9 +259,9 @@ def reap_attempts() -> int:
     A sender has the lease and one whole exchange to come back with an answer.
     """
     grace = timedelta(seconds=settings.HTTP_TIMEOUT_SECONDS + GRACE_SECONDS)
-    stale = Attempt.objects.filter(
-        status="sending", lease_until__lt=timezone.now() - grace
-    ).select_related("batch", "task")
+    stale = Attempt.objects.filter(status="sending", lease_until__lt=Now() - grace).select_related(
+        "batch", "task"
+    )
     reaped = 0
     for attempt in stale:
         with transaction.atomic():

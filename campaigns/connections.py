@@ -43,7 +43,7 @@ def open_transport(
     *,
     task: Task | None = None,
     attempt: Attempt | None = None,
-    fence: Callable[[], None] | None = None,
+    fence: Callable[[], Callable[[], None] | None] | None = None,
     timeout: float | None = None,
     heard: Callable[[Reply], None] | None = None,
 ) -> Transport:
@@ -66,7 +66,7 @@ def open_client(
     *,
     task: Task | None = None,
     attempt: Attempt | None = None,
-    fence: Callable[[], None] | None = None,
+    fence: Callable[[], Callable[[], None] | None] | None = None,
 ) -> Client:
     """A client of the account's platform. Raises ``NotSent`` when it takes no calls from us.
 

@@ -7,9 +7,9 @@ transaction open, and ends with its process.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection, transaction
 
 
 @contextlib.contextmanager
@@ -30,3 +30,32 @@ def only_one(kind: int, number: int, *, wait: bool = False) -> Iterator[bool]:
         if mine:
             with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+
+
+def share(kind: int, number: int) -> Callable[[], None]:
+    """Hold it together with whoever else shares it, until what is returned is called."""
+    key = [kind, number % 2**31]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock_shared(%s, %s)", key)
+
+    def let_go() -> None:
+        with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_shared(%s, %s)", key)
+
+    return let_go
+
+
+def wait_for_sharers(kind: int, number: int, *, seconds: float) -> bool:
+    """Wait until nobody shares it; nobody does again before the caller's transaction is over.
+    False when somebody held it all that time: the process may have been stopped in the middle."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('lock_timeout')")
+            usual = cursor.fetchone()[0]
+            set_it = "SELECT set_config('lock_timeout', %s, true)"
+            cursor.execute(set_it, [f"{int(seconds * 1000)}ms"])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [kind, number % 2**31])
+            cursor.execute(set_it, [usual])
+    except OperationalError:
+        return False
+    return True

@@ -6,6 +6,7 @@ together with the job's row and returns at once; nothing is sent from here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import approvals, lifecycle
-from campaigns.attempts import list_held
+from campaigns.attempts import LEAVING, list_held
 from campaigns.barring import (
     BARRED,
     CAPPED,
@@ -24,6 +25,7 @@ from campaigns.barring import (
     has_barred,
     only_free,
 )
+from campaigns.locks import wait_for_sharers
 from campaigns.models import Account, Contact, ContactImport, Line, Robot, Task, Voice
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
@@ -41,6 +43,12 @@ HELD_BARRED = N_(
     " takes nobody back, so resuming would call them. Stop the task for good, then clone it and"
     " import the others again."
 )
+
+
+#: seconds that a click waits for those who are about to write; they need less than a thousandth
+LONGEST_WAIT = 2.0
+
+logger = logging.getLogger(__name__)
 
 
 class LaunchRefused(Exception):
@@ -178,6 +186,10 @@ def _request(task: Task, request: str, *, of: list[str], by: Any) -> Task:
             )
         if locked.request == Task.Request.DELETE and request != "delete":
             raise LaunchRefused(_("The task is being deleted."))
+        if request in lifecycle.HOLDING and not wait_for_sharers(
+            LEAVING, task.pk, seconds=LONGEST_WAIT
+        ):
+            logger.warning("Task %s: a sender stands still at its first byte.", task.pk)
         task.status = locked.status
         lifecycle.request_task(task, request, by=by)
         wake("carry_out_request", task)

@@ -92,7 +92,7 @@ class _Probe:
 
     allow_hosts: frozenset[str]
     ends: float
-    fence: Callable[[], None] | None
+    fence: Callable[[], Callable[[], None] | None] | None
     written: bool = False
     expired: bool = False
     #: a second handle on the socket: TLS takes the first one away, and the timer still needs one
@@ -206,15 +206,20 @@ class _Observed:
 
     def send(self, data: Any) -> None:
         probe = _probe.get()
+        let_go = None
         if getattr(self, "sock", None) is None:
             self.connect()  # type: ignore[attr-defined]
         if not probe.written:
             if probe.expired:
                 raise NotSent("The deadline passed before anything was written.")
             if probe.fence is not None:
-                probe.fence()
+                let_go = probe.fence()
             probe.written = True
-        super().send(data)  # type: ignore[misc]
+        try:
+            super().send(data)  # type: ignore[misc]
+        finally:
+            if let_go is not None:
+                let_go()
 
 
 class _ObservedHTTP(_Observed, HTTPConnection):
@@ -246,7 +251,8 @@ class Transport:
     ``timeout`` seconds for a whole exchange; ``allow_hosts`` hosts that may be private;
     ``secrets`` values and ``secret_fields`` JSON names that no record keeps; ``record`` is given
     each finished exchange; ``pace`` waits until the account may send again; ``fence`` is called
-    right before the first byte and raises ``NotSent`` when the sender has lost its right to send.
+    right before the first byte and raises ``NotSent`` when the sender has lost its right to send;
+    if it returns something, that is called as soon as the first bytes are written.
     """
 
     allow_hosts: frozenset[str] = frozenset()
@@ -255,7 +261,7 @@ class Transport:
     secret_fields: frozenset[str] = frozenset()
     record: Callable[[ExchangeRecord], None] | None = None
     pace: Callable[[], None] | None = None
-    fence: Callable[[], None] | None = None
+    fence: Callable[[], Callable[[], None] | None] | None = None
     #: is given every whole reply before it is judged; raises nothing
     heard: Callable[[Reply], None] | None = None
 
