@@ -3,7 +3,8 @@
 A plan is one transaction, so a killed planner leaves either no batch or all of them. A number that
 is still unsettled elsewhere in the same family and round is kept out: its contact becomes
 ``excluded`` with the reason, it is not skipped in silence. So is a number that somebody forbade, or
-that would be called more often than the account allows.
+that would be called more often than the account allows, or who is where nobody could be called at
+the hours of the task.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
 from campaigns.barring import exclude_barred
+from campaigns.gates.hours import judge_places
+from campaigns.gates.places import Place, locate_abroad, store_places
 from campaigns.models import Batch, Contact, Instance, Task
 
 ALREADY_UNDER_WAY = N_("The same number is already under way in this round of calls.")
@@ -43,11 +46,19 @@ def plan_batches(task: Task) -> list[int]:
         ready = task.contacts.filter(status=Contact.Status.READY)
         # The same list for the sizes and for the contacts: others become ready meanwhile.
         ids = list(ready.select_for_update().order_by("id").values_list("id", flat=True))
+        abroad, far = exclude_far(task)
+        ids = [pk for pk in ids if pk not in far]
         last = task.batches.aggregate(last=Max("number"))["last"] or 0
-        groups = [ids[begin : begin + size] for begin in range(0, len(ids), size)]
+        groups = group_contacts(task, ids, abroad=abroad, size=size)
         places = place_groups(task, groups)
         batches = Batch.objects.bulk_create(
-            Batch(task=task, instance=place, number=number, size=len(group))
+            Batch(
+                task=task,
+                instance=place,
+                number=number,
+                size=len(group),
+                places=store_places(abroad[pk] for pk in group if pk in abroad),
+            )
             for number, (group, place) in enumerate(
                 zip(groups, places, strict=True), start=last + 1
             )
@@ -57,6 +68,42 @@ def plan_batches(task: Task) -> list[int]:
         )
         lifecycle.move_contacts(ready.filter(batch__in=batches), "planned", of=["ready"])
     return [batch.pk for batch in batches]
+
+
+def exclude_far(task: Task) -> tuple[dict[int, Place], set[int]]:
+    """Exclude the ready contacts who could not be called where they are. Returns where they are, of
+    those who are not at home, and who was excluded."""
+    ready = task.contacts.filter(status=Contact.Status.READY)
+    abroad = locate_abroad(task.account, ready.order_by())
+    far: set[int] = set()
+    for place, hold in judge_places(task, set(abroad.values())).items():
+        there = [pk for pk, where in abroad.items() if where == place]
+        far.update(there)
+        lifecycle.move_contacts(
+            task.contacts.filter(pk__in=there),
+            "excluded",
+            of=["ready"],
+            reason=hold.reason,
+            reason_values=hold.values,
+        )
+    return abroad, far
+
+
+def group_contacts(
+    task: Task, ids: list[int], *, abroad: dict[int, Place], size: int
+) -> list[list[int]]:
+    """The contacts of each batch. Where the platform dials at once, those of one place go together:
+    the hours of a place hold back whoever is in it, and nobody else."""
+    sections: dict[Place | None, list[int]] = {}
+    at_once = task.fills_instances or task.kind == Task.Kind.DIRECT
+    for pk in ids:
+        sections.setdefault(abroad.get(pk) if at_once else None, []).append(pk)
+    groups = [
+        section[begin : begin + size]
+        for section in sections.values()
+        for begin in range(0, len(section), size)
+    ]
+    return sorted(groups)
 
 
 def place_groups(task: Task, groups: list[list[int]]) -> list[Instance | None]:

@@ -14,6 +14,7 @@ from campaigns import attempts, gates, lifecycle
 from campaigns.barring import exclude_barred
 from campaigns.dispatch.instances import STOPPED, is_open
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
+from campaigns.dispatch.waiting import take_due
 from campaigns.linking import link_calls, name_contact, name_contacts
 from campaigns.models import Attempt, Batch, Call, Contact, Task
 from campaigns.platforms.errors import Consequence
@@ -51,7 +52,7 @@ def claim_batch(task_id: int) -> Attempt | None:
             planned = planned.exclude(instance__platform_task_id="")
         elif task.kind == Task.Kind.CAMPAIGN and not task.platform_task_id:
             return None
-        batch = planned.select_for_update(skip_locked=True, of=("self",)).order_by("number").first()
+        batch = take_due(task, planned)
         if batch is None or not lifecycle.move(batch, "sending", of=["planned"]):
             return None
         lifecycle.move_contacts(
@@ -211,7 +212,11 @@ def split_batch(batch: Batch) -> list[int]:
     made = []
     for number, half in enumerate((ids[:middle], ids[middle:]), start=last + 1):
         new = Batch.objects.create(
-            task_id=batch.task_id, instance=batch.instance, number=number, size=len(half)
+            task_id=batch.task_id,
+            instance=batch.instance,
+            number=number,
+            size=len(half),
+            places=batch.places,
         )
         chosen = Contact.objects.filter(pk__in=half)
         lifecycle.move_contacts(chosen, "planned", of=["ready"], batch=new)

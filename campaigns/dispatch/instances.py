@@ -19,6 +19,7 @@ from campaigns import attempts, lifecycle
 from campaigns.dispatch.counts import count_handed_over, read_states
 from campaigns.dispatch.orders import is_handed_over
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
+from campaigns.dispatch.waiting import only_due, wait_for_hours
 from campaigns.models import Batch, Instance, Task
 
 WAITS = N_("It waits for its begin: this platform dials at once whatever it is given.")
@@ -63,7 +64,7 @@ def advance_filling(task: Task, make_order: Any) -> Next:
     if "ready" in held:
         return Next("plan")
     if "planned" in held:
-        return make_instance(task, make_order) or Next("send")
+        return wait_for_hours(task) or make_instance(task, make_order) or Next("send")
     finish_filling(task)
     return NOTHING
 
@@ -85,10 +86,9 @@ def make_instance(task: Task, make_order: Any) -> Next | None:
     """Create the next instance that has planned batches and no id; None when there is none."""
     with transaction.atomic(durable=True):
         locked = Task.objects.select_for_update().get(pk=task.pk)
+        due = only_due(task.batches.filter(status=Batch.Status.PLANNED), timezone.now())
         instance = (
-            Instance.objects.filter(task=task, platform_task_id="", batches__status="planned")
-            .order_by("number")
-            .first()
+            Instance.objects.filter(batches__in=due, platform_task_id="").order_by("number").first()
         )
         if instance is None:
             return None

@@ -25,6 +25,8 @@ from campaigns.barring import (
     has_barred,
     only_free,
 )
+from campaigns.gates.hours import find_closed
+from campaigns.gates.places import is_home, locate_phone
 from campaigns.locks import wait_for_sharers
 from campaigns.models import Account, Contact, ContactImport, Line, Robot, Task, Voice
 from campaigns.phones import PhoneRefused, normalise_phone
@@ -267,7 +269,7 @@ def call_directly(
         if unsettled.filter(phone=phone).exists():
             problems.append(_("Row %d: a direct call to this number is not settled yet.") % number)
         contacts[phone], places[phone] = row, number
-    problems += refuse_numbers(account, places)
+    problems += refuse_numbers(account, places) or refuse_hours(account, places)
     if problems:
         raise LaunchRefused(" ".join(problems))
     user = by if getattr(by, "pk", None) else None
@@ -318,6 +320,21 @@ def refuse_numbers(account: Account, places: Mapping[str, int]) -> list[str]:
         else:
             continue
         problems.append(_("Row %(row)d: %(reason)s") % {"row": row, "reason": sentence})
+    return problems
+
+
+def refuse_hours(account: Account, places: Mapping[str, int]) -> list[str]:
+    """What stands against calling these numbers, each in its row, at this moment, as sentences."""
+    now = timezone.now()
+    task = Task(account=account, kind=Task.Kind.DIRECT)
+    if (hold := find_closed(task, now)) is not None:
+        return [_(hold.reason) % hold.values]
+    problems = []
+    for phone, row in places.items():
+        place = locate_phone(phone)
+        if not is_home(account, place) and (hold := find_closed(task, now, places=[place])):
+            reason = _(hold.reason) % hold.values
+            problems.append(_("Row %(row)d: %(reason)s") % {"row": row, "reason": reason})
     return problems
 
 

@@ -25,6 +25,9 @@ from campaigns.dispatch.instances import (
     tell_nobody,
 )
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback, set_back
+from campaigns.dispatch.waiting import wait_for_hours
+from campaigns.gates.hours import make_windows
+from campaigns.gates.opening import read_windows
 from campaigns.ingest import apply_task_state
 from campaigns.models import StatusChange, Task
 from campaigns.platforms.contract import TaskOrder
@@ -105,7 +108,7 @@ def _advance_loading(task: Task) -> Next:
     if "ready" in held:
         return Next("plan")
     if "planned" in held:
-        return Next("send")
+        return wait_for_hours(task) or Next("send")
     if "sending" in held:
         return NOTHING  # whoever sends it says what comes next
     if task.kind == Task.Kind.DIRECT:
@@ -134,7 +137,12 @@ def _create(task: Task) -> Next:
             lifecycle.move(task, "failed", of=["loading"], reason=NOBODY_LEFT, needs_attention=True)
             return NOTHING
         task.platform_name = f"{task.name} [CB-{task.pk}-{secrets.token_hex(3)}]"
-        Task.objects.filter(pk=task.pk).update(platform_name=task.platform_name)
+        task.platform_windows = [
+            [begin.isoformat(), end.isoformat()] for begin, end in make_windows(task)
+        ]
+        Task.objects.filter(pk=task.pk).update(
+            platform_name=task.platform_name, platform_windows=task.platform_windows
+        )
         attempt = attempts.open_attempt(task, "create")
     order = make_order(task)
     outcome = attempts.carry_out(attempt, lambda client: client.create_task(order))
@@ -156,14 +164,15 @@ def note_created(task: Task, platform_task_id: str) -> None:
 
 def make_order(task: Task, *, name: str = "") -> TaskOrder:
     """The task in the words of the contract, under its name at the platform or another one. An
-    empty begin means now."""
+    empty begin means now. The windows are those it is made with."""
+    told = task.platform_windows
     return TaskOrder(
         name=name or task.platform_name,
         robot_id=task.robot.platform_id,
         lines=tuple(task.lines.order_by("number").values_list("number", flat=True)),
         begin_at=max(task.begin_at or timezone.now(), timezone.now()),
         end_at=task.end_at,
-        windows=tuple(task.hours),
+        windows=tuple(task.hours) if told is None else read_windows(told),
         recall_count=task.recall_count,
         recall_wait_seconds=task.recall_wait_seconds,
         voice_code=task.voice.code if task.voice else None,
