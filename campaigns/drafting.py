@@ -16,6 +16,14 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from campaigns.gates.opening import (
+    HoursUnreadable,
+    Windows,
+    intersect_windows,
+    print_hours,
+    read_windows,
+    split_at_midnight,
+)
 from campaigns.models import Account, Line, Robot, Task, Voice
 from campaigns.platforms.contract import Can
 
@@ -71,6 +79,8 @@ def parse_windows(text: str) -> list[tuple[str, str]]:
             if match is None:
                 raise ValueError
             one, two, three, four, five, six = (int(number or 0) for number in match.groups())
+            if (four, five, six) == (24, 0, 0):
+                four = 0  # midnight, as some write it
             begin, end = time(one, two, three), time(four, five, six)
             windows.append((begin.isoformat(), end.isoformat()))
         except ValueError:
@@ -79,6 +89,18 @@ def parse_windows(text: str) -> list[tuple[str, str]]:
                 % {"part": part.strip()[:40]}
             ) from None
     return windows
+
+
+def read_call_hours(text: str) -> list[list[str]]:
+    """The calling hours of an account, as they are kept. Raises ``WindowsUnreadable``."""
+    pairs = [list(pair) for pair in parse_windows(text)]
+    try:
+        problem = check_windows(read_windows(pairs))
+    except HoursUnreadable:
+        problem = _("A window cannot end when it begins. Write 00:00-24:00 for the whole day.")
+    if problem:
+        raise WindowsUnreadable(problem)
+    return pairs
 
 
 def print_windows(windows: Sequence[Sequence[str]]) -> str:
@@ -188,29 +210,24 @@ def _check_windows(draft: Draft, refuse: Any) -> None:
         refuse("windows", _("With this platform the calling windows are set in its workflow."))
         return
     try:
-        windows = sorted(
-            (time.fromisoformat(begin), time.fromisoformat(end)) for begin, end in draft.windows
+        stored = read_windows(draft.windows)
+    except HoursUnreadable:
+        refuse(
+            "windows",
+            _("Write the windows like 09:00-12:00, 13:00-17:30, none of them ending as it begins."),
         )
-    except ValueError:
-        refuse("windows", _("Write the windows like 09:00-12:00, 13:00-17:30."))
         return
-    for begin, end in windows:
-        if begin >= end:
-            refuse(
-                "windows",
-                _(
-                    "%(begin)s-%(end)s ends before it begins. A window over midnight is two: one "
-                    "until 23:59, one from 00:00."
-                )
-                % {"begin": f"{begin:%H:%M}", "end": f"{end:%H:%M}"},
-            )
-            return
-    for (_one, end), (begin, _other) in pairwise(windows):
-        if begin < end:
-            refuse("windows", _("Two of the windows overlap."))
-            return
+    if problem := check_windows(stored):
+        refuse("windows", problem)
+        return
+    problem = _check_account_hours(draft.account, stored)
+    if problem:
+        refuse("windows", problem)
+    windows = split_at_midnight(stored)
     for line in draft.lines:
-        outside = [pair for pair in windows if not _fits(pair, line.windows)]
+        outside = [
+            pair for pair in windows if not _fits(pair, split_at_midnight(tuple(line.windows)))
+        ]
         if outside:
             begin, end = outside[0]
             refuse(
@@ -223,6 +240,29 @@ def _check_windows(draft: Draft, refuse: Any) -> None:
                     "end": f"{end:%H:%M}",
                 },
             )
+
+
+def check_windows(windows: Windows) -> str:
+    """What is wrong with windows that can be read, as a sentence; "" for nothing."""
+    parts = sorted(part for window in windows for part in split_at_midnight((window,)))
+    if any(begin < end for (_one, end), (begin, _other) in pairwise(parts)):
+        return _("Two of the windows overlap.")
+    return ""
+
+
+def _check_account_hours(account: Account, windows: Windows) -> str:
+    """A sentence about a window that never meets the account's calling hours; "" for none."""
+    try:
+        hours = read_windows(account.call_hours)
+    except HoursUnreadable:
+        return _("The calling hours of the account cannot be read. Correct them first.")
+    for window in windows:
+        if hours and not intersect_windows((window,), hours):
+            return _("The account's calling hours are %(hours)s: %(window)s is outside.") % {
+                "hours": print_hours(hours),
+                "window": print_hours((window,)),
+            }
+    return ""
 
 
 def _fits(window: tuple[time, time], hours: Sequence[tuple[time, time]]) -> bool:
@@ -268,8 +308,8 @@ def _window_between(draft: Draft, begin: datetime) -> bool:
     if (last - first).days >= 1:
         return True
     try:
-        pairs = [(time.fromisoformat(one), time.fromisoformat(two)) for one, two in draft.windows]
-    except ValueError:
+        pairs = split_at_midnight(read_windows(draft.windows))
+    except HoursUnreadable:
         return True
     days = {first.date(), last.date()}
     return any(

@@ -21,6 +21,7 @@ from campaigns import (
     batching,
     catalog,
     dispatch,
+    guarding,
     importing,
     linking,
     reconcile,
@@ -196,6 +197,7 @@ def keep_going(timestamp: int) -> None:
     for task_id in dispatch.list_idle_tasks():
         enqueue_advance(task_id)
     dispatch.pause_inactive()
+    guarding.guard_tasks()
     for task_id in dispatch.list_requested_tasks():
         enqueue(
             "campaigns.jobs.carry_out_request",

@@ -292,6 +292,12 @@ UNFOLD: dict[str, Any] = {
                         "permission": lambda r: r.user.has_perm("campaigns.view_donotcall"),
                     },
                     {
+                        "title": _("Holidays"),
+                        "icon": "event_busy",
+                        "link": reverse_lazy("admin:campaigns_holiday_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_holiday"),
+                    },
+                    {
                         "title": _("Direct call"),
                         "icon": "phone_forwarded",
                         "link": reverse_lazy("admin:campaigns_task_direct_call"),

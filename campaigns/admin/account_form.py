@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils import dates
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.widgets import (
     UnfoldAdminPasswordWidget,
     UnfoldAdminSelectWidget,
@@ -17,9 +19,21 @@ from unfold.widgets import (
 )
 
 from campaigns.catalog import check_base_url
+from campaigns.drafting import WindowsUnreadable, print_windows, read_call_hours
 from campaigns.models import Account
 from campaigns.platforms.contract import UNVERIFIED_SETTING, AccountField, Platform
 from campaigns.wording import tell_ability, tell_choice
+
+#: from Monday on, in Django's own words
+WEEKDAYS = [dates.WEEKDAYS[number] for number in range(7)]
+
+
+def tell_stored_hours(stored: Any) -> str:
+    """The text of the field; of what cannot be read the text itself, to be corrected."""
+    try:
+        return print_windows(stored)
+    except (AttributeError, TypeError, ValueError):
+        return str(stored)[:200]
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -31,8 +45,38 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Account
         fields = (
             *("name", "base_url", "time_zone", "region", "rate_limit"),
-            *("cap_calls", "cap_days", "is_active"),
+            *("cap_calls", "cap_days", "keeps_holidays", "is_active"),
         )
+
+    hours_text = forms.CharField(
+        label=gettext_lazy("calling hours"),
+        required=False,
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "09:00-12:00, 13:00-21:00"}),
+        help_text=gettext_lazy(
+            "Nobody is called outside of them, by the account's zone and by the zone of the"
+            " number's region. Empty: only the tasks' own windows hold."
+        ),
+    )
+    days = forms.TypedMultipleChoiceField(
+        label=gettext_lazy("calling days"),
+        coerce=int,
+        choices=[(number, WEEKDAYS[number - 1]) for number in range(1, 8)],
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "cb-days"}),
+        error_messages={"required": gettext_lazy("Choose at least one day.")},
+        help_text=gettext_lazy("A window over midnight belongs to the day on which it begins."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.setdefault("hours_text", tell_stored_hours(self.instance.call_hours))
+        self.initial.setdefault("days", self.instance.call_days)
+
+    def clean_hours_text(self) -> list[list[str]]:
+        try:
+            return read_call_hours(self.cleaned_data["hours_text"])
+        except WindowsUnreadable as error:
+            raise forms.ValidationError(str(error)) from None
 
     def clean_base_url(self) -> str:
         url = str(self.cleaned_data["base_url"]).strip().rstrip("/")
@@ -60,6 +104,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         account = super().save(commit=False)
         data = self.cleaned_data
         account.platform = self.vendor.slug
+        account.call_hours, account.call_days = data["hours_text"], sorted(data["days"])
         account.settings = dict(account.settings) | {
             declared.name: data.get(f"setting_{declared.name}", "").strip()
             for declared in self.vendor.settings

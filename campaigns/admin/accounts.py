@@ -20,7 +20,7 @@ from unfold.widgets import (
 )
 
 from campaigns import catalog
-from campaigns.admin.account_form import AccountForm, make_form
+from campaigns.admin.account_form import WEEKDAYS, AccountForm, make_form, tell_stored_hours
 from campaigns.admin.account_page import (
     count_mirrors,
     describe_callbacks,
@@ -43,6 +43,8 @@ from campaigns.wording import tell_choice
 
 #: where an account is, and how often it calls one number
 PLACE, CAP = ("time_zone", "region"), ("cap_calls", "cap_days")
+#: when it calls; what is shown of it to those who may not change it
+WHEN, WHEN_SEEN = ("hours_text", "days", "keeps_holidays"), ("show_hours", "keeps_holidays")
 
 
 @admin.register(Account)
@@ -102,6 +104,12 @@ class AccountAdmin(CallboardAdmin):
     def show_synced(self, account: Account) -> str:
         return tell_age(account.synced_at) if Can.SYNCHRONISE in account.vendor.can else "–"
 
+    @admin.display(description=gettext_lazy("calling hours"))
+    def show_hours(self, account: Account) -> str:
+        hours = tell_stored_hours(account.call_hours) or _("any, as far as the tasks allow")
+        days = [str(WEEKDAYS[day - 1]) for day in account.call_days if day in range(1, 8)]
+        return f"{hours} · {_('every day') if len(days) == 7 else ', '.join(days)}"
+
     # ------------------------------------------------------------------------------ the form
 
     def get_form(
@@ -126,7 +134,7 @@ class AccountAdmin(CallboardAdmin):
         vendor = self._choose_vendor(request, obj)
         called = vendor.connect is not None
         if obj is not None and not self.has_change_permission(request, obj):
-            seen = ("base_url", *PLACE, "rate_limit", *CAP) if called else PLACE
+            seen = ("base_url", *PLACE, "rate_limit", *CAP, *WHEN_SEEN) if called else PLACE
             return [(None, {"fields": ("name", *seen, "is_active")})]
         where = ("base_url", (*PLACE, "rate_limit")) if called else (PLACE,)
         sets: list[tuple[Any, dict[str, Any]]] = [
@@ -140,6 +148,8 @@ class AccountAdmin(CallboardAdmin):
                 "Counted when contacts are imported, at launch, and before each batch leaves."
             )
             sets.append((_("Calls to one number"), {"fields": (CAP,), "description": limit}))
+            when = _("Whatever a task says: at other times nobody is called for the account.")
+            sets.append((_("When people are called"), {"fields": WHEN, "description": when}))
         if vendor.settings:
             named = tuple(f"setting_{declared.name}" for declared in vendor.settings)
             sets.append((_("Settings of the platform"), {"fields": named}))

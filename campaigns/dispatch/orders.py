@@ -193,6 +193,8 @@ def _request(task: Task, request: str, *, of: list[str], by: Any) -> Task:
         ):
             logger.warning("Task %s: a sender stands still at its first byte.", task.pk)
         task.status = locked.status
+        # A person's word: no rule undoes it.
+        Task.objects.filter(pk=task.pk).exclude(paused_by_rule="").update(paused_by_rule="")
         lifecycle.request_task(task, request, by=by)
         wake("carry_out_request", task)
     return task

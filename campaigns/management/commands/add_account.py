@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from campaigns.catalog import check_url_shape, make_callback_urls
+from campaigns.drafting import WindowsUnreadable, read_call_hours
 from campaigns.management.headless import HeadlessCommand, describe_errors
 from campaigns.models import Account
 from campaigns.platforms.contract import AccountField, Platform
@@ -30,6 +31,8 @@ class Command(HeadlessCommand):
         parser.add_argument("--name", required=True)
         parser.add_argument("--base-url", help="default: the one the platform documents")
         parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+        parser.add_argument("--hours", default="", help="09:00-12:00,13:00-21:00 in its zone")
+        parser.add_argument("--days", default="1-7", help="days of the week, 1 is Monday: 1-5")
         parser.add_argument("--credential", action="append", default=[], metavar="KEY=VALUE|@FILE")
 
     def answer(self, options: dict[str, Any]) -> Mapping[str, Any]:
@@ -58,7 +61,7 @@ class Command(HeadlessCommand):
             base_url=read_base_url(options["base_url"], platform=platform),
             settings=chosen,
             credentials=credentials,
-            own=own,
+            own={**own, **read_times(options["hours"], options["days"])},
         )
         with transaction.atomic():
             account.save()
@@ -93,6 +96,22 @@ def read_pairs(texts: Iterable[str], *, what: str) -> dict[str, str]:
                 ) from None
         pairs[key.strip()] = value
     return pairs
+
+
+def read_times(hours: str, days: str) -> dict[str, Any]:
+    """When people may be called, as the account keeps it."""
+    chosen: set[int] = set()
+    for part in days.split(","):
+        first, _dash, last = part.strip().partition("-")
+        if not first.isdigit() or not (last or first).isdigit() or len(part) > 5:
+            raise CommandError(_("--days: write the days like 1-5 or 1,3,5. 1 is Monday."))
+        chosen |= set(range(int(first), int(last or first) + 1))
+    if not chosen or not chosen <= set(range(1, 8)):
+        raise CommandError(_("--days: write the days like 1-5 or 1,3,5. 1 is Monday."))
+    try:
+        return {"call_hours": read_call_hours(hours), "call_days": sorted(chosen)}
+    except WindowsUnreadable as error:
+        raise CommandError(f"--hours: {error}") from None
 
 
 def check_names(
@@ -147,7 +166,7 @@ def make_account(
     base_url: str,
     settings: Mapping[str, str],
     credentials: Mapping[str, str],
-    own: Mapping[str, str],
+    own: Mapping[str, Any],
 ) -> Account:
     """The account, checked and not yet saved."""
     account = Account(
