@@ -62,7 +62,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         label=gettext_lazy("calling days"),
         coerce=int,
         choices=[(number, WEEKDAYS[number - 1]) for number in range(1, 8)],
-        widget=forms.CheckboxSelectMultiple(attrs={"class": "cb-days"}),
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "cb-week"}),
         error_messages={"required": gettext_lazy("Choose at least one day.")},
         help_text=gettext_lazy("A window over midnight belongs to the day on which it begins."),
     )

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from campaigns.admin.base import IMPORT, LAUNCH, show_duration, tell_age
 from campaigns.admin.instances import describe_instances, name_platform_state
+from campaigns.admin.task_held import describe_held
 from campaigns.models import Attempt, Call, Contact, Task
 from campaigns.platforms.contract import Can
 from campaigns.statistics import ACTIVE, TaskSummary, summarise_instances, summarise_task
@@ -75,6 +76,7 @@ def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
         "waits_until": task.not_before
         if task.not_before and task.not_before > timezone.now()
         else None,
+        **describe_held(task),
         "numbers": make_numbers(task, summary),
         "results": make_results(task, summary),
         "intentions": make_intentions(task, summary),
