@@ -21,6 +21,7 @@ from campaigns import (
     batching,
     catalog,
     dispatch,
+    gates,
     guarding,
     importing,
     linking,
@@ -194,6 +195,7 @@ def sync_account(account_id: int) -> None:
 def keep_going(timestamp: int) -> None:
     """Look at the rows and enqueue whatever a dead job left undone, or whatever is due."""
     attempts.reap_attempts()
+    gates.restore.keep_witness()
     for task_id in dispatch.list_idle_tasks():
         enqueue_advance(task_id)
     dispatch.pause_inactive()

@@ -183,6 +183,8 @@ _above = env.str("APPROVE_ABOVE", default="10000").strip() or "-1"
 APPROVE_ABOVE: int | None = int(_above) if int(_above) >= 0 else None
 #: seconds a worker owns what it is sending
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=120.0)
+#: how far the database was, beside it: by this one that was restored in place is known
+WITNESS_FILE = Path(env.str("WITNESS_FILE", default=str(DATA_DIR / "witness.json")))
 #: seconds between two questions about a running task
 POLL_SECONDS = env.float("POLL_SECONDS", default=15.0)
 #: largest push that is taken, in bytes
