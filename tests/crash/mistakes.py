@@ -142,7 +142,7 @@ def send_in_spite_of_pause() -> None:
 def ask_hours_at_launch_only() -> None:
     from campaigns import gates
 
-    rewrite(gates.find_hold, ("find_closed(task, moment) or ", ""))
+    rewrite(gates.find_hold, ("hold is None and lets_dial(task, command)", "False"))
 
 
 def take_unknown_for_unsent() -> None:
@@ -163,7 +163,10 @@ def believe_one_answer() -> None:
 def pause_once() -> None:
     from campaigns.dispatch import requests
 
-    rewrite(requests._again, ('Next("advance", 1 if waited < 10 else 5)', "NOTHING"))
+    rewrite(
+        requests._again,
+        ("return Next(", 'lifecycle.request_task(task, "")\n    return NOTHING or ('),
+    )
 
 
 def believe_absence_of_command() -> None:
@@ -254,10 +257,7 @@ MISTAKES: dict[str, Mistake] = {
     "launch-without-swap": Mistake(
         "a launch does not look at the state that it leaves",
         launch_without_swap,
-        (
-            f"{DISPATCH}test_only_one_of_two_launches_goes_through",
-            "tests/campaigns/test_lifecycle.py::test_of_many_moves_at_once_exactly_one_wins",
-        ),
+        ("tests/campaigns/test_lifecycle.py::test_of_many_moves_at_once_exactly_one_wins",),
     ),
     "pause-not-asked": Mistake(
         "a batch that was claimed before the pause click leaves after it",

@@ -24,7 +24,7 @@ Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def server(transactional_db: None) -> Iterator[tuple[str, str]]:
+def server() -> Iterator[tuple[str, str]]:
     """The address of the server, and a database of it that nobody is connected to."""
     name = str(connection.settings_dict["NAME"])
     url = replace_database(make_environment()["DATABASE_URL"], "postgres")
@@ -45,12 +45,14 @@ def bench(server: tuple[str, str], tmp_path: Path) -> Bench:
     return run
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(300)
 def test_nobody_is_called_twice_while_workers_are_killed_and_stopped(bench: Bench) -> None:
     done = bench("--seed", "1", "--contacts", "120", "--chaos-seconds", "15", "--patience", "120")
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(300)
 def test_nobody_is_called_twice_when_workers_die_at_every_failpoint(bench: Bench) -> None:
     done = bench(
@@ -62,6 +64,7 @@ def test_nobody_is_called_twice_when_workers_die_at_every_failpoint(bench: Bench
     assert points >= 30, done.stderr
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(300)
 def test_the_bench_turns_red_when_an_unknown_outcome_counts_as_not_sent(bench: Bench) -> None:
     done = bench(
@@ -82,6 +85,7 @@ def mistakes_database(server: tuple[str, str]) -> Iterator[str]:
         session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", [name for name, mistake in MISTAKES.items() if mistake.quick])
 def test_a_planted_mistake_is_caught(name: str, mistakes_database: str) -> None:
