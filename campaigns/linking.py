@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import CharField, Count, Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Cast, Concat, Right
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
@@ -201,7 +201,7 @@ def join_rows(account_id: int, rows: Iterable[Call]) -> int:
         if row.contact_id is None and row.platform_contact_id in contacts:
             row.contact_id, row.task_id = contacts[row.platform_contact_id]
     region = Account.objects.values_list("region", flat=True).get(pk=account_id)
-    _find_by_number(outbound, region=region)
+    _find_by_number(account_id, outbound, region=region)
     # What names a campaign of ours is no direct call, not even if two of ours have that id.
     strange = [row for row in outbound if row.platform_task_id not in tasks]
     _find_direct(account_id, strange, region=region)
@@ -267,9 +267,10 @@ def _find_contacts(account_id: int, rows: list[Call]) -> dict[str, tuple[int, in
     return {platform_id: pair for platform_id, pair in found.items() if pair is not None}
 
 
-def _find_by_number(rows: list[Call], *, region: str) -> None:
-    """Calls of a task of ours whose contact has no platform id yet: by the number, if it is the
-    only one. The number that was sent goes before the one that was dialled, which may be masked."""
+def _find_by_number(account_id: int, rows: list[Call], *, region: str) -> None:
+    """Calls of a task of ours whose contact has no platform id yet, or one that the platform gave
+    to others of ours too: by the number, if it is the only one. The number that was sent goes
+    before the one that was dialled, which may be masked."""
     open_rows = [row for row in rows if row.contact_id is None and row.task_id]
     if not open_rows:
         return
@@ -293,16 +294,28 @@ def _find_by_number(rows: list[Call], *, region: str) -> None:
         "task_id", "phone", "pk", "platform_contact_id"
     ):
         found[task_id, phone].append((pk, platform_id))
+    ids = {platform_id for pairs in found.values() for _, platform_id in pairs} - {""}
+    nobodys = {""} | _find_doubled(account_id, ids)
     for row in open_rows:
         for phone in wanted[row.pk]:
             fitting = [
                 pk
                 for pk, platform_id in found[row.task_id, phone]
-                if not platform_id or not row.platform_contact_id
+                if platform_id in nobodys or not row.platform_contact_id
             ]
             if len(fitting) == 1:
                 row.contact_id = fitting[0]
                 break
+
+
+def _find_doubled(account_id: int, ids: Collection[str]) -> set[str]:
+    """Those of the ids that several contacts have: an answer named a row of another batch. They
+    name nobody."""
+    if not ids:
+        return set()
+    given = Contact.objects.filter(account_id=account_id, platform_contact_id__in=ids)
+    doubled = given.order_by().values("platform_contact_id").annotate(contacts=Count("pk"))
+    return set(doubled.filter(contacts__gt=1).values_list("platform_contact_id", flat=True))
 
 
 def _find_direct(account_id: int, rows: list[Call], *, region: str) -> None:

@@ -321,3 +321,20 @@ def test_a_call_with_a_masked_number_is_known_by_the_number_that_was_sent() -> N
     )
     applied = ingest.apply_events(task.account, [record])
     assert Call.objects.get(pk=applied.call_ids[0]).contact_id == contact.pk
+
+
+def test_an_id_that_an_answer_gave_to_two_contacts_names_neither() -> None:
+    """The answer to a batch named a row of an earlier one (the sandbox's ``ids_overlap``): calls of
+    both go by their numbers, else nobody would ever hear of either."""
+    task = make_campaign()
+    one = make_called(task, phone="19900000001", platform_contact_id="100")
+    other = make_called(task, phone="19900000002", platform_contact_id="100")
+    wrongly = {"outbound": True, "task_data_id": "100", "callee": "19900000001"}
+    rightly = {"outbound": True, "task_data_id": "101", "callee": "19900000002"}
+    apply(task.account, read_record("call-1", **wrongly), read_record("call-2", **rightly))
+    assert Call.objects.get(platform_call_id="call-1").contact == one
+    assert Call.objects.get(platform_call_id="call-2").contact == other
+    linking.link_pending()
+    for contact in (one, other):
+        contact.refresh_from_db()
+        assert contact.calls_made == 1

@@ -108,7 +108,11 @@ def plan_again_by_update() -> None:
 def look_at_lease_when_claiming() -> None:
     from campaigns import attempts
 
-    rewrite(attempts.carry_out, ("time.monotonic() >= deadline", "False"))
+    rewrite(
+        attempts.carry_out,
+        ("time.monotonic() >= deadline", "False"),
+        ("lease_until__gt=Now(),", ""),
+    )
 
 
 def start_on_reply_alone() -> None:
@@ -277,7 +281,7 @@ MISTAKES: dict[str, Mistake] = {
     "hours-at-launch": Mistake(
         "the calling hours are looked at when a task is launched only",
         ask_hours_at_launch_only,
-        ("tests/campaigns/test_hours.py",),
+        ("tests/campaigns/gates/test_hours.py::test_a_start_is_for_the_begin",),
     ),
 }
 
