@@ -329,8 +329,9 @@ def test_an_id_that_an_answer_gave_to_two_contacts_names_neither() -> None:
     task = make_campaign()
     one = make_called(task, phone="19900000001", platform_contact_id="100")
     other = make_called(task, phone="19900000002", platform_contact_id="100")
-    wrongly = {"outbound": True, "task_data_id": "100", "callee": "19900000001"}
-    rightly = {"outbound": True, "task_data_id": "101", "callee": "19900000002"}
+    wrongly: dict[str, Any] = {"outbound": True, "task_data_id": "100", "callee": "19900000001"}
+    rightly: dict[str, Any] = {"outbound": True, "task_data_id": "101", "callee": "19900000002"}
+    rightly["task_row_value"] = ["19900000002", "李四"]
     apply(task.account, read_record("call-1", **wrongly), read_record("call-2", **rightly))
     assert Call.objects.get(platform_call_id="call-1").contact == one
     assert Call.objects.get(platform_call_id="call-2").contact == other
