@@ -63,7 +63,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         coerce=int,
         choices=[(number, WEEKDAYS[number - 1]) for number in range(1, 8)],
         widget=forms.CheckboxSelectMultiple(attrs={"class": "cb-week"}),
-        error_messages={"required": gettext_lazy("Choose at least one day.")},
+        required=False,
         help_text=gettext_lazy("A window over midnight belongs to the day on which it begins."),
     )
 
@@ -93,6 +93,15 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
+        if "hours_text" not in self.data:
+            # Whoever sends no hours at all, a platform that is not called or a program, leaves
+            # what is kept as it is.
+            account = self.instance
+            stored = Account.objects.filter(pk=account.pk).first() or Account()
+            data |= {"hours_text": stored.call_hours, "days": stored.call_days}
+            data["keeps_holidays"] = stored.keeps_holidays
+        elif not data.get("days"):
+            self.add_error("days", _("Choose at least one day."))
         for declared in self.vendor.credentials:
             name = f"credential_{declared.name}"
             known = self.instance.pk and self.instance.credentials.get(declared.name)

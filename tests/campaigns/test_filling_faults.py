@@ -695,7 +695,7 @@ class TestOrdersAtTheWrongMoment:
 def test_what_may_never_be_sent_stops_the_task_and_is_not_tried_again(
     make_filled: Any, platform: Client
 ) -> None:
-    task = make_filled(contacts=1, windows=[["09:00:00", "12:00:00"]])
+    task = make_filled(contacts=1, windows=[["00:00:00", "00:00:00"]])
     dispatch.launch_task(task, by=None)
     drive(task)
     assert (status_of(task), task.reason) == ("paused", attempts.UNSENDABLE)
