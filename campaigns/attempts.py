@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
-from campaigns import gates, lifecycle
+from campaigns import gates, incidents, lifecycle
 from campaigns.barring import has_barred
 from campaigns.connections import AccountInactive, open_client
 from campaigns.locks import share
@@ -244,11 +244,21 @@ def close_attempt(attempt: Attempt, outcome: Outcome) -> bool:
         return True
     if outcome.accepted:
         return lifecycle.move(
-            attempt, "confirmed_accepted", of=["unknown", "needs_human"], ended_at=now
-        )
+            attempt, "confirmed_accepted", of=lifecycle.IN_DOUBT, ended_at=now
+        ) or _note_late(attempt)
     if outcome.status in ("not_sent", "refused"):
         return lifecycle.move(
-            attempt, "confirmed_absent", of=["unknown"], reason=outcome.reason, ended_at=now
+            attempt, "confirmed_absent", of=lifecycle.IN_DOUBT, reason=outcome.reason, ended_at=now
+        )
+    return False
+
+
+def _note_late(attempt: Attempt) -> bool:
+    """The platform took it after all: that is too late if it was sent again meanwhile. False."""
+    now = Attempt.objects.values_list("status", flat=True).get(pk=attempt.pk)
+    if now == Attempt.Status.HUMAN_RESEND:
+        incidents.open_incident(
+            "called_twice", task=attempt.task, attempt=attempt, reason=incidents.TAKEN_AFTER_ALL
         )
     return False
 

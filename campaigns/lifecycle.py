@@ -36,7 +36,8 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
         "loading": frozenset({"loaded", "running", "paused", "failed", "deleted"}),
         "loaded": frozenset({"starting", "loading", "paused", "failed", "deleted"}),
         "starting": frozenset({"running", "loaded", "paused", "failed", "deleted", "finished"}),
-        "running": frozenset({"paused", "finished", "failed", "deleted"}),
+        # loading again: some of it was decided to be sent again
+        "running": frozenset({"loading", "paused", "finished", "failed", "deleted"}),
         "paused": frozenset({"loading", "running", "finished", "failed", "deleted"}),
         "finished": frozenset({"running", "deleted"}),
         # running: some of it was handed over to a platform that takes nothing back
@@ -69,7 +70,9 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
     Attempt: {
         "sending": frozenset({"accepted", "refused", "not_sent", "unknown"}),
         "unknown": frozenset({"confirmed_accepted", "confirmed_absent", "needs_human"}),
-        "needs_human": frozenset({"human_accepted", "human_resend", "confirmed_accepted"}),
+        "needs_human": frozenset(
+            {"human_accepted", "human_resend", "confirmed_accepted", "confirmed_absent"}
+        ),
         "accepted": frozenset(),
         "refused": frozenset(),
         "not_sent": frozenset(),
@@ -124,6 +127,8 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
 NEW_CONTACTS = ("ready", "excluded")
 
 
+#: attempts of which nobody knows, or decided, yet whether they were carried out
+IN_DOUBT = ("unknown", "needs_human")
 #: while one of these stands, nothing that adds calls leaves for the task
 HOLDING = ("pause", "delete", "rebuild")
 
@@ -247,7 +252,7 @@ def free_task(task: Task, reason: str) -> None:
     kept with the requests of unknown outcome.
     """
     contacts = Contact.objects.filter(task=task, calls_made=0, calls=None)
-    move_rows(task.attempts.all(), "confirmed_absent", of=["unknown"], reason=reason)
+    move_rows(task.attempts.all(), "confirmed_absent", of=IN_DOUBT, reason=reason)
     move_rows(task.batches.all(), "not_sent", of=["unknown"], reason=reason)
     move_rows(task.batches.all(), "withdrawn", of=["planned"])
     free = {"batch": None, "platform_contact_id": "", "reason": ""}
@@ -271,7 +276,7 @@ def withdraw_task(task: Task, reason: str) -> None:
     ``reason`` is kept with the requests of unknown outcome, which do not matter any more.
     """
     contacts = Contact.objects.filter(task=task)
-    move_rows(task.attempts.all(), "confirmed_absent", of=["unknown"], reason=reason)
+    move_rows(task.attempts.all(), "confirmed_absent", of=IN_DOUBT, reason=reason)
     move_rows(task.batches.all(), "not_sent", of=["unknown"], reason=reason)
     move_rows(task.batches.all(), "withdrawn", of=["planned"])
     move_contacts(

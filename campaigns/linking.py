@@ -25,7 +25,7 @@ from django.db.models.functions import Cast, Concat, Right
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
-from campaigns import lifecycle
+from campaigns import incidents, lifecycle
 from campaigns.barring import apply_rules
 from campaigns.models import Account, Call, Contact, Instance, Robot, Task
 from campaigns.phones import PhoneRefused, normalise_phone
@@ -102,17 +102,29 @@ def link_calls(
             .select_related("contact")
             .only(
                 *("id", "contact", "task", "robot", "direction", "callee", "dialed_at"),
-                "platform_task_id",
+                *("happened_at", "platform_task_id"),
                 *("platform_contact_id", "platform_robot_id", "contact__platform_contact_id"),
             )
         )
+        known = {row.pk for row in rows if row.contact_id}
         touched |= {row.contact_id for row in rows if row.contact_id}
         found = join_rows(account_id, rows)
+        resent = incidents.list_resent(account_id) if rows else []
+        strays = incidents.adopt_late_calls(rows, resent, region=_read_region(account_id, resent))
         touched |= {row.contact_id for row in rows if row.contact_id}
+        new = {row.pk for row in rows if row.contact_id} - known
+        incidents.note_forbidden_calls(account_id, rows, new=new)
         summarise_contacts(touched)
+        incidents.note_late_proofs(rows, resent, strays=strays)
         # Here, since whose number a call's intention is about may become known with any link.
         apply_rules(account_id, [row.pk for row in rows])
     return found
+
+
+def _read_region(account_id: int, resent: Collection[Any]) -> str:
+    if not resent:
+        return ""  # nobody asks
+    return str(Account.objects.values_list("region", flat=True).get(pk=account_id))
 
 
 def find_linkable(calls: Any) -> Any:
