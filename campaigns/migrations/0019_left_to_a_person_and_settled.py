@@ -25,5 +25,5 @@ def replace(allowed: str) -> str:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("campaigns", "0017_guarded_moves")]
+    dependencies = [("campaigns", "0018_places_of_batches")]
     operations = [migrations.RunSQL(replace(NEW), replace(OLD))]
