@@ -25,7 +25,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily
 
 from callbacks.models import Receipt
-from campaigns.models import Attempt, Contact, Recording, Task
+from campaigns.models import Attempt, Contact, Installation, Recording, Task
 
 #: seconds; a worker writes its heartbeat every 5
 WORKER_SILENT = 30.0
@@ -133,6 +133,10 @@ class Counts:
         yield make_gauge("callboard_attempts", "Attempts by status.", "status", count_by(Attempt))
         yield make_gauge(
             "callboard_receipts", "Pushes in the inbox by status.", "status", count_by(Receipt)
+        )
+        held = Installation.objects.filter(held_at__isnull=False).exists()
+        yield GaugeMetricFamily(
+            "callboard_held", "1 while nothing is sent after a restore.", float(held)
         )
         waiting = Recording.objects.filter(status__in=("remote", "fetching")).count()
         yield GaugeMetricFamily("callboard_recordings_waiting", "Recordings to fetch.", waiting)

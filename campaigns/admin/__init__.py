@@ -15,6 +15,7 @@ from campaigns.admin import (
     mirrors,
     people,
     recordings,
+    restore,
     tasks,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "mirrors",
     "people",
     "recordings",
+    "restore",
     "tasks",
 ]

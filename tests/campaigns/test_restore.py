@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client as Browser
 from django.utils import timezone
 
 from campaigns import dispatch, gates
 from campaigns.gates import restore, witness
 from campaigns.models import Attempt, Batch, Installation, StatusChange, Task
+from campaigns.roles import grant_roles
 from config.local_postgres import find_binaries
 from tests.factories import make_task
 from tests.platforms.sandbox_client import Client
@@ -275,3 +279,46 @@ def test_the_command_releases_with_a_note(capsys: Any) -> None:
     call_command("release_hold", "--note", "asked the platform", "--json")
     assert '"held": false' in capsys.readouterr().out
     assert restore.find_restored() is None
+
+
+class TestPage:
+    ADDRESS = "/admin/campaigns/installation/"
+
+    def enter(self, role: str) -> Browser:
+        user = get_user_model().objects.create_user(role, is_staff=True)
+        grant_roles(apps)
+        user.groups.add(Group.objects.get(name=role))
+        browser = Browser()
+        browser.force_login(user)
+        return browser
+
+    def hold(self) -> None:
+        Installation.objects.update_or_create(pk=1, defaults={"fingerprint": "another/1/2/3"})
+        connection.close()
+        assert restore.find_restored() is not None
+
+    def test_every_page_says_that_it_is_held_and_only_then(self) -> None:
+        browser = self.enter("viewer")
+        assert "cb-held" not in browser.get("/admin/").content.decode()
+        self.hold()
+        for address in ("/admin/", "/admin/campaigns/task/", self.ADDRESS):
+            assert "cb-held" in browser.get(address).content.decode(), address
+        assert "cb-held" not in Browser().get("/admin/login/").content.decode()
+
+    def test_it_is_released_by_whoever_may_with_the_word_and_a_reason(self) -> None:
+        make_task(name="An old draft")
+        manager, boss = self.enter("manager"), self.enter("admin")
+        self.hold()
+        page = boss.get(self.ADDRESS).content.decode()
+        assert "An old draft" in page and "another/1/2/3" in page
+        assert manager.get(self.ADDRESS).status_code == 200
+        good = {"note": "I looked.", "word": "CALL"}
+        assert manager.post(self.ADDRESS, good).status_code == 403
+        for bad in ({"note": "", "word": "CALL"}, {"note": "I looked.", "word": "call"}, {}):
+            assert boss.post(self.ADDRESS, bad).status_code == 200
+        assert restore.find_restored() is not None
+        assert boss.get(self.ADDRESS, good).status_code == 200  # a look releases nothing
+        assert restore.find_restored() is not None
+        assert boss.post(self.ADDRESS, good).status_code == 302
+        assert restore.find_restored() is None
+        assert "I looked." in boss.get(self.ADDRESS).content.decode()
