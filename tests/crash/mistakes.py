@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,7 +214,7 @@ MISTAKES: dict[str, Mistake] = {
         "after a restart, what was being sent is planned again",
         plan_again_after_restart,
         (f"{DISPATCH}test_an_attempt_whose_worker_died_becomes_unknown_never_planned",),
-        ("--contacts", "300", "--every", "1"),
+        ("--contacts", "200", "--every", "1"),
         quick=True,
     ),
     "planned-again-in-table": Mistake(
@@ -248,7 +251,7 @@ MISTAKES: dict[str, Mistake] = {
         "a task is started because the inserts were answered, whatever the platform counts",
         start_on_reply_alone,
         (f"{DISPATCH}test_a_task_whose_count_is_wrong_is_not_started",),
-        ("--contacts", "300"),
+        ("--contacts", "200", "--faults", "0.2"),
         quick=True,
     ),
     "barred-at-import": Mistake(
@@ -312,9 +315,10 @@ def run_tests(
     return done.returncode, failed
 
 
-def run_bench(mistake: str, options: Sequence[str]) -> list[str]:
+def run_bench(mistake: str, options: Sequence[str], *, folder: Path) -> list[str]:
     """What the crash bench finds wrong with the mistake in it."""
-    command = [sys.executable, "-m", "tests.crash", "--seeds", "1", "--mistake", mistake, *options]
+    command = [sys.executable, "-m", "tests.crash", "--seeds", "1", "--folder", str(folder)]
+    command += ["--patience", "20", "--mistake", mistake, *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return [line.strip() for line in done.stderr.splitlines() if line.startswith("  WRONG")]
 
@@ -339,9 +343,10 @@ def main() -> int:
             print(f"Without any mistake: {failed or 'no test ran'}")
             return 1
     unseen = 0
+    folder = Path(tempfile.mkdtemp(prefix="cb-crash-", dir="/tmp"))
     for name, mistake in chosen.items():
         if given.bench:
-            wrong = run_bench(name, mistake.bench)
+            wrong = run_bench(name, mistake.bench, folder=folder)
             unseen += not wrong
             print(f"| {name} | {mistake.says} | {wrong[0] if wrong else 'NOT SEEN'} |", flush=True)
             continue
@@ -353,6 +358,7 @@ def main() -> int:
         unseen += bool(missed)
         told = f"NOT SEEN by {missed}" if missed else ", ".join(mistake.tests)
         print(f"| {name} | {mistake.says} | {told} |", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
     print(f"{len(chosen) - unseen} of {len(chosen)} mistakes were caught.")
     return 1 if unseen else 0
 
