@@ -33,7 +33,7 @@ def test_the_time_line_in_parts(root: Client, world: World) -> None:
     assert set(KIND.findall(numbers)) == {"import", "do-not-call"}
     assert set(KIND.findall(calls)) <= {"call", "recording", "push"}
     assert contact.phone not in whole + numbers + calls
-    assert "do_not_call" in numbers, "the rule is told beside the words"
+    assert "do_not_call" in numbers, "the rule is told below the words"
     for odd in ("?show=nothing", "?show=list&show=calls", "?show="):
         read_line(root, contact, odd)
 
