@@ -196,7 +196,7 @@ def test_holds_come_and_go_in_the_time_line_of_who_waits() -> None:
 
 
 def test_what_people_decided_is_told() -> None:
-    contact = make_contact(task=make_task(status="loading"))
+    contact = make_contact(task=make_task(status="loading"), status="unknown")
     one, other = (User.objects.create_user(name) for name in ("ann", "bob"))
     batch = Batch.objects.create(task=contact.task, number=1, size=1, status="unknown")
     attempt = Attempt.objects.create(
@@ -204,7 +204,7 @@ def test_what_people_decided_is_told() -> None:
         lease_until=timezone.now(), fault="read timed out",
         evidence=[{"at": timezone.now().isoformat(), "answer": "count 3"}],
     )  # fmt: skip
-    Contact.objects.filter(pk=contact.pk).update(batch=batch, status="unknown")
+    Contact.objects.filter(pk=contact.pk).update(batch=batch)
     Approval.objects.create(
         kind="resend", task=contact.task, attempt=attempt, status="approved", asked_by=one,
         decided_by=other, decided_at=timezone.now(), reason_given="No call came.", answer="Fine.",

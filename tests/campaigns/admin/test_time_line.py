@@ -14,6 +14,7 @@ from django.test import Client
 from campaigns.barring import bar_number
 from campaigns.models import Batch, Contact
 from tests.campaigns.admin.world import World
+from tests.factories import make_contact
 
 KIND = re.compile(r'<span class="cb-badge [a-z]*">([^<]+)</span>')
 
@@ -66,9 +67,11 @@ def test_links_lead_where_the_reader_may_go(
 
 
 def test_the_head_line_says_why_nobody_calls(root: Client, world: World) -> None:
-    Contact.objects.filter(pk=world.contact.pk).update(
-        status="excluded", calls_made=0, reason="On the do-not-call list since %(since)s.",
+    contact = make_contact(
+        task=world.draft, status="excluded", reason="On the do-not-call list since %(since)s.",
         reason_values={"since": "2026-11-01"},
     )  # fmt: skip
-    page = root.get(f"/admin/campaigns/contact/{world.contact.pk}/change/").content.decode()
-    assert page.count("Not called: On the do-not-call list since 2026-11-01.") == 1
+    page = root.get(f"/admin/campaigns/contact/{contact.pk}/change/").content.decode()
+    head = page.partition('id="time-line"')[0]
+    assert head.count("Not called: On the do-not-call list since 2026-11-01.") == 1
+    assert "Excluded: On the do-not-call list since 2026-11-01." in page
