@@ -28,6 +28,7 @@ from campaigns.models import Account, Line, Robot, Task, Voice
 from campaigns.platforms.contract import Can
 
 MAX_RECALL_WAIT = 7 * 86400
+MAX_DAILY_CAP = 10_000_000
 #: the furthest year that every time zone and every platform's clock can hold
 LAST_YEAR = 2100
 
@@ -53,6 +54,7 @@ class Draft:
     end_at: datetime | None = None
     turbo: bool = False
     watch_folder: bool = False
+    daily_cap: int | None = None
     kind: str = "campaign"
 
 
@@ -152,6 +154,12 @@ def check_draft(draft: Draft) -> dict[str, list[str]]:
             refuse("recall_wait_seconds", _("Wait between 1 second and 7 days."))
         elif not draft.recall_count:
             refuse("recall_wait_seconds", _("Without recalls there is nothing to wait for."))
+    if draft.daily_cap is not None and not 1 <= draft.daily_cap <= MAX_DAILY_CAP:
+        refuse(
+            "daily_cap",
+            _("Call between 1 and %(n)d contacts on one day, or leave it empty.")
+            % {"n": MAX_DAILY_CAP},
+        )
     _check_windows(draft, refuse)
     _check_times(draft, refuse)
     if limits.end_required and draft.end_at is None:
@@ -372,7 +380,7 @@ def _fill(task: Task, draft: Draft) -> None:
     task.recall_wait_seconds = draft.recall_wait_seconds
     task.windows = [list(pair) for pair in draft.windows]
     task.begin_at, task.end_at, task.turbo = draft.begin_at, draft.end_at, draft.turbo
-    task.watch_folder = draft.watch_folder
+    task.watch_folder, task.daily_cap = draft.watch_folder, draft.daily_cap
 
 
 def read_draft(task: Task) -> Draft:
@@ -391,6 +399,7 @@ def read_draft(task: Task) -> Draft:
         end_at=task.end_at,
         turbo=task.turbo,
         watch_folder=task.watch_folder,
+        daily_cap=task.daily_cap,
         kind=task.kind,
     )
 

@@ -32,6 +32,7 @@ def describe_facts(task: Task) -> dict[str, Any]:
         (_("Calling windows"), windows if limits.windows else _("as set at the platform")),
         (_("Begin"), show_moment(task.begin_at) if task.begin_at else _("at once")),
         (_("End"), show_moment(task.end_at) if task.end_at else _("when everybody was called")),
+        (_("Contacts per day"), task.daily_cap or _("all")),
         (_("Recalls"), recalls if limits.recall_count else _("as set at the platform")),
     ]
     if task.fills_instances:

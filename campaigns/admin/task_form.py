@@ -19,6 +19,7 @@ from unfold.widgets import (
 )
 
 from campaigns.drafting import (
+    MAX_DAILY_CAP,
     Draft,
     WindowsUnreadable,
     check_draft,
@@ -90,6 +91,17 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text=gettext_lazy("In seconds."),
         widget=UnfoldAdminIntegerFieldWidget(),
     )
+    daily_cap = forms.IntegerField(
+        label=gettext_lazy("contacts per day"),
+        required=False,
+        min_value=1,
+        max_value=MAX_DAILY_CAP,
+        help_text=gettext_lazy(
+            "At most so many are called on one day, by the account's zone. Empty: all. Where the"
+            " platform dials by itself, some calls that are on their way may still come."
+        ),
+        widget=UnfoldAdminIntegerFieldWidget(),
+    )
     begin_at = forms.SplitDateTimeField(
         label=gettext_lazy("begin"), required=False, widget=UnfoldAdminSplitDateTimeWidget()
     )
@@ -137,6 +149,7 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
                 "end_at": task.end_at,
                 "turbo": task.turbo,
                 "watch_folder": task.watch_folder,
+                "daily_cap": task.daily_cap,
             }
         else:
             # where there is nothing to choose, nobody has to
@@ -187,6 +200,7 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
             end_at=data.get("end_at"),
             turbo=bool(data.get("turbo")),
             watch_folder=bool(data.get("watch_folder")),
+            daily_cap=data.get("daily_cap"),
         )
         for field, sentences in check_draft(self.draft).items():
             self.refuse(field, sentences)
@@ -218,6 +232,7 @@ def list_fields(account: Account) -> list[str]:
         "end_at": True,
         "recall_count": limits.recall_count > 0,
         "recall_wait_seconds": limits.recall_count > 0,
+        "daily_cap": True,
         "turbo": not fills,
         "watch_folder": settings.IMPORT_FOLDER is not None,
     }

@@ -38,7 +38,7 @@ from campaigns.statistics import summarise_progress
 FIELDSETS: tuple[tuple[Any, tuple[Any, ...]], ...] = (
     (None, ("name", "robot", "lines", "voice")),
     (gettext_lazy("When"), ("windows_text", "begin_at", "end_at")),
-    (gettext_lazy("How often"), (("recall_count", "recall_wait_seconds"), "turbo")),
+    (gettext_lazy("How often"), (("recall_count", "recall_wait_seconds"), "daily_cap", "turbo")),
     (gettext_lazy("Contacts"), ("watch_folder",)),
 )
 

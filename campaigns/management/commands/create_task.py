@@ -44,6 +44,9 @@ class Command(HeadlessCommand):
         parser.add_argument("--windows", help="09:00-12:00,13:00-17:30 in the account's zone")
         parser.add_argument("--recall", type=int, default=0, help="how often to call again")
         parser.add_argument("--recall-wait", type=int, help="seconds before a recall")
+        parser.add_argument(
+            "--daily-cap", type=int, help="at most so many contacts on one day of the account's"
+        )
         parser.add_argument("--turbo", action="store_true", help="the platform's fast mode")
         parser.add_argument(
             "--watch-folder",
@@ -71,6 +74,7 @@ class Command(HeadlessCommand):
             end_at=read_time(options["end"], account=account),
             turbo=options["turbo"],
             watch_folder=options["watch_folder"],
+            daily_cap=options["daily_cap"],
         )
         try:
             task = create_draft(draft, by=None)
