@@ -13,8 +13,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from campaigns import catalog, dispatch, reconcile
-from campaigns.admin.base import LAUNCH, CallboardAdmin, tell_age
+from campaigns.admin.base import CallboardAdmin, tell_age
 from campaigns.admin.instances import name_platform_state
+from campaigns.admin.launching import find_launchable
 from campaigns.admin.task_facts import describe_facts
 from campaigns.admin.task_page import describe_task
 from campaigns.drafting import DraftRefused, clone_task
@@ -29,46 +30,12 @@ _DELETING = gettext_lazy("The task is being stopped for good. Its calls and resu
 _STOPPING = gettext_lazy("Handing over stops. Whom the platform has, it calls.")
 
 
-def find_launchable(model_admin: CallboardAdmin, request: HttpRequest, object_id: str) -> Task:
-    task: Task = model_admin.find_row(request, object_id)
-    if not request.user.has_perm(LAUNCH):
-        raise PermissionDenied
-    return task
-
-
 def show_live(model_admin: CallboardAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
     """The live part of the page, again."""
     task = model_admin.find_row(request, object_id)
     response = render(request, "campaigns/task_live.html", describe_task(request, task))
     response["Cache-Control"] = "no-store"
     return response
-
-
-def launch(model_admin: CallboardAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
-    """Say what will happen and to how many; then, on a click, let it happen."""
-    task = find_launchable(model_admin, request, object_id)
-    if request.method == "POST":
-        try:
-            dispatch.launch_task(task, by=request.user)
-        except dispatch.LaunchRefused as refused:
-            messages.error(request, str(refused))
-        else:
-            messages.success(request, _("Launched. The contacts go to the platform now."))
-        return redirect("admin:campaigns_task_change", task.pk)
-    contacts = count_contacts(task)
-    return model_admin.show(
-        request,
-        "campaigns/task_launch.html",
-        _("Launch %(task)s?") % {"task": task.name},
-        task=task,
-        problems=dispatch.check_launch(task),
-        contacts=contacts,
-        most=contacts["ready"] * (1 + task.recall_count),
-        lines=list(task.lines.all()),
-        fills=task.fills_instances,
-        instances=count_instances(task, contacts["ready"]),
-        **describe_facts(task),
-    )
 
 
 def delete_there(model_admin: CallboardAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -177,9 +144,3 @@ def ask_for_results(
         )
         messages.success(request, text % {"n": told})
     return redirect("admin:campaigns_task_change", task.pk)
-
-
-def count_instances(task: Task, contacts: int) -> int:
-    """How many tasks at the platform so many contacts need, 0 where it is one of ours to one."""
-    most = task.account.vendor.limits.contacts_per_instance
-    return -(-contacts // most) if task.fills_instances and most else 0

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter, RelatedDropdownFilter
 
-from campaigns.admin import direct, home, importing, task_orders
+from campaigns.admin import direct, home, importing, launching, task_orders
 from campaigns.admin.base import (
     EXPORT,
     IMPORT,
@@ -97,7 +97,8 @@ class TaskAdmin(CallboardAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         verbs = {
-            "launch": task_orders.launch,
+            "launch": launching.launch,
+            "trial": launching.make_trial,
             "pause": task_orders.pause,
             "resume": task_orders.resume,
             "delete-there": task_orders.delete_there,
@@ -143,6 +144,8 @@ class TaskAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("name"), ordering="name")
     def show_name(self, task: Task) -> Any:
+        if task.trial_of_id is not None:
+            return format_html("{} {}", task.name, make_badge(_("test call"), "info"))
         if task.kind != Task.Kind.DIRECT:
             return task.name
         return format_html("{} {}", task.name, make_badge(_("direct call"), "info"))

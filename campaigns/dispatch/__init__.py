@@ -8,6 +8,7 @@ comes next (``Next``); ``campaigns.jobs`` chains them.
 from campaigns.dispatch.batches import claim_batch, send_batch
 from campaigns.dispatch.orders import (
     LaunchRefused,
+    LaunchStale,
     call_directly,
     check_launch,
     delete_task,
@@ -21,12 +22,15 @@ from campaigns.dispatch.orders import (
 from campaigns.dispatch.requests import carry_out_request
 from campaigns.dispatch.setbacks import Next
 from campaigns.dispatch.steps import advance_task, note_created
+from campaigns.dispatch.trials import call_for_trial
 
 __all__ = [
     "LaunchRefused",
+    "LaunchStale",
     "Next",
     "advance_task",
     "call_directly",
+    "call_for_trial",
     "carry_out_request",
     "check_launch",
     "claim_batch",

@@ -39,6 +39,10 @@ LAUNCHED_ALONE = N_(
     "Launched by a command on the server, which asks no second person; on the screen it would have"
     " needed one."
 )
+STALE = N_(
+    "The task, or whom it would call, has changed since you looked at it. Nothing was launched:"
+    " look at it once more."
+)
 SWITCHED_OFF = N_("The account was switched off.")
 HELD_BARRED = N_(
     "People whom the platform holds for this task were put on the do-not-call list meanwhile. It"
@@ -55,6 +59,10 @@ logger = logging.getLogger(__name__)
 
 class LaunchRefused(Exception):
     """The order cannot be carried out; the text is a sentence for the operator, translated."""
+
+
+class LaunchStale(LaunchRefused):
+    """What would be launched has changed since somebody looked at it."""
 
 
 def check_launch(task: Task) -> list[str]:
@@ -105,8 +113,9 @@ def check_launch(task: Task) -> list[str]:
     return problems
 
 
-def launch_task(task: Task, *, by: Any) -> Task:
-    """Hand the task over to the platform and let it dial. Raises ``LaunchRefused``.
+def launch_task(task: Task, *, by: Any, seen: str | None = None) -> Task:
+    """Hand the task over to the platform and let it dial. Raises ``LaunchRefused``; ``LaunchStale``
+    when it is not what somebody saw any more (``seen``, the fingerprint of what was shown).
 
     Of many clicks at once exactly one launches: the move from draft is a compare-and-swap.
     """
@@ -117,6 +126,8 @@ def launch_task(task: Task, *, by: Any) -> Task:
         # Nobody adds contacts, or changes the task, from here on.
         if Task.objects.select_for_update().get(pk=task.pk).status != Task.Status.DRAFT:
             raise LaunchRefused(_("The task was launched a moment ago."))
+        if seen is not None and approvals.fingerprint_launch(task) != seen:
+            raise LaunchStale(_(STALE))
         reason = _find_approval(task, by=by)
         lifecycle.move(
             task,
@@ -231,10 +242,12 @@ def call_directly(
     rows: Sequence[Sequence[str]],
     by: Any,
     name: str = "",
+    trial_of: Task | None = None,
 ) -> Task:
     """Call a few numbers at once, each row sent at most once. Raises ``LaunchRefused``.
 
-    ``columns`` are the robot's, the number first; ``rows`` one contact each.
+    ``columns`` are the robot's, the number first; ``rows`` one contact each. ``trial_of``: the task
+    that is tried out by it.
     """
     limits = account.vendor.limits
     problems = []
@@ -284,6 +297,7 @@ def call_directly(
             voice=voice,
             speed=speed,
             created_by=user,
+            trial_of=trial_of,
         )
         task.lines.add(line)
         Contact.objects.bulk_create(

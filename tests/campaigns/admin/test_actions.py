@@ -20,6 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from campaigns.approvals import fingerprint_launch
 from campaigns.models import Account, CallbackToken, Contact, StatusChange, Task
 from tests.campaigns.admin.world import World, make_user, make_world
 from tests.factories import make_account, make_contact, make_line, make_robot, make_task
@@ -214,10 +215,11 @@ def test_launch_pause_resume_and_stop(root: Client, world: World) -> None:
     assert "1 contact goes to the pretend platform" in page
     task.refresh_from_db()
     assert task.status == "draft"
-    assert "Launched" in read_messages(root.post(url, follow=True))
+    seen = {"fingerprint": fingerprint_launch(task)}
+    assert "Launched" in read_messages(root.post(url, seen, follow=True))
     task.refresh_from_db()
     assert task.status == "loading"
-    assert "Only a draft" in read_messages(root.post(url, follow=True))
+    assert "Only a draft" in read_messages(root.post(url, seen, follow=True))
     for verb, request in (("pause", "pause"), ("delete-there", "delete")):
         root.post(reverse(f"admin:campaigns_task_{verb}", args=[task.pk]))
         task.refresh_from_db()
@@ -243,12 +245,13 @@ def test_fifty_clicks_launch_once(settings: Any) -> None:
     client.force_login(user)
     cookies = client.cookies
     url = reverse("admin:campaigns_task_launch", args=[task.pk])
+    seen = {"fingerprint": fingerprint_launch(task)}
 
     def click(_: int) -> int:
         mine = Client()
         mine.cookies = cookies
         try:
-            return mine.post(url).status_code
+            return mine.post(url, seen).status_code
         finally:
             connections.close_all()
 
