@@ -3,14 +3,21 @@
 Gives the pure clients of ``campaigns.platforms`` what they need of the database: the account's
 secrets, its token (one fetch at a time over all processes), its pace (one row that all workers
 share) and a place where every exchange is kept, redacted.
+
+The pace has two lanes. The rate limit holds for every request. What adds calls goes slower than
+that while the platform says that it is busy: half as fast after each busy answer, a little faster
+with every second without one. Nothing of that queues far ahead, so a pause, a deletion or a
+question never waits behind it.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -19,8 +26,9 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns.locks import only_one
 from campaigns.models import Account, AccountToken, Attempt, Exchange, Task
+from campaigns.models.accounts import RECOVERY, UNLIMITED
 from campaigns.platforms.contract import Client, Connection
-from campaigns.platforms.errors import NotSent
+from campaigns.platforms.errors import NotSent, Throttled
 from campaigns.platforms.http import ExchangeRecord, Reply, Transport
 
 logger = logging.getLogger(__name__)
@@ -29,9 +37,20 @@ logger = logging.getLogger(__name__)
 SAFETY_SHARE, SAFETY_SECONDS = 0.1, 60.0
 #: nobody waits longer than this for a turn; the caller tries again later
 LONGEST_PACE_SECONDS = 30.0
+#: a request that adds calls takes its turn only when it is this near
+NEAR_SECONDS = 0.5
+#: requests per second below which nobody is slowed
+SLOWEST = 0.2
+#: a platform that says "in two days" is asked again after this long
+LONGEST_RETRY_AFTER = 3600.0
+#: whoever sends faster than this needs no look at who waits already
+UNCROWDED = 20.0
 
 PUSHES_ONLY = N_("This platform only pushes to us; it takes no calls.")
 TOO_MANY = N_("Too many requests wait for this account. Nothing was sent; try again in a minute.")
+
+
+TOO_MANY_REQUESTS = 429
 
 
 class AccountInactive(NotSent):
@@ -48,14 +67,14 @@ def open_transport(
     heard: Callable[[Reply], None] | None = None,
 ) -> Transport:
     """The account's door to the outside. Every exchange is kept; ``fence`` and ``heard`` as in
-    ``Transport``."""
+    ``Transport``. What has a fence adds calls."""
     return Transport(
         allow_hosts=frozenset(settings.PLATFORM_ALLOW_HOSTS),
         timeout=timeout or settings.HTTP_TIMEOUT_SECONDS,
         secrets=tuple(account.credentials.values()),
         secret_fields=account.vendor.secret_fields,
         record=lambda record: keep_exchange(record, account=account, task=task, attempt=attempt),
-        pace=lambda: wait_for_turn(account),
+        pace=lambda: wait_for_turn(account, adds_calls=fence is not None),
         fence=fence,
         heard=heard,
     )
@@ -76,12 +95,15 @@ def open_client(
     to ask, to pause and to delete. What adds calls is refused by ``attempts.carry_out``.
     """
     account.refresh_from_db(
-        fields=["is_active", "credentials", "base_url", "rate_limit", "is_sandbox"]
+        fields=[
+            *("is_active", "credentials", "base_url", "is_sandbox"),
+            *("rate_limit", "slowed_to", "slowed_at", "next_call_at"),
+        ]
     )
     connect = account.vendor.connect
     if connect is None:
         raise NotSent("The platform takes no calls.", advice=PUSHES_ONLY)
-    return connect(
+    client = connect(
         Connection(
             base_url=account.base_url.rstrip("/"),
             time_zone=account.zone,
@@ -94,11 +116,43 @@ def open_client(
                 task=task,
                 attempt=attempt,
                 fence=fence,
-                heard=lambda reply: note_sandbox(account, reply),
+                heard=lambda reply: note_reply(account, reply),
             ),
             tokens=AccountTokens(account),
         )
     )
+    return cast(Client, HeardClient(client, account))
+
+
+class HeardClient:
+    """A client whose busy answers slow its account down. In all else it is the client."""
+
+    def __init__(self, client: Client, account: Account) -> None:
+        self._client = client
+        self._account = account
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not callable(found):
+            return found
+
+        @functools.wraps(found)
+        def act(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return found(*args, **kwargs)
+            except Throttled as error:
+                slow_down(self._account, retry_after=error.retry_after)
+                raise
+
+        return act
+
+
+def note_reply(account: Account, reply: Reply) -> None:
+    """What a whole reply says of the account, whatever it says of the request."""
+    note_sandbox(account, reply)
+    if reply.status == TOO_MANY_REQUESTS:
+        after = reply.headers.get("retry-after", "")
+        slow_down(account, retry_after=float(after) if after.isdecimal() else None)
 
 
 def note_sandbox(account: Account, reply: Reply) -> None:
@@ -150,28 +204,121 @@ def _write_exchange(
     )
 
 
-def wait_for_turn(account: Account) -> None:
+#: requests that add calls per second; the same as ``Account.find_pace``
+_LIMIT = f"coalesce(nullif(rate_limit, 0), {UNLIMITED})"
+_PACE = f"""greatest({SLOWEST},
+ slowed_to + {_LIMIT} * {RECOVERY} * extract(epoch FROM clock_timestamp() - slowed_at))"""
+_IS_SLOWED = f"(slowed_to IS NOT NULL AND {_PACE} < {_LIMIT})"
+_STEP = "coalesce(interval '1 second' / nullif(rate_limit, 0), interval '0')"
+_CALL_STEP = f"CASE WHEN {_IS_SLOWED} THEN interval '1 second' / {_PACE} ELSE {_STEP} END"
+_TURN = "greatest(next_request_at, clock_timestamp())"
+_CALL_TURN = "greatest(next_request_at, next_call_at, clock_timestamp())"
+
+_TAKE_TURN = f"""UPDATE campaigns_account SET next_request_at = {_TURN} + {_STEP}
+ WHERE id = %(id)s AND {_TURN} < clock_timestamp() + %(near)s
+ RETURNING extract(epoch FROM next_request_at - {_STEP} - clock_timestamp())"""  # noqa: S608
+_TAKE_CALL_TURN = f"""UPDATE campaigns_account SET next_request_at = {_CALL_TURN} + {_STEP},
+ next_call_at = {_CALL_TURN} + {_CALL_STEP},
+ slowed_to = CASE WHEN {_IS_SLOWED} THEN slowed_to END,
+ slowed_at = CASE WHEN {_IS_SLOWED} THEN slowed_at END
+ WHERE id = %(id)s AND {_CALL_TURN} < clock_timestamp() + %(near)s
+ RETURNING extract(epoch FROM next_request_at - {_STEP} - clock_timestamp())"""  # noqa: S608
+_ASK_TURN = f"""SELECT extract(epoch FROM {_CALL_TURN} - clock_timestamp())
+ FROM campaigns_account WHERE id = %(id)s"""  # noqa: S608
+
+
+def wait_for_turn(account: Account, *, adds_calls: bool = True) -> None:
     """Wait until the account may send its next request; all workers share the one row.
 
-    Raises ``NotSent`` when the turn would be more than ``LONGEST_PACE_SECONDS`` away.
+    Raises ``NotSent`` when the turn would be more than ``LONGEST_PACE_SECONDS`` away. A request
+    that adds calls takes no turn before it is near: so no other waits long behind it.
     """
-    if not account.rate_limit:
+    if not account.rate_limit and account.slowed_to is None and account.next_call_at is None:
         return
-    step = timedelta(seconds=1 / account.rate_limit)
+    if not adds_calls:
+        wait = _take_turn(account, _TAKE_TURN, near=LONGEST_PACE_SECONDS)
+        if wait is None:
+            raise NotSent("No turn is near enough.", advice=TOO_MANY)
+        time.sleep(wait)
+        return
+    ends = time.monotonic() + LONGEST_PACE_SECONDS
+    while (wait := _take_turn(account, _TAKE_CALL_TURN, near=NEAR_SECONDS)) is None:
+        away = _ask_turn(account)
+        if time.monotonic() + away > ends:
+            raise NotSent("No turn is near enough.", advice=TOO_MANY)
+        time.sleep(max(away - NEAR_SECONDS / 2, NEAR_SECONDS / 10))
+    time.sleep(wait)
+
+
+def _take_turn(account: Account, statement: str, *, near: float) -> float | None:
+    """Seconds until the turn that was taken; None when none is near."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE campaigns_account"
-            " SET next_request_at = greatest(coalesce(next_request_at, clock_timestamp()),"
-            " clock_timestamp()) + %s WHERE id = %s"
-            " AND coalesce(next_request_at, clock_timestamp()) < clock_timestamp() + %s"
-            " RETURNING extract(epoch FROM next_request_at - %s - clock_timestamp())",
-            [step, account.pk, timedelta(seconds=LONGEST_PACE_SECONDS), step],
-        )
+        cursor.execute(statement, {"id": account.pk, "near": timedelta(seconds=near)})
         row = cursor.fetchone()
-    if row is None:
-        raise NotSent("No turn is near enough.", advice=TOO_MANY)
-    if row[0] > 0:
-        time.sleep(float(row[0]))
+    return None if row is None else max(0.0, float(row[0]))
+
+
+def _ask_turn(account: Account) -> float:
+    with connection.cursor() as cursor:
+        cursor.execute(_ASK_TURN, {"id": account.pk})
+        row = cursor.fetchone()
+    return float(row[0]) if row else 0.0
+
+
+def slow_down(account: Account, *, retry_after: float | None = None) -> None:
+    """The platform is too busy: what adds calls for the account, of whatever task and worker, goes
+    half as fast, and not before the moment that the platform names.
+
+    The answers of one second count as one. A pace that cannot be written down must not change what
+    the exchange is taken for.
+    """
+    wait = min(max(retry_after or 0.0, 0.0), LONGEST_RETRY_AFTER)
+    try:
+        now = timezone.now()
+        rate = account.rate_limit or measure_pace(account, now)
+        with connection.cursor() as cursor:
+            if wait:
+                cursor.execute(
+                    "UPDATE campaigns_account SET next_call_at ="
+                    " greatest(next_call_at, clock_timestamp() + %s) WHERE id = %s",
+                    [timedelta(seconds=wait), account.pk],
+                )
+            cursor.execute(
+                "UPDATE campaigns_account SET slowed_at = clock_timestamp(), slowed_to ="  # noqa: S608
+                f" greatest({SLOWEST}, CASE WHEN {_IS_SLOWED} THEN {_PACE} ELSE %s END / 2)"
+                " WHERE id = %s AND (slowed_at IS NULL"
+                " OR slowed_at < clock_timestamp() - interval '1 second')",
+                [rate, account.pk],
+            )
+    except DatabaseError:
+        logger.exception("Account %s: that the platform is busy could not be kept.", account.pk)
+
+
+def measure_pace(account: Account, now: datetime) -> float:
+    """Requests per second of the last moments, of an account that has no limit."""
+    since = now - timedelta(seconds=2)
+    newest = Exchange.objects.filter(account=account).order_by("-id")[:400]
+    return min(sum(started > since for started in newest.values_list("started_at", flat=True)) / 2,
+               UNLIMITED) or 1.0  # fmt: skip
+
+
+def find_wait(account: Account) -> float:
+    """Seconds until it is worth claiming something that adds calls for this account, as it was
+    read: 0 unless its pace is slow and others wait for their turn already.
+
+    What is claimed waits for its turn in a worker, which could do something else meanwhile.
+    """
+    now = timezone.now()
+    pace = account.find_pace(now) or float(account.rate_limit) or UNLIMITED
+    if account.next_call_at is not None:
+        away = (account.next_call_at - now).total_seconds()
+        if away > 2:
+            return min(away, LONGEST_PACE_SECONDS)
+    if pace >= UNCROWDED:
+        return 0.0
+    waiting = Attempt.objects.filter(status=Attempt.Status.SENDING, task__account=account.pk)
+    crowded = waiting.count() >= max(2.0, pace * 2)
+    return min(max(1 / pace, 0.2), 5.0) if crowded else 0.0
 
 
 #: the first half of the advisory lock's key: "the token of account n"

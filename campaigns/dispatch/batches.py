@@ -12,6 +12,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, gates, lifecycle
 from campaigns.barring import exclude_barred
+from campaigns.connections import find_wait
 from campaigns.dispatch.instances import STOPPED, is_open
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
 from campaigns.dispatch.waiting import take_due
@@ -44,6 +45,8 @@ def claim_batch(task_id: int) -> Attempt | None:
         hold = gates.find_hold(task, command)
         if hold is not None:
             gates.note_hold(task, hold)
+            return None
+        if find_wait(task.account):
             return None
         planned = task.batches.filter(status=Batch.Status.PLANNED)
         if task.fills_instances:

@@ -14,6 +14,8 @@ from campaigns.models import Account, Attempt, Task
 from campaigns.platforms.errors import Consequence
 
 LONGEST_SETBACK_SECONDS = 300
+#: a platform that says "busy" is there, and the pace of the account has been halved already
+LONGEST_BUSY_SECONDS = 30
 ACCOUNT_STOPPED = N_("The platform refused the whole account. All its tasks wait.")
 
 
@@ -40,7 +42,8 @@ def handle_setback(task: Task, attempt: Attempt, outcome: attempts.Outcome) -> N
         return Next("advance")  # that step sees the hold, and waits as long as it says
     if outcome.busy:
         lifecycle.note_task(task, outcome.reason, needs_attention=task.setbacks >= 5)
-        return set_back(task, outcome.retry_after)
+        longest = LONGEST_BUSY_SECONDS if outcome.status == "refused" else LONGEST_SETBACK_SECONDS
+        return set_back(task, outcome.retry_after, longest=longest)
     stop: dict[str, Any] = {"reason": outcome.reason, "needs_attention": True}
     if outcome.consequence == Consequence.FAIL_TASK:
         lifecycle.move(task, "failed", of=["loading", "loaded", "starting"], **stop)
@@ -68,9 +71,11 @@ def pause_account(account: Account, reason: str) -> None:
         lifecycle.note_task(other, ACCOUNT_STOPPED, needs_attention=True)
 
 
-def set_back(task: Task, seconds: float | None = None) -> Next:
+def set_back(
+    task: Task, seconds: float | None = None, *, longest: float = LONGEST_SETBACK_SECONDS
+) -> Next:
     """Wait before the next request: as long as the platform says, else twice as long each time."""
-    wait = min(seconds or 2.0 ** min(task.setbacks, 9), LONGEST_SETBACK_SECONDS)
+    wait = min(seconds or min(2.0 ** min(task.setbacks, 9), longest), LONGEST_SETBACK_SECONDS)
     until = timezone.now() + timedelta(seconds=wait)
     Task.objects.filter(pk=task.pk).update(setbacks=min(task.setbacks + 1, 30), not_before=until)
     return Next("advance", wait)

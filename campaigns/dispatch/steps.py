@@ -16,7 +16,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, gates, lifecycle
 from campaigns.barring import exclude_barred, has_barred
-from campaigns.connections import open_client
+from campaigns.connections import find_wait, open_client
 from campaigns.dispatch.counts import count_handed_over, read_states
 from campaigns.dispatch.instances import (
     NOBODY_LEFT,
@@ -77,6 +77,8 @@ def advance_task(task_id: int) -> Next:
         gates.note_hold(task, hold)
         return Next("advance", hold.wait(timezone.now()))
     gates.clear_hold(task)
+    if wait := find_wait(task.account):
+        return Next("advance", wait)
     if task.status == Task.Status.LOADING:
         return _advance_loading(task)
     return _start(task)

@@ -1,8 +1,8 @@
 """In: rules such as "the third task/insert is cut in the middle". Out: the fault of one request.
 
 A rule: `endpoint` (a pattern such as `task/*`, or `push.receiveVoice` for what we push), `kind`,
-`count` (how often, absent: always), `after` (let so many pass first), `probability`, and what the
-kind itself reads (`seconds`, `code`, `bytes`, `times`).
+`count` (how often, absent: always), `after` (let so many pass first), `above` (let so many pass
+each second), `probability`, and what the kind itself reads (`seconds`, `code`, `bytes`, `times`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import threading
+import time
 from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -72,9 +73,22 @@ class Rule:
     count: int | None = None
     after: int = 0
     probability: float = 1.0
+    above: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
     seen: int = 0
     fired: int = 0
+    #: when those came that were let pass within the last second
+    passed: list[float] = field(default_factory=list)
+
+    def lets_pass(self, now: float) -> bool:
+        """Whether a platform that bears ``above`` requests a second still bears this one."""
+        if self.above is None:
+            return False
+        self.passed = [moment for moment in self.passed if moment > now - 1]
+        if len(self.passed) >= self.above:
+            return False
+        self.passed.append(now)
+        return True
 
     def number(self, name: str, otherwise: float) -> float:
         value = self.options.get(name, otherwise)
@@ -107,11 +121,14 @@ class Faults:
         probability = wish.get("probability", 1.0)
         if not isinstance(probability, int | float) or not 0 <= probability <= 1:
             raise ValueError("probability must be between 0 and 1.")
-        known = ("kind", "endpoint", "count", "after", "probability")
+        above = wish.get("above")
+        if above is not None and (type(above) not in (int, float) or above < 0):
+            raise ValueError("above must be a number of requests per second, or absent.")
+        known = ("kind", "endpoint", "count", "after", "above", "probability")
         options = {name: value for name, value in wish.items() if name not in known}
         with self._lock:
             number = next(self._numbers)
-            rule = Rule(number, endpoint, kind, count, after, float(probability), options)
+            rule = Rule(number, endpoint, kind, count, after, float(probability), above, options)
             self._rules.append(rule)
         return rule
 
@@ -125,6 +142,8 @@ class Faults:
                     continue
                 rule.seen += 1
                 if rule.seen <= rule.after or self._random.random() >= rule.probability:
+                    continue
+                if rule.lets_pass(time.monotonic()):
                     continue
                 rule.fired += 1
                 return rule
