@@ -47,6 +47,12 @@ BESIDES: dict[str, tuple[str, ...]] = {
     "task/query": ("page_repeat", "total_short"),
     "airudder/createinstance": ("act_twice", "code_after"),
 }
+#: each request that leads to calls loses its answer so often in any case
+CERTAIN = 2
+HARMFUL = (
+    *("task/create", "task/insert", "task/start", "task/callout"),
+    *("airudder/createinstance", "airudder/uploaddetails"),
+)
 ENDPOINTS = ("task/*", "oauth/token", "airudder/*")
 PUSHES: dict[str, dict[str, Any]] = {
     "duplicate": {"probability": 0.1},
@@ -60,6 +66,13 @@ KINDS = len(ANYWHERE) + len({kind for kinds in BESIDES.values() for kind in kind
 
 def add_faults(world: World, share: float) -> None:
     """From now on so many requests of each endpoint fail, in every way."""
+    for endpoint in HARMFUL:
+        world.control(
+            "faults", {"endpoint": endpoint, "kind": "close_after", "after": 1, "count": CERTAIN}
+        )
+    # And one request is carried out twice: the platform's count must stop the start.
+    twice = {"endpoint": "task/insert", "kind": "act_twice", "after": 3, "count": 1}
+    world.control("faults", twice)
     for pattern, kinds in BESIDES.items():
         for kind in kinds:
             _add(world, pattern, kind, share * 0.4 / len(kinds))

@@ -253,7 +253,7 @@ MISTAKES: dict[str, Mistake] = {
         "a task is started because the inserts were answered, whatever the platform counts",
         start_on_reply_alone,
         (f"{DISPATCH}test_a_task_whose_count_is_wrong_is_not_started",),
-        ("--contacts", "200", "--faults", "0.2"),
+        ("--contacts", "150"),
         quick=True,
     ),
     "barred-at-import": Mistake(
@@ -320,11 +320,11 @@ def run_tests(
 def run_bench(mistake: str, options: Sequence[str], *, folder: Path) -> list[str]:
     """What the crash bench finds wrong with the mistake in it."""
     command = [sys.executable, "-m", "tests.crash", "--seeds", "1", "--folder", str(folder)]
-    command += ["--patience", "20", "--mistake", mistake, *options]
+    command += ["--patience", "60", "--mistake", mistake, *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     wrong = [line.strip() for line in done.stderr.splitlines() if line.startswith("  WRONG")]
-    # What was done to people goes before what merely never came to its end.
-    return sorted(wrong, key=lambda line: not any(word in line for word in TELLING))
+    # That a run did not come to its end in time may be the machine's fault.
+    return [line for line in wrong if any(word in line for word in TELLING)]
 
 
 def main() -> int:

@@ -69,10 +69,10 @@ def test_nobody_is_called_twice_when_workers_die_at_every_failpoint(bench: Bench
 def test_the_bench_turns_red_when_an_unknown_outcome_counts_as_not_sent(bench: Bench) -> None:
     done = bench(
         *("--mistake", "unknown-is-unsent", "--seed", "3", "--contacts", "120"),
-        *("--faults", "0.3", "--chaos-seconds", "15", "--patience", "15"),
+        *("--chaos-seconds", "15", "--patience", "15"),
     )
     assert done.returncode == 1, done.stderr
-    assert "rang" in done.stderr or "requests arrived" in done.stderr, done.stderr
+    assert " rang " in done.stderr, done.stderr
 
 
 @pytest.fixture

@@ -168,6 +168,19 @@ def judge_requests(world: World) -> list[str]:
     ]
 
 
+def has_left(parts: list[Part]) -> bool:
+    """Whether nothing waits to be handed over any more, in doubt or not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM campaigns_task WHERE id = ANY(%s)"
+            " AND status IN ('loading', 'loaded', 'starting', 'paused') AND NOT EXISTS ("
+            "  SELECT 1 FROM campaigns_attempt attempt WHERE attempt.task_id = campaigns_task.id"
+            "   AND attempt.status = 'needs_human')",
+            [[part.task for part in parts]],
+        )
+        return not cursor.fetchone()[0]
+
+
 def list_unsettled(parts: list[Part]) -> list[str]:
     """What neither came to an end nor waits for a person with a reason."""
     waiting = []
