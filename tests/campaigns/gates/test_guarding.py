@@ -20,6 +20,7 @@ from tests.platforms.sandbox_client import COLUMNS, LINE, ROBOT
 pytestmark = pytest.mark.django_db(transaction=True)
 
 JAKARTA, HONGKONG, HOME = "+6281234567890", "+85291234567", "19900000001"
+TOKYO = "+81312345678"
 WEEKDAYS = [1, 2, 3, 4, 5]
 OFFICE = [["09:00:00", "21:00:00"]]
 
@@ -108,19 +109,21 @@ def test_the_last_look_sees_that_the_hours_closed_meanwhile(account: Any, platfo
     robot = factories.make_robot(account=account, platform_id=ROBOT, columns=COLUMNS)
     line = factories.make_line(account=account, number=LINE)
     tasks = []
-    for phone in (JAKARTA, HONGKONG):
+    for phone in (TOKYO, HOME):
         fields = {"kind": "direct", "status": "loading"}
         task = factories.make_task(account=account, robot=robot, lines=[line], **fields)
         factories.make_contact(task=task, phone=phone)
         tasks.append(task)
-    with clock("2026-11-20 20:59:59"):
+    with clock("2026-11-20 19:59:59"):
         claimed = []
         for task in tasks:
             batching.plan_batches(task)
             claimed.append(dispatch.claim_batch(task.pk))
     assert all(claimed)
-    with clock("2026-11-20 21:00:00"):
-        assert [dispatch.send_batch(attempt) for attempt in claimed if attempt]
+    for attempt, late in zip(claimed, ("20:00:00", "21:00:00"), strict=True):
+        assert attempt is not None
+        with clock(f"2026-11-20 {late}"):
+            dispatch.send_batch(attempt)
     assert [row.status for row in Attempt.objects.all()] == ["not_sent", "not_sent"]
     assert not [name for name in platform.look("ledger")["requests"] if "callout" in name]
 
@@ -175,8 +178,6 @@ def test_a_day_off_pauses_what_runs_and_its_end_lets_it_go_on() -> None:
     task = make_running()
     with clock("2026-11-20 15:00"):
         assert guarding.guard_tasks() == []
-    with clock("2026-11-20 22:30"):
-        assert guarding.guard_tasks() == []  # the platform keeps its hours by itself
     with clock("2026-11-21 09:00"):
         assert guarding.guard_tasks() == [task.pk]
         assert guarding.guard_tasks() == []
@@ -190,6 +191,13 @@ def test_a_day_off_pauses_what_runs_and_its_end_lets_it_go_on() -> None:
         assert guarding.guard_tasks() == [task.pk]
     task.refresh_from_db()
     assert (task.request, task.paused_by_rule, task.hold_rule) == ("resume", "", "")
+
+
+def test_hours_that_the_platform_keeps_by_itself_pause_nothing() -> None:
+    task = make_running(account={"call_hours": OFFICE})
+    with clock("2026-11-20 22:30"):
+        assert hours.find_closed(task, at("2026-11-20 22:30")) is not None
+        assert guarding.guard_tasks() == []
 
 
 def test_a_pause_is_asked_for_before_the_day_begins() -> None:
