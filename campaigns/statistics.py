@@ -24,6 +24,9 @@ ACTIVE = ("loading", "loaded", "starting", "running", "paused")
 #: an accepted contact of a running task is called silent after this long without any news
 SILENT_AFTER = timedelta(hours=24)
 
+#: a pause or a deletion that the platform has not confirmed for so long is an alarm
+LATE_AFTER = timedelta(seconds=60)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSummary:
@@ -196,6 +199,7 @@ def summarise_home(user: Any) -> HomeSummary:
     sees_calls = user.has_perm("campaigns.view_call")
     tasks = Task.objects.select_related("account", "robot") if sees_tasks else Task.objects.none()
     running = list(tasks.filter(status__in=ACTIVE)[:20])
+    late = Q(request__in=["pause", "delete"], requested_at__lt=now - LATE_AFTER)
     # The inbox is a package above this one: asked for by name, not imported.
     receipts = apps.get_model("callbacks", "Receipt").objects
     waiting = receipts.filter(status="received").aggregate(n=Count("*"), oldest=Min("received_at"))
@@ -205,9 +209,9 @@ def summarise_home(user: Any) -> HomeSummary:
         running=running,
         progress=summarise_progress(running),
         attention=list(
-            tasks.filter(Q(needs_attention=True) | Q(status="failed")).exclude(status="deleted")[
-                :20
-            ]
+            tasks.filter(Q(needs_attention=True) | Q(status="failed") | late).exclude(
+                status="deleted"
+            )[:20]
         ),
         undecided=count_undecided() if sees_tasks else 0,
         quarantined=receipts.filter(status="quarantined").count(),

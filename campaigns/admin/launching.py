@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -31,7 +32,7 @@ from campaigns.admin.base import (
 )
 from campaigns.admin.launch_facts import show_preview
 from campaigns.admin.task_page import TASK_COLORS
-from campaigns.models import Contact, Line, Task
+from campaigns.models import Approval, Contact, Line, Task
 from campaigns.preview import Given, describe_launch
 
 #: test calls that a page lists
@@ -162,8 +163,16 @@ def describe_approval(request: HttpRequest, task: Task) -> dict[str, Any]:
         "approval_current": current,
         "approved": current and found is not None and found.status == "approved",
         "waits": current and found is not None and found.status == "asked",
+        "approval_url": find_approval_url(found),
         "is_mine": found is not None and found.asked_by_id == request.user.pk,
     }
+
+
+def find_approval_url(found: Approval | None) -> str:
+    """The page on which the other person answers."""
+    if found is None or not admin.site.is_registered(Approval):
+        return ""
+    return reverse("admin:campaigns_approval_change", args=[found.pk])
 
 
 def ask(request: HttpRequest, task: Task) -> HttpResponse:

@@ -27,6 +27,8 @@ from campaigns.statistics import count_contacts
 _PAUSING = gettext_lazy("Pausing. No new batch leaves; the platform is asked until it confirms.")
 _RESUMING = gettext_lazy("Resuming.")
 _DELETING = gettext_lazy("The task is being stopped for good. Its calls and results stay here.")
+#: people whom a page lists
+MOST_HELD = 50
 _STOPPING = gettext_lazy("Handing over stops. Whom the platform has, it calls.")
 
 
@@ -85,6 +87,22 @@ def pause(model_admin: CallboardAdmin, request: HttpRequest, object_id: str) -> 
 
 
 def resume(model_admin: CallboardAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
+    """Go on; or, where the platform holds people who must not be called, a page that says whom and
+    what can be done."""
+    if request.method == "POST":
+        task = find_launchable(model_admin, request, object_id)
+        held = list(dispatch.list_held_barred(task)[: MOST_HELD + 1])
+        if held:
+            return model_admin.show(
+                request,
+                "campaigns/task_resume_refused.html",
+                _("%(task)s cannot be resumed") % {"task": task.name},
+                task=task,
+                why=_(dispatch.HELD_BARRED),
+                held=held[:MOST_HELD],
+                more=len(held) > MOST_HELD,
+                may_clone=model_admin.has_add_permission(request),
+            )
     return give_order(model_admin, request, object_id, order=dispatch.resume_task, said=_RESUMING)
 
 

@@ -13,12 +13,18 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from campaigns.admin.base import IMPORT, LAUNCH, show_duration, tell_age
+from campaigns.admin.base import CALL_DIRECTLY, IMPORT, LAUNCH, show_duration, tell_age
 from campaigns.admin.instances import describe_instances, name_platform_state
 from campaigns.admin.task_held import describe_held
-from campaigns.models import Attempt, Call, Contact, Task
+from campaigns.models import Approval, Attempt, Call, Contact, Task
 from campaigns.platforms.contract import Can
-from campaigns.statistics import ACTIVE, TaskSummary, summarise_instances, summarise_task
+from campaigns.statistics import (
+    ACTIVE,
+    LATE_AFTER,
+    TaskSummary,
+    summarise_instances,
+    summarise_task,
+)
 
 #: state → colour class of the bar and the badges
 CONTACT_COLORS = {
@@ -73,6 +79,8 @@ def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
         "platform_state": name_platform_state(task.platform_state),
         "asked": tell_age(task.platform_checked_at),
         "requested": tell_age(task.requested_at) if task.requested_at else "",
+        "is_late": is_late(task),
+        "approvals": list_approvals(task),
         "waits_until": task.not_before
         if task.not_before and task.not_before > timezone.now()
         else None,
@@ -89,6 +97,20 @@ def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
         "attempts": list_attempts(task),
         "now": timezone.now(),
     }
+
+
+def is_late(task: Task) -> bool:
+    """Whether a pause or a deletion waits so long for the platform's word that it is an alarm,
+    whether or not anybody is at work who would say so."""
+    if task.request not in (Task.Request.PAUSE, Task.Request.DELETE) or task.requested_at is None:
+        return False
+    return timezone.now() - task.requested_at > LATE_AFTER
+
+
+def list_approvals(task: Task) -> list[Approval]:
+    """The newest of what a second person was asked about the launch."""
+    rows = Approval.objects.filter(task=task, kind=Approval.Kind.LAUNCH)
+    return list(rows.select_related("asked_by", "decided_by").order_by("-id")[:3])
 
 
 def make_bar(task: Task, contacts: dict[str, int]) -> list[dict[str, Any]]:
@@ -194,6 +216,8 @@ def list_buttons(
         buttons.append("import")
     if draft and campaign and may_launch:
         buttons.append("launch")
+        if user.has_perm(CALL_DIRECTLY):
+            buttons.append("trial")
     if campaign and may_launch and task.request != Task.Request.DELETE:
         buttons += list_orders(task)
     if campaign and may_launch and task.platform_task_id and task.account.can(Can.QUERY_TASKS):

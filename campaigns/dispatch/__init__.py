@@ -7,12 +7,14 @@ comes next (``Next``); ``campaigns.jobs`` chains them.
 
 from campaigns.dispatch.batches import claim_batch, send_batch
 from campaigns.dispatch.orders import (
+    HELD_BARRED,
     LaunchRefused,
     LaunchStale,
     call_directly,
     check_launch,
     delete_task,
     launch_task,
+    list_held_barred,
     list_idle_tasks,
     list_requested_tasks,
     pause_inactive,
@@ -25,6 +27,7 @@ from campaigns.dispatch.steps import advance_task, note_created
 from campaigns.dispatch.trials import call_for_trial
 
 __all__ = [
+    "HELD_BARRED",
     "LaunchRefused",
     "LaunchStale",
     "Next",
@@ -36,6 +39,7 @@ __all__ = [
     "claim_batch",
     "delete_task",
     "launch_task",
+    "list_held_barred",
     "list_idle_tasks",
     "list_requested_tasks",
     "note_created",

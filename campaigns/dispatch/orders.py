@@ -174,6 +174,15 @@ def resume_task(task: Task, *, by: Any) -> Task:
     return _request(task, "resume", of=["paused"], by=by)
 
 
+def list_held_barred(task: Task) -> Any:
+    """The contacts whom the platform holds and who must not be called any more: why a task that was
+    started cannot be resumed. None of one that was not."""
+    held = list_held(task)
+    if not was_started(task):
+        return held.none()
+    return held.exclude(pk__in=only_free(held).values("pk")).order_by("id")
+
+
 def delete_task(task: Task, *, by: Any) -> Task:
     """Stop the task at the platform for good; its rows and results stay here."""
     with transaction.atomic():

@@ -8,11 +8,13 @@ approval that outlives what it was about; a test call sent twice, or to somebody
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from campaigns import approvals
 from campaigns.barring import bar_number
@@ -122,6 +124,40 @@ def test_an_approval_does_not_outlive_what_it_was_about(
     ]  # fmt: skip
     send(asking, task, "", step="withdraw")
     assert Approval.objects.order_by("-id")[0].status == "withdrawn"
+
+
+# --------------------------------------------------------------------------------- pause and resume
+
+
+def test_a_pause_that_nobody_confirms_is_an_alarm_after_a_minute(
+    root: Client, world: World
+) -> None:
+    page, home = reverse("admin:campaigns_task_change", args=[world.draft.pk]), "admin:index"
+    for seconds, late in ((30, False), (90, True)):
+        Task.objects.filter(pk=world.draft.pk).update(
+            status="running",
+            request="pause",
+            requested_at=timezone.now() - timedelta(seconds=seconds),
+        )
+        assert ('id="late"' in root.get(page).content.decode()) is late
+        attention = root.get(reverse(home)).context["home"].attention
+        assert (world.draft in attention) is late
+
+
+def test_whom_a_resume_would_call_is_shown_without_the_number(root: Client, world: World) -> None:
+    task = world.running
+    Task.objects.filter(pk=task.pk).update(status="paused")
+    task.attempts.create(command="start", status="accepted", lease_until=timezone.now())
+    contact = task.contacts.filter(status="accepted").first()
+    assert contact
+    bar_number(contact.phone, account=None, source="operator")
+    response = root.post(find_url(task, "resume"))
+    page = response.content.decode()
+    assert str(contact) in page
+    assert contact.phone not in page
+    assert find_url(task, "clone") in page
+    task.refresh_from_db()
+    assert (task.status, task.request) == ("paused", "")
 
 
 # ------------------------------------------------------------------------------------- test calls

@@ -353,7 +353,7 @@ def test_a_task_of_instances_is_one_with_sums(root: Client, vendors: Vendors) ->
         ("paused", ["resume", "delete", "results", "clone"]),
         ("running", ["results", "clone"]),
         ("finished", ["results", "clone"]),
-        ("draft", ["import", "launch", "delete", "results", "clone"]),
+        ("draft", ["import", "launch", "trial", "delete", "results", "clone"]),
     ],
 )
 def test_buttons_promise_what_the_platform_keeps(
@@ -370,7 +370,7 @@ def test_buttons_promise_what_the_platform_keeps(
 def test_the_form_offers_what_the_platform_takes(root: Client, vendors: Vendors) -> None:
     url = f"{reverse('admin:campaigns_task_add')}?account={vendors.airudder.pk}"
     form = root.get(url).context["adminform"].form
-    assert set(form.fields) == {"name", "robot", "begin_at", "end_at"}
+    assert set(form.fields) == {"name", "robot", "begin_at", "end_at", "daily_cap"}
     data = {"name": "Reminder", "robot": str(vendors.template.pk)}
     assert "end_at" in root.post(url, data).context["adminform"].form.errors
     tomorrow = timezone.localtime() + timedelta(days=1)

@@ -89,6 +89,7 @@ def test_the_whole_flow(
         *("create_task", "Mine", "--name", "Spring", "--robot", "719001"),
         *("--line", "055160000001", "--line", "055160000002", "--voice", "60020"),
         *("--windows", "09:00-12:00,13:00-17:30", "--recall", "1", "--recall-wait", "600"),
+        *("--daily-cap", "500"),
         *("--begin", "2030-01-31T09:00:00", "--end", "2030-02-01T09:00:00Z"),
     )
     assert set(created) == {"id", "status"}
@@ -98,6 +99,7 @@ def test_the_whole_flow(
     assert task.begin_at.isoformat() == "2030-01-31T00:00:00+00:00", "the account's zone is Tokyo"
     assert task.windows == [["09:00:00", "12:00:00"], ["13:00:00", "17:30:00"]]
     assert (task.recall_count, task.recall_wait_seconds, task.lines.count()) == (1, 600, 2)
+    assert task.daily_cap == 500
 
     file = tmp_path / "contacts.csv"
     file.write_text(
