@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
-from campaigns.models import Attempt, Call, Contact, DoNotCall, Incident, Task
+from campaigns.models import Attempt, Call, Contact, DoNotCall, Incident, StatusChange, Task
 from campaigns.phones import PhoneRefused, normalise_phone
 
 TAKEN_AFTER_ALL = N_(
@@ -43,6 +43,8 @@ KEPT_FROM_SECOND = N_(
     "A call of the first request came back after it was decided to send it again. It is not sent a"
     " second time."
 )
+#: under this name the history of a decision keeps the ids of the contacts that it was about
+PEOPLE = "contacts"
 #: a platform's clock and ours may differ by this much
 CLOCKS_DIFFER = timedelta(minutes=2)
 #: what is dialled later than this after a direct call was sent is somebody else's call
@@ -141,10 +143,11 @@ def list_resent(account_id: int) -> list[Attempt]:
 
 def list_people(attempt: Attempt) -> list[int]:
     """Ids of the contacts whom the decision to send again was about: they have left its batch."""
-    for entry in reversed(attempt.evidence):
-        if "contacts" in entry:
-            return [int(pk) for pk in entry["contacts"]]
-    return []
+    decided = StatusChange.objects.filter(
+        subject="attempt", subject_id=attempt.pk, new=Attempt.Status.HUMAN_RESEND
+    )
+    values = decided.order_by("-id").values_list("values", flat=True).first() or {}
+    return [int(pk) for pk in values.get(PEOPLE, ())]
 
 
 def adopt_late_calls(

@@ -163,10 +163,11 @@ def move(
     """
     model = type(row)
     sources = check_moves(model, of, new)
-    if any(field.name == "reason" for field in model._meta.fields):
+    names = {field.name for field in model._meta.fields}
+    if "reason" in names:
         fields.setdefault("reason", reason)
-        if values:
-            fields.setdefault("reason_values", values)
+    if values and "reason_values" in names:
+        fields.setdefault("reason_values", values)
     with transaction.atomic():
         manager = model._default_manager
         old = (

@@ -159,7 +159,7 @@ def _find_approval(task: Task, *, by: Any) -> str:
 def pause_task(task: Task, *, by: Any) -> Task:
     """From the commit of this on, no new batch leaves; the platform is asked until it confirms."""
     of = ["loading", "loaded", "starting", "running"]
-    if task.attempts.filter(command="start", status__in=["sending", "unknown"]).exists():
+    if task.attempts.filter(command="start", status__in=["sending", *lifecycle.IN_DOUBT]).exists():
         of.append("paused")  # a resume was sent: it may be dialling
     return _request(task, "pause", of=of, by=by)
 

@@ -62,7 +62,9 @@ def _pause(task: Task) -> Next:
         if lifecycle.move(task, "paused", of=BEFORE_START, reason=PAUSED_HERE):
             lifecycle.request_task(task, "")
             return NOTHING
-    resuming = task.attempts.filter(command="start", status__in=["sending", "unknown"]).exists()
+    resuming = task.attempts.filter(
+        command="start", status__in=["sending", *lifecycle.IN_DOUBT]
+    ).exists()
     if task.status == Task.Status.PAUSED and not resuming:
         lifecycle.request_task(task, "")
         return NOTHING

@@ -227,7 +227,7 @@ def settle_count(task: Task, counted: int | None) -> bool:
     newest.evidence = [*answers, {"at": now.isoformat(), "answer": f"count {counted}"}]
     newest.save(update_fields=["evidence"])
     since = (now - (newest.ended_at or newest.started_at)).total_seconds()
-    return len(newest.evidence) >= 3 and since >= settings.SETTLE_SECONDS
+    return len(newest.evidence) >= settings.SETTLE_ANSWERS and since >= settings.SETTLE_SECONDS
 
 
 def _start(task: Task) -> Next:

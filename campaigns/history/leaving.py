@@ -133,7 +133,7 @@ def tell_evidence(attempt: Attempt) -> Iterator[Moment]:
             continue
         at = parse_datetime(str(one.get("at", ""))) or attempt.started_at
         question = str(one.get("question") or one.get("asked") or "")
-        answer = {"answer": one.get("answer", ""), "question": question}
+        answer = {"answer": one.get("answer", ""), "question": _(question) if question else ""}
         text = _("The platform was asked about it and said: %(answer)s") % answer
         if question:
             text = _("The platform was asked %(question)s and said: %(answer)s") % answer

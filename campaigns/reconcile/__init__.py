@@ -4,7 +4,6 @@
 unknown outcome, ``filled`` where a platform dials at once what it is given.
 """
 
-from campaigns.reconcile.evidence import NEGATIVE_ANSWERS
 from campaigns.reconcile.polling import (
     SILENT,
     ask_for_calls,
@@ -16,7 +15,6 @@ from campaigns.reconcile.polling import (
 from campaigns.reconcile.settling import list_unsettled_tasks, settle_task
 
 __all__ = [
-    "NEGATIVE_ANSWERS",
     "SILENT",
     "ask_for_calls",
     "end_task",

@@ -22,7 +22,7 @@ from campaigns.linking import link_calls, name_contact
 from campaigns.models import Attempt, Contact, Task
 from campaigns.platforms.contract import Can
 from campaigns.platforms.errors import PlatformError
-from campaigns.reconcile.evidence import is_settled
+from campaigns.reconcile.evidence import BY_KEY, is_settled
 from campaigns.reconcile.polling import NOT_ASKED
 
 EMPTY_INSTANCE = N_(
@@ -89,7 +89,7 @@ def _find_contacts(task: Task, attempt: Attempt) -> bool:
     found: list[int] = []
     heard = True
     try:
-        client = open_client(task.account, task=task)
+        client = open_client(task.account, task=task, attempt=attempt)
         for pk in doubtful.order_by("id").values_list("pk", flat=True):
             there = client.find_contact(
                 key=name_contact(pk),
@@ -117,7 +117,7 @@ def _find_contacts(task: Task, attempt: Attempt) -> bool:
     if found:
         link_calls(task.account_id, contact_ids=found)
     # Not to have been asked is no answer.
-    if left and heard and is_settled(attempt, f"{left} not found"):
+    if left and heard and is_settled(attempt, f"{left} not found", question=BY_KEY):
         return _leave_to_person(task, attempt, NOT_FOUND)
     return done
 

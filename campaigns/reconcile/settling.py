@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -22,7 +23,7 @@ from campaigns.models import Attempt, Batch, Contact, Task
 from campaigns.platforms.contract import Can
 from campaigns.platforms.errors import PlatformError
 from campaigns.platforms.events import PlatformTaskState, TaskChanged
-from campaigns.reconcile.evidence import is_settled
+from campaigns.reconcile.evidence import BY_COUNT, BY_NAME, BY_STATE, is_settled, was_heard_lately
 from campaigns.reconcile.filled import list_proved_batches, settle_filled
 from campaigns.reconcile.polling import NOT_ASKED, follow_state
 
@@ -37,6 +38,11 @@ RESUME_ABSENT = N_(
     "The request to resume never arrived. The task is still paused; resume it again."
 )
 CANNOT_BE_ASKED = N_("The platform cannot be asked about direct calls. A person has to decide.")
+CANNOT_ASK_HERE = N_("The platform cannot be asked how a task stands. A person has to decide.")
+NOT_HEARD = N_(
+    "For a long time the platform could not be asked about a request, or did not know its task. It"
+    " is still asked; a person may decide."
+)
 COUNT_FITS_NEITHER = N_(
     "The platform's count of contacts fits neither answer. Nobody has been called; if the count"
     " stays, the task is handed over anew."
@@ -51,7 +57,8 @@ def list_unsettled_tasks() -> list[int]:
     """
     now = timezone.now()
     due = {attempt.task_id for attempt in (*list_proved_callouts(), *list_proved_batches())}
-    left_to_person = Q(status="needs_human", command="insert") & ~Q(batch__instance=None)
+    # Direct calls cannot be asked about; what else was left to a person still is.
+    left_to_person = Q(status="needs_human") & ~Q(command="callout")
     unknown = Attempt.objects.filter(Q(status="unknown") | left_to_person)
     for attempt in unknown.order_by("id"):
         age = (now - (attempt.ended_at or attempt.started_at)).total_seconds()
@@ -101,14 +108,15 @@ def _settle(task_id: int) -> bool:
         return True
     if task.fills_instances:
         return settle_filled(task)
-    unknown = list(task.attempts.filter(status="unknown").select_related("batch").order_by("id"))
+    for attempt in task.attempts.filter(status="unknown", command="callout"):
+        leave_to_person(task, attempt, CANNOT_BE_ASKED)
+    doubtful = task.attempts.filter(status__in=lifecycle.IN_DOUBT).exclude(command="callout")
+    unknown = list(doubtful.select_related("batch").order_by("id"))
     if not unknown:
         return False
-    callouts = [attempt for attempt in unknown if attempt.command == Attempt.Command.CALLOUT]
-    for attempt in callouts:
-        lifecycle.move(attempt, "needs_human", of=["unknown"], reason=CANNOT_BE_ASKED)
-        lifecycle.note_task(task, CANNOT_BE_ASKED, needs_attention=True)
-    if callouts or not task.account.can(Can.QUERY_TASKS):
+    if not task.account.can(Can.QUERY_TASKS):
+        for attempt in unknown:
+            leave_to_person(task, attempt, CANNOT_ASK_HERE)
         return False
     before = read_batches(task)
     if "sending" in before.values():
@@ -116,11 +124,13 @@ def _settle(task_id: int) -> bool:
     try:
         if unknown[0].command == Attempt.Command.CREATE:
             return _settle_create(task, unknown[0])
-        state = open_client(task.account, task=task).query_task(task.platform_task_id)
+        client = open_client(task.account, task=task, attempt=unknown[0])
+        state = client.query_task(task.platform_task_id)
     except PlatformError:
         lifecycle.note_task(task, NOT_ASKED, needs_attention=True)
-        return False
+        state = None
     if state is None:
+        leave_silent(task, unknown)
         return False
     apply_task_state(task, state)
     inserts = [attempt for attempt in unknown if attempt.command == Attempt.Command.INSERT]
@@ -136,6 +146,19 @@ def _settle(task_id: int) -> bool:
     return settled
 
 
+def leave_silent(task: Task, doubtful: list[Attempt]) -> None:
+    """What the platform has said nothing about for long is left to a person. It is asked about all
+    the same: a late answer settles it like any other."""
+    for attempt in doubtful:
+        if not was_heard_lately(attempt, seconds=settings.LEAVE_TO_PERSON_SECONDS):
+            leave_to_person(task, attempt, NOT_HEARD)
+
+
+def leave_to_person(task: Task, attempt: Attempt, reason: str) -> None:
+    if lifecycle.move(attempt, "needs_human", of=["unknown"], reason=reason):
+        lifecycle.note_task(task, reason, needs_attention=True)
+
+
 def read_batches(task: Task) -> dict[int, str]:
     """The status of each batch, at one moment."""
     return dict(task.batches.values_list("id", "status"))
@@ -143,21 +166,22 @@ def read_batches(task: Task) -> dict[int, str]:
 
 def _settle_create(task: Task, attempt: Attempt) -> bool:
     """Found by its exact name, which holds a mark that only we make."""
+    client = open_client(task.account, task=task, attempt=attempt)
     found = [
         state
-        for state in open_client(task.account, task=task).query_tasks(name=task.platform_name)
+        for state in client.query_tasks(name=task.platform_name)
         if state.name == task.platform_name and not state.deleted
     ]
     if found:
         with transaction.atomic():
-            if lifecycle.move(attempt, "confirmed_accepted", of=["unknown"], reason=FOUND):
+            if lifecycle.move(attempt, "confirmed_accepted", of=lifecycle.IN_DOUBT, reason=FOUND):
                 Task.objects.filter(pk=task.pk, platform_task_id="").update(
                     platform_task_id=found[0].platform_task_id
                 )
                 lifecycle.calm_task(task, FOUND)
         return True
     Task.objects.filter(pk=task.pk).update(platform_checked_at=timezone.now())
-    return _note_negative(task, attempt, "not in the list")
+    return _note_negative(task, attempt, "not in the list", question=BY_NAME)
 
 
 def _settle_inserts(task: Task, inserts: list[Attempt], state: TaskChanged) -> bool:
@@ -175,10 +199,12 @@ def _settle_inserts(task: Task, inserts: list[Attempt], state: TaskChanged) -> b
         lifecycle.calm_task(task, FOUND)
         return True
     if state.contacts == settled:
-        gone = [_note_negative(task, attempt, f"count {state.contacts}") for attempt in inserts]
+        answer = f"count {state.contacts}"
+        gone = [_note_negative(task, one, answer, question=BY_COUNT) for one in inserts]
         return all(gone)
     lifecycle.note_task(task, COUNT_FITS_NEITHER, needs_attention=True)
-    settled_now = [is_settled(attempt, f"count {state.contacts}") for attempt in inserts]
+    answer = f"count {state.contacts}"
+    settled_now = [is_settled(attempt, answer, question=BY_COUNT) for attempt in inserts]
     if all(settled_now):
         lifecycle.request_task(task, "rebuild")  # carried out by ``dispatch``
     return False
@@ -190,9 +216,7 @@ def confirm_batch(attempt: Attempt, reason: str) -> None:
     if batch is None:
         return
     with transaction.atomic():
-        if lifecycle.move(
-            attempt, "confirmed_accepted", of=["unknown", "needs_human"], reason=reason
-        ):
+        if lifecycle.move(attempt, "confirmed_accepted", of=lifecycle.IN_DOUBT, reason=reason):
             lifecycle.move(batch, "accepted", of=["unknown"], reason=reason)
             lifecycle.move_contacts(batch.contacts.all(), "accepted", of=["unknown"], reason="")
 
@@ -201,9 +225,9 @@ def _settle_start(task: Task, attempt: Attempt, state: TaskChanged) -> bool:
     if state.state == PlatformTaskState.CREATED or (
         state.state == PlatformTaskState.PAUSED and task.status == Task.Status.PAUSED
     ):
-        return _note_negative(task, attempt, state.platform_state)
+        return _note_negative(task, attempt, state.platform_state, question=BY_STATE)
     with transaction.atomic():
-        if lifecycle.move(attempt, "confirmed_accepted", of=["unknown"], reason=FOUND):
+        if lifecycle.move(attempt, "confirmed_accepted", of=lifecycle.IN_DOUBT, reason=FOUND):
             lifecycle.move(
                 task, "running", of=["starting", "paused"], reason=FOUND, needs_attention=False
             )
@@ -211,12 +235,12 @@ def _settle_start(task: Task, attempt: Attempt, state: TaskChanged) -> bool:
     return True
 
 
-def _note_negative(task: Task, attempt: Attempt, answer: str) -> bool:
+def _note_negative(task: Task, attempt: Attempt, answer: str, *, question: str) -> bool:
     """A "no" about a request; several of them over the settle time mean that it never arrived."""
-    if not is_settled(attempt, answer):
+    if not is_settled(attempt, answer, question=question):
         return False
     with transaction.atomic():
-        if not lifecycle.move(attempt, "confirmed_absent", of=["unknown"], reason=ABSENT):
+        if not lifecycle.move(attempt, "confirmed_absent", of=lifecycle.IN_DOUBT, reason=ABSENT):
             return False
         if attempt.batch is not None:
             lifecycle.move(attempt.batch, "not_sent", of=["unknown"], reason=ABSENT)
