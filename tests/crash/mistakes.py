@@ -216,7 +216,7 @@ MISTAKES: dict[str, Mistake] = {
         "after a restart, what was being sent is planned again",
         plan_again_after_restart,
         (f"{DISPATCH}test_an_attempt_whose_worker_died_becomes_unknown_never_planned",),
-        ("--contacts", "200", "--every", "1"),
+        ("--sweep", "--contacts", "60", "--tasks", "2", "--rows", "5", "--chaos-seconds", "40"),
         quick=True,
     ),
     "planned-again-in-table": Mistake(

@@ -121,9 +121,10 @@ def run_storm(options: Options, *, folder: Path, url: str, say: Callable[[str], 
 
 def _run(world: World, options: Options, result: Result, *, say: Callable[[str], None]) -> None:
     from campaigns import attempts, jobs
-    from tests.crash import campaign, faults, truth
+    from tests.crash import campaign, faults, planted, truth
 
     attempts.GRACE_SECONDS = GRACE
+    planted.plant(options.mistake)  # this process looks for dead senders as well
     chance = Random(f"storm {options.seed}")
     points = world.folder / "points.txt"
     own = {VARIABLE: f"sweep={points}"} if options.sweep else {}
