@@ -86,13 +86,14 @@ class InstallationAdmin(CallboardAdmin):
                     messages.warning(request, _("Nothing is held any more."))
                 return redirect("admin:campaigns_installation_changelist")
         held = restore.find_installation()
+        newest = restore.find_newest() if held else None
         told = StatusChange.objects.filter(subject="installation").select_related("by")
         return self.show(
             request,
             "campaigns/restore.html",
             _("After a restore"),
             held=held,
-            newest=show_moment(restore.find_newest()) if held else "",
+            newest=show_moment(newest) if newest else "",
             kinds=list_kinds() if request.user.has_perm("campaigns.view_task") else [],
             history=told[:20],
             form=form,
