@@ -86,7 +86,8 @@ def _show_group(group: dict[str, Any], task: Task, status: str) -> dict[str, Any
     except (TypeError, ValueError, KeyError):
         sentence = tell_reason(group["reason"], {})
     return {
-        "sentence": sentence or _("without a reason"),
+        # a place that was left open, at the end of the sentence
+        "sentence": sentence.replace("….", "…") or _("without a reason"),
         "count": group["count"],
         "url": f"{address}?{urlencode(query)}",
     }

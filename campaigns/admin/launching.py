@@ -17,7 +17,11 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from campaigns import approvals, dispatch
 from campaigns.admin.base import (
@@ -77,12 +81,41 @@ class TrialForm(forms.Form):
         }
 
 
+class ReasonForm(forms.Form):
+    """What who asks says to the second person."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("Why it is to be launched"),
+        max_length=2000,
+        help_text=gettext_lazy("The second person reads it beside what you see here."),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+    )
+
+
 class GivenForm(forms.Form):
     """What somebody would rather assume; what is out of range is passed over."""
 
-    seconds = forms.FloatField(required=False, min_value=1, max_value=3600)
-    answered = forms.FloatField(required=False, min_value=0, max_value=100)
-    at_once = forms.IntegerField(required=False, min_value=1, max_value=1_000_000)
+    seconds = forms.FloatField(
+        label=gettext_lazy("Seconds that a call keeps its line"),
+        required=False,
+        min_value=1,
+        max_value=3600,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
+    )
+    answered = forms.FloatField(
+        label=gettext_lazy("Percent who pick up"),
+        required=False,
+        min_value=0,
+        max_value=100,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
+    )
+    at_once = forms.IntegerField(
+        label=gettext_lazy("Calls at once"),
+        required=False,
+        min_value=1,
+        max_value=1_000_000,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
+    )
 
     def read(self) -> Given:
         self.is_valid()
@@ -131,7 +164,8 @@ def show_launch(
     *,
     trial_form: TrialForm | None = None,
 ) -> HttpResponse:
-    now = describe_launch(task, given=GivenForm(request.GET).read())
+    given_form = GivenForm(request.GET)
+    now = describe_launch(task, given=given_form.read())
     return model_admin.show(
         request,
         "campaigns/task_launch.html",
@@ -139,6 +173,8 @@ def show_launch(
         task=task,
         problems=dispatch.check_launch(task),
         preview_now=now,
+        given_form=given_form,
+        reason_form=ReasonForm(),
         preview=show_preview(now.as_facts(), task),
         fills=task.fills_instances,
         account_badge=make_sandbox_badge() if task.account.is_sandbox else "",
