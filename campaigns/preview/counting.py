@@ -92,9 +92,9 @@ def merge_values(several: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def count_planned(task: Task) -> tuple[int, list[Group]]:
-    """How many of the contacts that are ready would get into a batch now, and why the others would
-    not: the same questions in the same order as the planner puts them, to all at once."""
+def count_planned(task: Task) -> tuple[int, int, list[Group]]:
+    """How many contacts are ready, how many of them would get into a batch now, and why the others
+    would not: the same questions in the same order as the planner puts them, to all at once."""
     account = task.account
     capped = account.cap_calls is not None
     query = _JUDGED.format(
@@ -130,7 +130,7 @@ def count_planned(task: Task) -> tuple[int, list[Group]]:
             {"calls": "…", "days": account.cap_days, "allowed": account.cap_calls},
         ),
     ]
-    return counts.get("", 0), [group for group in groups if group.count]
+    return sum(counts.values()), counts.get("", 0), [group for group in groups if group.count]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import approvals, gates
 from campaigns.gates import hours, opening
-from campaigns.models import Contact, Holiday, Line, Task
+from campaigns.models import Holiday, Line, Task
 from campaigns.models.accounts import UNVERIFIED_SETTING
 from campaigns.platforms.contract import Can
 from campaigns.preview.counting import Group, count_left_out, count_planned, measure_robot
@@ -130,8 +130,7 @@ def describe_launch(
     """What launching the task now would do. Nothing is written, nobody is asked."""
     moment = now or timezone.now()
     account, limits = task.account, task.account.vendor.limits
-    ready = Contact.objects.filter(task=task, status=Contact.Status.READY).count()
-    people, would_leave_out = count_planned(task)
+    ready, people, would_leave_out = count_planned(task)
     size = limits.rows_per_insert or 1
     room = limits.contacts_per_instance if task.fills_instances else 0
     lines = list(task.lines.order_by("number")[:MOST_LINES])
