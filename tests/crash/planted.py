@@ -46,6 +46,18 @@ def plant(name: str) -> None:
         MISTAKES[name].plant()
 
 
+def take_guard_away(name: str) -> None:
+    """Let the database allow every move, for a mistake that it would stop by itself."""
+    from django.db import connection
+
+    from tests.crash.mistakes import MISTAKES
+
+    if name and MISTAKES[name].unguarded:
+        with connection.cursor() as cursor:
+            for table in ("contact", "batch", "attempt"):
+                cursor.execute(f"ALTER TABLE campaigns_{table} DISABLE TRIGGER USER")
+
+
 def take_smaller_batches(rows: str) -> None:
     """So few contacts are a request, so that a small run has many requests."""
     if not rows:

@@ -125,6 +125,7 @@ def _run(world: World, options: Options, result: Result, *, say: Callable[[str],
 
     attempts.GRACE_SECONDS = GRACE
     planted.plant(options.mistake)  # this process looks for dead senders as well
+    planted.take_guard_away(options.mistake)
     chance = Random(f"storm {options.seed}")
     points = world.folder / "points.txt"
     own = {VARIABLE: f"sweep={points}"} if options.sweep else {}
