@@ -2,7 +2,7 @@
 person asked; the launch.
 
 What is launched is what was seen: the form carries a fingerprint of it, and of anything else
-nothing is launched.
+nothing is launched. A program that posts without one has seen nothing and is not asked.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def launch(model_admin: CallboardAdmin, request: HttpRequest, object_id: str) ->
     if step == "withdraw":
         return withdraw(request, task)
     try:
-        dispatch.launch_task(task, by=request.user, seen=request.POST.get("fingerprint", ""))
+        dispatch.launch_task(task, by=request.user, seen=request.POST.get("fingerprint"))
     except dispatch.LaunchStale as stale:
         messages.warning(request, str(stale))
         return redirect("admin:campaigns_task_launch", task.pk)

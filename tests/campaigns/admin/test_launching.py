@@ -206,3 +206,8 @@ def test_who_may_not_launch_makes_no_test_call(
     log_in: Callable[[str], Client], world: World, role: str, code: int
 ) -> None:
     assert log_in(role).post(find_url(world.draft, "trial"), {}).status_code == code
+
+
+def test_a_program_that_was_shown_nothing_launches_all_the_same(root: Client, world: World) -> None:
+    root.post(find_url(world.draft), follow=True)
+    assert status_of(world.draft) == "loading"
