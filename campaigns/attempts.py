@@ -152,7 +152,9 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
         if time.monotonic() >= deadline or not wanted.exists():
             raise RightLost("The right to send was lost.")
         task = Task.objects.select_related("account").get(pk=attempt.task_id)
-        hold = gates.find_hold(task, attempt.command, batch=attempt.batch)
+        hold = gates.find_hold(
+            task, attempt.command, batch=attempt.batch, claimed_at=attempt.started_at
+        )
         if hold is not None:
             return hold
         if has_barred(list_concerned(attempt)):

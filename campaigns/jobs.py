@@ -21,6 +21,7 @@ from campaigns import (
     batching,
     catalog,
     dispatch,
+    failing,
     gates,
     guarding,
     importing,
@@ -200,6 +201,7 @@ def keep_going(timestamp: int) -> None:
         enqueue_advance(task_id)
     dispatch.pause_inactive()
     guarding.guard_tasks()
+    failing.pause_failing()
     for task_id in dispatch.list_requested_tasks():
         enqueue(
             "campaigns.jobs.carry_out_request",

@@ -183,6 +183,7 @@ class HomeSummary:
     oldest_waiting: datetime | None
     recordings_lost: int
     broken_accounts: list[Account]
+    stopped_accounts: list[Account]
     silent: int
     today: CallSummary
     yesterday: CallSummary
@@ -224,6 +225,11 @@ def summarise_home(user: Any) -> HomeSummary:
         ),
         broken_accounts=(
             list(accounts.exclude(connection_error=""))
+            if user.has_perm("campaigns.view_account")
+            else []
+        ),
+        stopped_accounts=(
+            list(accounts.exclude(stopped_at=None))
             if user.has_perm("campaigns.view_account")
             else []
         ),

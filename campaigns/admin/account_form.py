@@ -46,6 +46,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = (
             *("name", "base_url", "time_zone", "region", "rate_limit"),
             *("cap_calls", "cap_days", "keeps_holidays", "is_active"),
+            *("failure_percent", "failure_sample"),
         )
 
     hours_text = forms.CharField(
@@ -71,6 +72,8 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         self.initial.setdefault("hours_text", tell_stored_hours(self.instance.call_hours))
         self.initial.setdefault("days", self.instance.call_days)
+        if "failure_sample" in self.fields:
+            self.fields["failure_sample"].required = False
 
     def clean_hours_text(self) -> list[list[str]]:
         try:
@@ -90,6 +93,10 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         if not 1 <= limit <= 1000:
             raise forms.ValidationError(_("Between 1 and 1000 requests per second."))
         return limit
+
+    def clean_failure_sample(self) -> int:
+        """Left empty it stays as it is."""
+        return int(self.cleaned_data.get("failure_sample") or self.instance.failure_sample)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

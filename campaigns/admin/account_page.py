@@ -8,13 +8,16 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db.models import Count, Q
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from campaigns.admin.base import (
     make_badge,
     tell_age,
 )
-from campaigns.models import Account, CallbackToken, Line, Robot, Voice
+from campaigns.connections import SLOWEST
+from campaigns.gates.amounts import STOPPED
+from campaigns.models import Account, CallbackToken, Line, Robot, Task, Voice
 from campaigns.models.accounts import hash_token
 from campaigns.platforms.contract import Can
 
@@ -23,6 +26,9 @@ def describe_connection(account: Account) -> Any:
     """A badge: off, pushes only, never tested, works or does not, with the age of the knowledge."""
     if not account.is_active:
         return make_badge(_("switched off"))
+    if account.stopped_at is not None:
+        why = _(account.stopped_reason) if account.stopped_reason else ""
+        return make_badge(_("stopped by the platform"), "bad", title=why)
     if account.vendor.connect is None:
         why = _("This platform takes no calls from us; it sends its pushes, and that is all.")
         return make_badge(_("pushes only"), "info", title=why)
@@ -33,6 +39,30 @@ def describe_connection(account: Account) -> Any:
         why = _(account.connection_error)
         return make_badge(_("does not work, %(age)s") % {"age": age}, "bad", title=why)
     return make_badge(_("works, %(age)s") % {"age": age}, "good")
+
+
+def describe_pace(account: Account) -> str:
+    """How slow what adds calls goes since the platform was busy; empty at its own pace."""
+    pace = account.find_pace(timezone.now())
+    if pace is None or account.slowed_at is None:
+        return ""
+    values = {"pace": f"{max(pace, SLOWEST):.1f}", "since": tell_age(account.slowed_at)}
+    return (
+        _("The platform is busy: slowed to %(pace)s requests per second. It said so %(since)s.")
+        % values
+    )
+
+
+def describe_stop(account: Account) -> dict[str, Any] | None:
+    """What the platform said when it refused the whole account, and since when it does."""
+    if account.stopped_at is None:
+        return None
+    waiting = Task.objects.filter(account=account, paused_by_rule=STOPPED)
+    return {
+        "why": _(account.stopped_reason) if account.stopped_reason else "",
+        "since": tell_age(account.stopped_at),
+        "waiting": waiting.exclude(status="deleted").count(),
+    }
 
 
 def describe_callbacks(account: Account) -> list[dict[str, Any]]:

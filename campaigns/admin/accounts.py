@@ -12,19 +12,21 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from campaigns import catalog
+from campaigns import catalog, dispatch
 from campaigns.admin.account_form import WEEKDAYS, AccountForm, make_form, tell_stored_hours
 from campaigns.admin.account_page import (
     count_mirrors,
     describe_callbacks,
     describe_connection,
+    describe_pace,
+    describe_stop,
     tells_addresses,
 )
 from campaigns.admin.base import (
@@ -43,6 +45,7 @@ from campaigns.wording import tell_choice
 
 #: where an account is, and how often it calls one number
 PLACE, CAP = ("time_zone", "region"), ("cap_calls", "cap_days")
+FAILURES = ("failure_percent", "failure_sample")
 #: when it calls; what is shown of it to those who may not change it
 WHEN, WHEN_SEEN = ("hours_text", "days", "keeps_holidays"), ("show_hours", "keeps_holidays")
 
@@ -61,6 +64,7 @@ class AccountAdmin(CallboardAdmin):
         return [
             path("<path:object_id>/test/", view(self.test), name="campaigns_account_test"),
             path("<path:object_id>/sync/", view(self.sync), name="campaigns_account_sync"),
+            path("<path:object_id>/lift/", view(self.lift), name="campaigns_account_lift"),
             path(
                 "<path:object_id>/addresses/",
                 view(self.addresses),
@@ -135,6 +139,7 @@ class AccountAdmin(CallboardAdmin):
         called = vendor.connect is not None
         if obj is not None and not self.has_change_permission(request, obj):
             seen = ("base_url", *PLACE, "rate_limit", *CAP, *WHEN_SEEN) if called else PLACE
+            seen = (*seen, *FAILURES) if called else seen
             return [(None, {"fields": ("name", *seen, "is_active")})]
         where = ("base_url", (*PLACE, "rate_limit")) if called else (PLACE,)
         sets: list[tuple[Any, dict[str, Any]]] = [
@@ -150,6 +155,13 @@ class AccountAdmin(CallboardAdmin):
             sets.append((_("Calls to one number"), {"fields": (CAP,), "description": limit}))
             when = _("Whatever a task says: at other times nobody is called for the account.")
             sets.append((_("When people are called"), {"fields": WHEN, "description": when}))
+            fails = _(
+                "Counted are contacts that the platform refuses, and calls that its lines or its"
+                " network lose; never who does not answer, or a number that does not exist."
+            )
+            sets.append(
+                (_("When a task pauses itself"), {"fields": (FAILURES,), "description": fails})
+            )
         if vendor.settings:
             named = tuple(f"setting_{declared.name}" for declared in vendor.settings)
             sets.append((_("Settings of the platform"), {"fields": named}))
@@ -194,6 +206,8 @@ class AccountAdmin(CallboardAdmin):
             "account_key": str(account.pk),
             "sandbox_badge": make_sandbox_badge() if account.is_sandbox else "",
             "connection": describe_connection(account),
+            "pace": describe_pace(account),
+            "stop": describe_stop(account),
             "callbacks": describe_callbacks(account),
             "mirrors": count_mirrors(account),
             "exchanges": account.exchanges.all()[:8],
@@ -256,6 +270,23 @@ class AccountAdmin(CallboardAdmin):
                 _("%(robots)d robots, %(lines)d lines and %(voices)d voices are mirrored.")
                 % {"robots": counts.robots, "lines": counts.lines, "voices": counts.voices},
             )
+        return redirect("admin:campaigns_account_change", account.pk)
+
+    def lift(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let the account's calls go on after the platform had refused it."""
+        return require_POST(self._lift)(request, object_id)
+
+    def _lift(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account = self._find_changeable(request, object_id)
+        if account.stopped_at is None:
+            messages.info(request, _("The platform has not stopped this account."))
+            return redirect("admin:campaigns_account_change", account.pk)
+        resumed = dispatch.lift_stop(account, by=request.user)
+        self.log_change(request, account, "The cause of the stop is repaired.")
+        words = ngettext("%(n)d task goes on.", "%(n)d tasks go on.", len(resumed))
+        messages.success(
+            request, f"{_('Calls may leave for the account again.')} {words % {'n': len(resumed)}}"
+        )
         return redirect("admin:campaigns_account_change", account.pk)
 
     def addresses(self, request: HttpRequest, object_id: str) -> HttpResponse:

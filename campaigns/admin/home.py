@@ -76,9 +76,21 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
     """One line for each thing a person should look at, with a link to its rows."""
     lines: list[dict[str, Any]] = [
         {
+            "icon": "block",
+            "text": _("The platform refused the whole account %(account)s")
+            % {"account": account.name},
+            "note": _(account.stopped_reason) if account.stopped_reason else "",
+            "url": reverse("admin:campaigns_account_change", args=[account.pk]),
+            "bad": True,
+        }
+        for account in summary.stopped_accounts
+    ]
+    lines += [
+        {
             "icon": "campaign",
             "text": task.name,
-            "note": task.reason_text,
+            # how often it failed, and of what, is said by the rule
+            "note": task.hold_text if task.hold_rule == "failures" else task.reason_text,
             "url": reverse("admin:campaigns_task_change", args=[task.pk]),
         }
         for task in summary.attention

@@ -9,9 +9,12 @@ from django.db.models import Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from campaigns.admin.account_page import describe_pace
 from campaigns.gates.opening import ZoneUnknown, read_zone
 from campaigns.models import Task
 
+#: requests that add calls are sent for it
+HANDING_OVER = ("loading", "loaded", "starting")
 #: groups of waiting batches that are shown, the next one first
 SHOWN = 5
 
@@ -25,6 +28,7 @@ def describe_held(task: Task) -> dict[str, Any]:
         "hold_until": tell_moment(task, task.held_until) if held else "",
         "goes_on": bool(task.paused_by_rule) and task.status != Task.Status.DELETED,
         "waiting": list_waiting(task),
+        "pace": describe_pace(task.account) if task.status in HANDING_OVER else "",
     }
 
 

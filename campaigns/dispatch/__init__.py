@@ -24,6 +24,7 @@ from campaigns.dispatch.orders import (
 from campaigns.dispatch.requests import carry_out_request
 from campaigns.dispatch.setbacks import Next
 from campaigns.dispatch.steps import advance_task, note_created
+from campaigns.dispatch.stops import lift_stop, stop_account
 from campaigns.dispatch.trials import call_for_trial
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "claim_batch",
     "delete_task",
     "launch_task",
+    "lift_stop",
     "list_held_barred",
     "list_idle_tasks",
     "list_requested_tasks",
@@ -47,4 +49,5 @@ __all__ = [
     "pause_task",
     "resume_task",
     "send_batch",
+    "stop_account",
 ]

@@ -16,6 +16,7 @@ from campaigns.connections import find_wait
 from campaigns.dispatch.instances import STOPPED, is_open
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
 from campaigns.dispatch.waiting import take_due
+from campaigns.gates.amounts import count_left
 from campaigns.linking import link_calls, name_contact, name_contacts
 from campaigns.models import Attempt, Batch, Call, Contact, Task
 from campaigns.platforms.errors import Consequence
@@ -56,6 +57,8 @@ def claim_batch(task_id: int) -> Attempt | None:
         elif task.kind == Task.Kind.CAMPAIGN and not task.platform_task_id:
             return None
         batch = take_due(task, planned)
+        if batch is not None and not keep_to_day(task, batch):
+            return None
         if batch is None or not lifecycle.move(batch, "sending", of=["planned"]):
             return None
         lifecycle.move_contacts(
@@ -78,6 +81,26 @@ def claim_batch(task_id: int) -> Attempt | None:
             name_contacts(batch.contacts.filter(status=Contact.Status.SENDING))
         batch.task = task
         return attempts.open_attempt(task, command, batch=batch)
+
+
+def keep_to_day(task: Task, batch: Batch) -> bool:
+    """Leave of a planned batch what its day still allows; the others wait in a batch of their own.
+    False when it allows nobody. The caller holds the rows of the task and of the batch."""
+    left = count_left(task, timezone.now())
+    if left is None:
+        return True
+    rows = batch.contacts.filter(status=Contact.Status.PLANNED).order_by("id")
+    beyond = list(rows.values_list("id", flat=True)[left:])
+    if not beyond or not left:
+        return bool(left)
+    last = Batch.objects.filter(task=task).aggregate(last=Max("number"))["last"]
+    rest = Batch.objects.create(
+        task=task, instance=batch.instance, number=last + 1, size=len(beyond), places=batch.places
+    )
+    Contact.objects.filter(pk__in=beyond).update(batch=rest)
+    Batch.objects.filter(pk=batch.pk).update(size=left)
+    batch.size = left
+    return True
 
 
 def find_task(task_id: int) -> Task | None:

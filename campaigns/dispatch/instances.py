@@ -19,6 +19,7 @@ from campaigns import attempts, lifecycle
 from campaigns.dispatch.counts import count_handed_over, read_states
 from campaigns.dispatch.orders import is_handed_over
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
+from campaigns.dispatch.stops import ALARMING
 from campaigns.dispatch.waiting import only_due, wait_for_hours
 from campaigns.models import Batch, Instance, Task
 
@@ -184,7 +185,8 @@ def pause_filling(task: Task) -> Next:
         locked = Task.objects.select_for_update(no_key=True).get(pk=task.pk)
         if locked.request != Task.Request.PAUSE:
             return NOTHING  # another job has carried it out meanwhile
-        if not lifecycle.move(task, "paused", of=["loading"], reason=PAUSED_HERE):
+        reason = locked.reason if locked.hold_rule in ALARMING else PAUSED_HERE
+        if not lifecycle.move(task, "paused", of=["loading"], reason=reason):
             lifecycle.note_task(task, TOO_LATE, needs_attention=False)
         lifecycle.request_task(task, "")
     return NOTHING

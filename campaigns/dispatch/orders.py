@@ -25,6 +25,7 @@ from campaigns.barring import (
     has_barred,
     only_free,
 )
+from campaigns.gates.amounts import ACCOUNT_STOPPED
 from campaigns.gates.hours import find_closed
 from campaigns.gates.places import is_home, locate_phone
 from campaigns.locks import wait_for_sharers
@@ -74,6 +75,8 @@ def check_launch(task: Task) -> list[str]:
         )
     if not task.account.is_active:
         problems.append(_("The account is switched off."))
+    if task.account.stopped_at is not None:
+        problems.append(_(ACCOUNT_STOPPED))
     if not task.account.can(Can.CREATE_TASK):
         problems.append(task.account.explain(Can.CREATE_TASK))
     if not task.robot.is_usable:
@@ -167,6 +170,8 @@ def pause_task(task: Task, *, by: Any) -> Task:
 def resume_task(task: Task, *, by: Any) -> Task:
     """Let a paused task go on where it stood."""
     problems = [] if task.account.is_active else [_("The account is switched off.")]
+    if task.account.stopped_at is not None:
+        problems.append(_(ACCOUNT_STOPPED))
     if was_started(task) and has_barred(list_held(task)):
         problems.append(_(HELD_BARRED))
     if problems:

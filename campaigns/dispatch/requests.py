@@ -7,6 +7,7 @@ once, as an attempt.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -18,6 +19,7 @@ from campaigns.connections import open_client
 from campaigns.dispatch.instances import delete_filling, pause_filling
 from campaigns.dispatch.orders import HELD_BARRED, was_started
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
+from campaigns.dispatch.stops import ALARMING
 from campaigns.ingest import apply_task_state
 from campaigns.models import Task
 from campaigns.platforms.errors import Consequence, PlatformError, Rejected
@@ -59,7 +61,8 @@ def _pause(task: Task) -> Next:
     if task.fills_instances:
         return pause_filling(task)
     with transaction.atomic():
-        if lifecycle.move(task, "paused", of=BEFORE_START, reason=PAUSED_HERE):
+        reason = task.reason if task.hold_rule in ALARMING else PAUSED_HERE
+        if lifecycle.move(task, "paused", of=BEFORE_START, reason=reason):
             lifecycle.request_task(task, "")
             return NOTHING
     resuming = task.attempts.filter(
@@ -74,9 +77,14 @@ def _pause(task: Task) -> Next:
         return _again(task)  # a task that is not listed this once may dial all the same
     if state.state == PlatformTaskState.PAUSED:
         with transaction.atomic():
-            if not lifecycle.move(
-                task, "paused", of=["starting", "running"], reason=PAUSED, needs_attention=False
-            ):
+            # What paused itself waits for a person: that it did stays where everybody sees it.
+            alarmed = task.hold_rule in ALARMING and task.needs_attention
+            told: dict[str, Any] = {
+                "reason": task.reason if alarmed else PAUSED,
+                "needs_attention": alarmed,
+            }
+            of = ["starting", "running"]
+            if not lifecycle.move(task, "paused", of=of, **told) and not alarmed:
                 lifecycle.calm_task(task, PAUSED)
             lifecycle.request_task(task, "")
         return NOTHING

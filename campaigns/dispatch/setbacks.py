@@ -7,16 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
-from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
-from campaigns.models import Account, Attempt, Task
+from campaigns.dispatch.stops import stop_account
+from campaigns.gates.amounts import STOPPED
+from campaigns.models import Attempt, Task
 from campaigns.platforms.errors import Consequence
 
 LONGEST_SETBACK_SECONDS = 300
 #: a platform that says "busy" is there, and the pace of the account has been halved already
 LONGEST_BUSY_SECONDS = 30
-ACCOUNT_STOPPED = N_("The platform refused the whole account. All its tasks wait.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +51,9 @@ def handle_setback(task: Task, attempt: Attempt, outcome: attempts.Outcome) -> N
     if not lifecycle.move(task, "paused", of=["loading", "loaded", "starting"], **stop):
         lifecycle.note_task(task, outcome.reason, needs_attention=True)
     if outcome.consequence == Consequence.PAUSE_ACCOUNT:
-        pause_account(task.account, outcome.reason)
+        Task.objects.filter(pk=task.pk, status="paused").update(paused_by_rule=STOPPED)
+        stop_account(task.account, outcome.reason)
     return NOTHING
-
-
-def pause_account(account: Account, reason: str) -> None:
-    """Stop every task of the account: those being handed over now, the running ones by request."""
-    for other in Task.objects.filter(account=account, status__in=["loading", "loaded", "starting"]):
-        lifecycle.move(
-            other, "paused", of=["loading", "loaded", "starting"], reason=reason,
-            needs_attention=True,
-        )  # fmt: skip
-    for other in Task.objects.filter(
-        account=account, status="running", kind="campaign", request=""
-    ):
-        if other.fills_instances:
-            continue  # it offers no pause
-        lifecycle.request_task(other, "pause")
-        lifecycle.note_task(other, ACCOUNT_STOPPED, needs_attention=True)
 
 
 def set_back(

@@ -42,17 +42,24 @@ def lets_dial(task: Task, command: str) -> bool:
 
 
 def find_hold(
-    task: Task, command: str, *, now: datetime | None = None, batch: Batch | None = None
+    task: Task,
+    command: str,
+    *,
+    now: datetime | None = None,
+    batch: Batch | None = None,
+    claimed_at: datetime | None = None,
 ) -> Hold | None:
     """The first rule that forbids the command at this moment; None when it may leave. ``batch`` is
-    what would be handed over by it.
+    what would be handed over by it, ``claimed_at`` since when it counts.
 
     ``task`` and its account are taken as they are given: read them again for a last look.
     """
     moment = now or timezone.now()
     hold = find_restored() or find_stopped(task)
     if hold is None and lets_dial(task, command):
-        hold = find_closing(task, command, moment, batch=batch) or find_spent(task, moment)
+        hold = find_closing(task, command, moment, batch=batch) or find_spent(
+            task, moment, claimed_at=claimed_at
+        )
     elif hold is None and command == "create":
         hold = find_unmet(task)
     return hold
