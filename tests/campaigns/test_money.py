@@ -65,6 +65,7 @@ def test_no_balance_stops_every_task_of_the_account_and_nothing_leaves_for_it(
         dispatch.launch_task(read(make_campaign(1)), by=None)
 
     by_hand = make_task(account=account, status="paused")
+    make_contact(task=by_hand, status="accepted")
     assert sorted(dispatch.lift_stop(account, by=None)) == sorted([own.pk, running.pk])
     work_until(
         lambda: {read(own).status, read(running).status} <= {"running", "finished"}, seconds=60
