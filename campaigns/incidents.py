@@ -208,14 +208,13 @@ def note_late_proofs(
     resent: Collection[Attempt],
     *,
     strays: Collection[tuple[Attempt, int, Call]] = (),
-) -> None:
+) -> int:
     """Open an incident for each request that was sent again of which a call of the first time came
-    back; whoever of it has not been sent a second time is not."""
+    back; whoever of it has not been sent a second time is not. Returns how many that were."""
+    kept = 0
     for attempt, pk, call in strays:
         dialled = {"dialled": _write_time(call.dialed_at or call.happened_at)}
-        _tell_twice(attempt, pk, CALLED_BY_FIRST, dialled)
-    if not resent:
-        return
+        kept += _tell_twice(attempt, pk, CALLED_BY_FIRST, dialled)
     by_contact: dict[int, list[Call]] = defaultdict(list)
     for call in calls:
         if call.contact_id and call.direction == Call.Direction.OUTBOUND:
@@ -223,23 +222,24 @@ def note_late_proofs(
     for attempt in resent:
         for pk in list_people(attempt):
             for call in by_contact.get(pk, ()):
-                _look_for_first(attempt, pk, call)
+                kept += _look_for_first(attempt, pk, call)
+    return kept
 
 
-def _look_for_first(attempt: Attempt, pk: int, call: Call) -> None:
+def _look_for_first(attempt: Attempt, pk: int, call: Call) -> int:
     contact = Contact.objects.select_related("task").get(pk=pk)
     dialled = call.dialed_at or call.happened_at
     if _is_of_first(attempt, call, dialled, _find_second(attempt, contact)):
-        _tell_twice(attempt, pk, CALLED_BY_FIRST, {"dialled": _write_time(dialled)})
-        return
+        return _tell_twice(attempt, pk, CALLED_BY_FIRST, {"dialled": _write_time(dialled)})
     outbound = Call.objects.filter(contact=pk, direction=Call.Direction.OUTBOUND)
     made, allowed = outbound.filter(has_record=True).count(), 1 + contact.task.recall_count
     # How often a platform calls that dials what it is given is its own decision.
     if made > allowed and not contact.task.fills_instances:
-        _tell_twice(attempt, pk, CALLED_TOO_OFTEN, {"calls": made, "allowed": allowed})
+        return _tell_twice(attempt, pk, CALLED_TOO_OFTEN, {"calls": made, "allowed": allowed})
+    return 0
 
 
-def _tell_twice(attempt: Attempt, pk: int, reason: str, values: dict[str, Any]) -> None:
+def _tell_twice(attempt: Attempt, pk: int, reason: str, values: dict[str, Any]) -> int:
     contact = Contact.objects.get(pk=pk)
     open_incident(
         "called_twice",
@@ -251,7 +251,7 @@ def _tell_twice(attempt: Attempt, pk: int, reason: str, values: dict[str, Any]) 
     )
     # A direct call is taken whole or not at all: one call proves it for everybody in it.
     proved = list_people(attempt) if attempt.command == Attempt.Command.CALLOUT else [pk]
-    lifecycle.move_contacts(
+    return lifecycle.move_contacts(
         Contact.objects.filter(pk__in=proved), "withdrawn", of=NOT_YET, reason=KEPT_FROM_SECOND
     )
 

@@ -109,22 +109,29 @@ def link_calls(
         known = {row.pk for row in rows if row.contact_id}
         touched |= {row.contact_id for row in rows if row.contact_id}
         found = join_rows(account_id, rows)
-        resent = incidents.list_resent(account_id) if rows else []
-        strays = incidents.adopt_late_calls(rows, resent, region=_read_region(account_id, resent))
+        strays = _adopt_late_calls(account_id, rows)
         touched |= {row.contact_id for row in rows if row.contact_id}
         new = {row.pk for row in rows if row.contact_id} - known
         incidents.note_forbidden_calls(account_id, rows, new=new)
         summarise_contacts(touched)
-        incidents.note_late_proofs(rows, resent, strays=strays)
+        if rows:
+            # Only now that the contacts are held: a decision to send them again is over, or waits.
+            resent = incidents.list_resent(account_id)
+            if incidents.note_late_proofs(rows, resent, strays=strays):
+                summarise_contacts(touched)  # whom the call itself was about is done
         # Here, since whose number a call's intention is about may become known with any link.
         apply_rules(account_id, [row.pk for row in rows])
     return found
 
 
-def _read_region(account_id: int, resent: Collection[Any]) -> str:
+def _adopt_late_calls(account_id: int, rows: list[Call]) -> list[Any]:
+    """Calls that found nobody may be of a direct call that was sent again; see ``incidents``."""
+    lost = [row for row in rows if row.contact_id is None and row.task_id is None]
+    resent = incidents.list_resent(account_id) if lost else []
     if not resent:
-        return ""  # nobody asks
-    return str(Account.objects.values_list("region", flat=True).get(pk=account_id))
+        return []
+    region = Account.objects.values_list("region", flat=True).get(pk=account_id)
+    return incidents.adopt_late_calls(lost, resent, region=region)
 
 
 def find_linkable(calls: Any) -> Any:
