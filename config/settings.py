@@ -105,6 +105,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "campaigns.admin.restore.tell_held",
+                "campaigns.admin.incidents.tell_open",
             ]
         },
     }
@@ -305,6 +306,33 @@ UNFOLD: dict[str, Any] = {
                         "icon": "phone_forwarded",
                         "link": reverse_lazy("admin:campaigns_task_direct_call"),
                         "permission": lambda r: r.user.has_perm("campaigns.call_directly"),
+                    },
+                ],
+            },
+            {
+                "title": _("Decisions"),
+                "separator": True,
+                "items": [
+                    {
+                        "title": _("Needs a decision"),
+                        "icon": "help",
+                        "link": reverse_lazy("admin:campaigns_attempt_changelist"),
+                        "badge": "campaigns.admin.attempts.count_badge",
+                        "permission": lambda r: r.user.has_perm("campaigns.view_attempt"),
+                    },
+                    {
+                        "title": _("Approvals"),
+                        "icon": "verified_user",
+                        "link": reverse_lazy("admin:campaigns_approval_changelist"),
+                        "badge": "campaigns.admin.approvals.count_badge",
+                        "permission": lambda r: r.user.has_perm("campaigns.view_approval"),
+                    },
+                    {
+                        "title": _("Incidents"),
+                        "icon": "emergency_home",
+                        "link": reverse_lazy("admin:campaigns_incident_changelist"),
+                        "badge": "campaigns.admin.incidents.count_badge",
+                        "permission": lambda r: r.user.has_perm("campaigns.view_incident"),
                     },
                 ],
             },

@@ -3,6 +3,8 @@
 from campaigns.admin import (
     accounts,
     agents,
+    approvals,
+    attempts,
     bar_rules,
     barlists,
     barring,
@@ -12,6 +14,7 @@ from campaigns.admin import (
     holidays,
     home,
     imports,
+    incidents,
     mirrors,
     people,
     recordings,
@@ -22,6 +25,8 @@ from campaigns.admin import (
 __all__ = [
     "accounts",
     "agents",
+    "approvals",
+    "attempts",
     "bar_rules",
     "barlists",
     "barring",
@@ -31,6 +36,7 @@ __all__ = [
     "holidays",
     "home",
     "imports",
+    "incidents",
     "mirrors",
     "people",
     "recordings",

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import unquote
@@ -30,6 +31,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.paginator import InfinitePaginator as UnfoldInfinitePaginator
 from unfold.utils import parse_date_str
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from campaigns.masking import mask_cell, mask_numbers
 from campaigns.models import Account, StatusChange
@@ -173,6 +175,20 @@ def read_day(text: Any) -> datetime | None:
 def make_badge(text: Any, color: str = "", *, title: str = "") -> SafeString:
     """A coloured word: ``color`` is good, bad, warn, info or nothing."""
     return format_html('<span class="cb-badge {}" title="{}">{}</span>', color, title, text)
+
+
+class WordsForm(forms.Form):
+    """One field for what a person has to say about a decision; its name is what it is posted as."""
+
+    def __init__(self, name: str, label: Any, *, help_text: Any = "", needed: bool = True) -> None:
+        super().__init__()
+        self.fields[name] = forms.CharField(
+            label=label,
+            help_text=help_text,
+            max_length=2000,
+            required=needed,
+            widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        )
 
 
 def make_link(row: Any, text: Any = None, *, fragment: str = "") -> SafeString:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from campaigns import approvals, deciding, incidents
 from campaigns.admin.base import make_sandbox_badge, show_duration, tell_age
 from campaigns.admin.instances import name_platform_state
 from campaigns.admin.task_page import TASK_COLORS, make_bar
@@ -102,6 +103,35 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
         if number:
             lines.append({"icon": icon, "text": text % {"n": number}, "note": note, "url": url})
 
+    user = request.user
+    happened = incidents.count_open() if user.has_perm("campaigns.view_incident") else 0
+    add(
+        happened,
+        "emergency_home",
+        ngettext("%(n)d open incident", "%(n)d open incidents", happened),
+        reverse("admin:campaigns_incident_changelist"),
+        _("People may have been called who should not have been."),
+    )
+    sees = user.has_perm("campaigns.view_attempt")
+    waiting = deciding.list_undecided().order_by()[:100].count() if sees else 0
+    add(
+        waiting,
+        "rule",
+        ngettext("%(n)d request needs a decision", "%(n)d requests need a decision", waiting),
+        reverse("admin:campaigns_attempt_changelist"),
+        _("The platform cannot be asked about it. Nothing is sent again by itself."),
+    )
+    asked = approvals.count_waiting(user)
+    add(
+        asked,
+        "verified_user",
+        ngettext(
+            "%(n)d approval waits for a second person",
+            "%(n)d approvals wait for a second person",
+            asked,
+        ),
+        reverse("admin:campaigns_approval_changelist"),
+    )
     add(
         summary.undecided,
         "help",
