@@ -126,11 +126,12 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
         byte is written: what is seen here holds until then.
         """
         let_go = share(LEAVING, attempt.task_id)
-        hold = None
+        hold, may_go = None, False
         try:
             hold = look()
+            may_go = hold is None
         finally:
-            if not passed:
+            if not may_go:
                 let_go()
         if hold is not None:
             gates.note_hold(attempt.task, hold)

@@ -26,7 +26,7 @@ from django.utils import timezone
 from campaigns import attempts, dispatch, lifecycle
 from campaigns.dispatch.requests import NOT_CONFIRMED
 from campaigns.locks import share, wait_for_sharers
-from campaigns.models import Attempt, Batch, Contact, Task
+from campaigns.models import AccountToken, Attempt, Batch, Contact, Task
 from tests.at_once import run_at_once
 from tests.platforms.sandbox_client import Client
 from tests.workers import run_jobs, work_until
@@ -128,6 +128,35 @@ def test_a_look_that_ends_in_no_lets_go_at_once(make_campaign: Any) -> None:
     assert attempt is not None
     dispatch.pause_task(Task.objects.get(pk=task.pk), by=None)
     dispatch.send_batch(attempt)  # told no by its fence
+    assert Attempt.objects.get(pk=attempt.pk).status == "not_sent"
+
+    def take() -> bool:
+        with transaction.atomic():
+            return wait_for_sharers(attempts.LEAVING, task.pk, seconds=0.2)
+
+    assert run_at_once([take]) == [True]
+
+
+def test_a_second_look_that_ends_in_no_lets_go_too(make_campaign: Any, platform: Client) -> None:
+    """A token is fetched under the same fence, before the request: the click comes in between."""
+    task = make_batches(make_campaign, 1)
+    AccountToken.objects.all().delete()
+    attempt = dispatch.claim_batch(task.pk)
+    assert attempt is not None
+    looks: list[int] = []
+    look = attempts.has_barred
+
+    def look_and_be_overtaken(*args: Any) -> bool:
+        found = look(*args)
+        looks.append(1)
+        if len(looks) == 1:
+            Task.objects.filter(pk=task.pk).update(request="pause")
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attempts, "has_barred", look_and_be_overtaken)
+        dispatch.send_batch(attempt)
+    assert looks == [1]
     assert Attempt.objects.get(pk=attempt.pk).status == "not_sent"
 
     def take() -> bool:
