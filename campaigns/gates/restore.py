@@ -27,7 +27,7 @@ from campaigns.gates.witness import (
     read_witness,
     write_witness,
 )
-from campaigns.models import Installation, StatusChange, Task
+from campaigns.models import Approval, Installation, StatusChange, Task
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ RESTORED = N_(
     "The database was restored while this task was on its way: it may have gone further than is"
     " known here. Look at the platform before you resume it."
 )
+ASK_ANEW = N_("The database was restored since: it may have been used already. Ask anew.")
 ROW = 1
 
 #: connections on which the database was seen to be the one it should be
@@ -123,6 +124,13 @@ def stop_tasks() -> int:
     resumed by a person. What runs is asked about, and can be paused and deleted, as ever."""
     for task in Task.objects.filter(request__in=["resume", "rebuild"]):
         lifecycle.request_task(task, "")
+    # A person may have taken a rule's pause over, and an approval been used, in what was lost.
+    ruled = Task.objects.exclude(paused_by_rule="")
+    for task in ruled.filter(status="paused"):
+        lifecycle.note_task(task, RESTORED, needs_attention=True)
+    ruled.update(paused_by_rule="")
+    for approval in Approval.objects.filter(status__in=["asked", "approved"]):
+        lifecycle.move(approval, "withdrawn", of=["asked", "approved"], reason=ASK_ANEW)
     waiting = Task.objects.filter(status__in=["loading", "loaded", "starting"])
     return sum(
         lifecycle.move(

@@ -22,12 +22,12 @@ from django.db import connection
 from django.test import Client as Browser
 from django.utils import timezone
 
-from campaigns import dispatch, gates
+from campaigns import approvals, dispatch, gates, guarding
 from campaigns.gates import restore, witness
-from campaigns.models import Attempt, Batch, Installation, StatusChange, Task
+from campaigns.models import Approval, Attempt, Batch, Installation, StatusChange, Task
 from campaigns.roles import grant_roles
 from config.local_postgres import find_binaries
-from tests.factories import make_task
+from tests.factories import make_contact, make_task
 from tests.platforms.sandbox_client import Client
 from tests.workers import work_until
 
@@ -172,6 +172,31 @@ def test_a_copy_is_released_by_a_person_with_a_reason() -> None:
         assert told[1].sentence == "looked at the platform: 100 % sure"
         connection.close()
         assert restore.find_restored() is None
+
+
+def test_nothing_of_before_the_restore_goes_on_by_itself_once_it_is_released() -> None:
+    """A rule's pause may have been taken over by a person since, an approval been used."""
+    boss, other = (get_user_model().objects.create_superuser(name) for name in ("boss", "other"))
+    waiting = make_task(status="paused", paused_by_rule="hours", platform_task_id="7")
+    draft = make_task()
+    make_contact(task=draft)
+    asked = approvals.ask_approval(
+        "launch", task=draft, reason="now", facts={}, by=boss,
+        fingerprint=approvals.fingerprint_launch(draft),
+    )  # fmt: skip
+    approvals.decide_approval(asked, approve=True, answer="", by=other)
+    assert restore.find_restored() is None
+    with live_in(copy_database()):
+        assert restore.find_restored() is not None
+        assert restore.release_hold(by=boss, note="looked")
+        assert guarding.guard_tasks() == []
+        task = Task.objects.get(pk=waiting.pk)
+        assert (task.status, task.request, task.paused_by_rule) == ("paused", "", "")
+        assert task.needs_attention
+        with pytest.raises(dispatch.LaunchRefused, match="second person"):
+            dispatch.launch_task(Task.objects.get(pk=draft.pk), by=boss)
+        assert Approval.objects.get(pk=asked.pk).status == "withdrawn"
+    assert Task.objects.get(pk=waiting.pk).paused_by_rule == "hours"
 
 
 def test_rows_that_were_put_back_in_place_are_known_by_the_witness() -> None:
