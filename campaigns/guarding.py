@@ -7,6 +7,7 @@ accounts that were stopped. A task that a person paused is never let go on by a 
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -19,6 +20,8 @@ from campaigns.barring import has_barred
 from campaigns.gates.hours import RULE, find_closed, list_held_places, read_kept, read_places
 from campaigns.models import Batch, Task
 from campaigns.queue import FIRST, enqueue
+
+logger = logging.getLogger(__name__)
 
 #: what closes within this time is paused already: a pause takes its time
 AHEAD = timedelta(seconds=30)
@@ -37,18 +40,30 @@ def guard_tasks(*, now: datetime | None = None) -> list[int]:
     waiting = Task.objects.filter(status="paused", account__is_active=True)
     waiting = waiting.exclude(paused_by_rule="")
     changed = []
-    for task in dialling.filter(request="").select_related("account").order_by("id"):
-        hold = None if task.fills_instances else find_forbidden(task, moment)
-        if hold is not None and pause_by_rule(task, hold):
-            changed.append(task.pk)
-    for task in waiting.filter(request="").select_related("account").order_by("id"):
-        hold = gates.find_hold(task, "start", now=moment) or find_forbidden(task, moment)
-        if hold is not None:
-            gates.note_hold(task, hold)
-        elif resume_by_rule(task):
-            changed.append(task.pk)
+    for rows, guard in ((dialling, hold_dialling), (waiting, free_waiting)):
+        for task in rows.filter(request="").select_related("account").order_by("id"):
+            try:
+                if guard(task, moment):
+                    changed.append(task.pk)
+            except Exception:  # what cannot be judged must not keep the others from being stopped
+                logger.exception("The rules about task %s could not be read.", task.pk)
     refresh_waiting(moment)
     return changed
+
+
+def hold_dialling(task: Task, moment: datetime) -> bool:
+    """Pause a task that the platform dials for, if a rule forbids it."""
+    hold = None if task.fills_instances else find_forbidden(task, moment)
+    return hold is not None and pause_by_rule(task, hold)
+
+
+def free_waiting(task: Task, moment: datetime) -> bool:
+    """Let a task go on that a rule had paused, if none forbids it any more."""
+    hold = gates.find_hold(task, "start", now=moment) or find_forbidden(task, moment)
+    if hold is None:
+        return resume_by_rule(task)
+    gates.note_hold(task, hold)
+    return False
 
 
 def find_forbidden(task: Task, moment: datetime) -> gates.Hold | None:

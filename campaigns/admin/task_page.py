@@ -239,7 +239,10 @@ def list_orders(task: Task) -> list[str]:
         return []
     orders = []
     may_pause = fills or task.account.can(Can.PAUSE_TASK)
-    if underway and may_pause and task.request != Task.Request.PAUSE:
+    goes_on = task.status == Task.Status.PAUSED and (
+        bool(task.paused_by_rule) or task.request == Task.Request.RESUME
+    )
+    if (underway or goes_on) and may_pause and task.request != Task.Request.PAUSE:
         orders.append("pause")
     if task.status == Task.Status.PAUSED and task.request != Task.Request.RESUME:
         orders.append("resume")

@@ -186,7 +186,8 @@ def pause_filling(task: Task) -> Next:
         if locked.request != Task.Request.PAUSE:
             return NOTHING  # another job has carried it out meanwhile
         reason = locked.reason if locked.hold_rule in ALARMING else PAUSED_HERE
-        if not lifecycle.move(task, "paused", of=["loading"], reason=reason):
+        moved = lifecycle.move(task, "paused", of=["loading"], reason=reason)
+        if not moved and locked.status != Task.Status.PAUSED:
             lifecycle.note_task(task, TOO_LATE, needs_attention=False)
         lifecycle.request_task(task, "")
     return NOTHING

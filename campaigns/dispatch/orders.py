@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
@@ -52,6 +53,8 @@ HELD_BARRED = N_(
 )
 
 
+#: a paused task that goes on by itself once its hours open, or its rule holds no more
+WOULD_GO_ON = Q(request="resume") | ~Q(paused_by_rule="")
 #: seconds that a click waits for those who are about to write; they need less than a thousandth
 LONGEST_WAIT = 2.0
 
@@ -164,6 +167,8 @@ def pause_task(task: Task, *, by: Any) -> Task:
     of = ["loading", "loaded", "starting", "running"]
     if task.attempts.filter(command="start", status__in=["sending", *lifecycle.IN_DOUBT]).exists():
         of.append("paused")  # a resume was sent: it may be dialling
+    elif Task.objects.filter(WOULD_GO_ON, pk=task.pk, status="paused").exists():
+        of.append("paused")  # it stays so: neither a rule nor what was asked before lets it go on
     return _request(task, "pause", of=of, by=by)
 
 

@@ -26,11 +26,18 @@ def only_due(batches: QuerySet[Batch], now: datetime) -> QuerySet[Batch]:
     return batches.filter(Q(not_before=None) | Q(not_before__lte=now))
 
 
+def dials_at_once(task: Task) -> bool:
+    """Whether who is handed over is called; else the hours hold back the start alone."""
+    return task.fills_instances or task.kind == Task.Kind.DIRECT
+
+
 def take_due(task: Task, planned: QuerySet[Batch]) -> Batch | None:
     """The first of the planned batches that may leave now, locked; those that may not are put off
     until their hours open."""
     now = timezone.now()
     free = planned.select_for_update(skip_locked=True, of=("self",)).order_by("number")
+    if not dials_at_once(task):
+        return free.first()
     while (batch := only_due(free, now).first()) is not None:
         places = find_places(batch, task.account)
         hold = find_closed(task, now, places=read_places(places)) if places else None
@@ -50,6 +57,8 @@ def put_off(batches: QuerySet[Batch], hold: Hold, *, now: datetime) -> int:
 
 def wait_for_hours(task: Task) -> Next | None:
     """When to look again, if every planned batch of the task waits for an hour."""
+    if not dials_at_once(task):
+        return None
     now = timezone.now()
     planned = task.batches.filter(status=Batch.Status.PLANNED)
     if only_due(planned, now).exists():

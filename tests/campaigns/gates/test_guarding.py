@@ -12,6 +12,7 @@ import pytest
 import time_machine
 
 from campaigns import batching, dispatch, guarding
+from campaigns.admin.task_page import list_orders
 from campaigns.gates import hours
 from campaigns.models import Attempt, Batch, Holiday, Task
 from tests import factories
@@ -128,6 +129,16 @@ def test_the_last_look_sees_that_the_hours_closed_meanwhile(account: Any, platfo
     assert not [name for name in platform.look("ledger")["requests"] if "callout" in name]
 
 
+def test_a_platform_that_has_to_be_started_is_filled_at_night() -> None:
+    task = make_direct(HOME, HONGKONG)
+    Task.objects.filter(pk=task.pk).update(kind="campaign", platform_task_id="7")
+    task.refresh_from_db()
+    with clock("2026-11-20 03:00"):
+        batching.plan_batches(task)
+        assert dispatch.claim_batch(task.pk) is not None
+    assert not task.batches.exclude(not_before=None).exists()
+
+
 def test_who_is_nowhere_called_at_the_hours_of_the_platform_is_left_out() -> None:
     task = make_direct(HOME, JAKARTA, HONGKONG)
     Task.objects.filter(pk=task.pk).update(kind="campaign", platform_task_id="7")
@@ -239,6 +250,36 @@ def test_what_a_person_says_is_not_undone(who: str) -> None:
         assert guarding.guard_tasks() == []
     task.refresh_from_db()
     assert task.paused_by_rule == ""
+
+
+def test_a_person_takes_over_the_pause_of_a_rule() -> None:
+    task = make_running(status="paused", paused_by_rule="hours", hold_rule="hours")
+    assert "pause" in list_orders(task)
+    dispatch.pause_task(Task.objects.get(pk=task.pk), by=None)
+    dispatch.carry_out_request(task.pk)
+    with clock("2026-11-23 09:00"):
+        assert guarding.guard_tasks() == []
+    task.refresh_from_db()
+    assert (task.status, task.request, task.paused_by_rule) == ("paused", "", "")
+    assert "pause" not in list_orders(task)
+    with pytest.raises(dispatch.LaunchRefused):
+        dispatch.pause_task(Task.objects.get(pk=task.pk), by=None)
+
+
+def test_a_task_that_cannot_be_judged_keeps_no_other_one_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken, resting = make_running(), make_running()
+    judge = guarding.find_forbidden
+
+    def fail(task: Task, moment: datetime) -> Any:
+        if task.pk == broken.pk:
+            raise ValueError("no clock")
+        return judge(task, moment)
+
+    monkeypatch.setattr(guarding, "find_forbidden", fail)
+    with clock("2026-11-21 09:00"):
+        assert guarding.guard_tasks() == [resting.pk]
 
 
 def test_whoever_said_no_meanwhile_is_not_called_by_going_on() -> None:
