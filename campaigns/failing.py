@@ -7,6 +7,7 @@ the campaign's own. A task that somebody lets go on begins with a new sample.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ from campaigns import gates, lifecycle
 from campaigns.models import Attempt, Call, StatusChange, Task
 from campaigns.platforms.errors import Consequence
 from campaigns.queue import FIRST, enqueue
+
+logger = logging.getLogger(__name__)
 
 RULE = "failures"
 PAUSED_ITSELF = N_("It failed too often and paused itself. Look at it before you let it go on.")
@@ -55,11 +58,16 @@ def pause_failing() -> list[int]:
         request="",
         account__failure_percent__isnull=False,
     ).select_related("account")
-    return [
-        task.pk
-        for task in underway.order_by("id")
-        if not is_out_of_reach(task) and (hold := find_failing(task)) and stop_failing(task, hold)
-    ]
+    stopped = []
+    for task in underway.order_by("id"):
+        try:
+            if is_out_of_reach(task) or (hold := find_failing(task)) is None:
+                continue
+            if stop_failing(task, hold):
+                stopped.append(task.pk)
+        except Exception:  # one that cannot be judged must not keep the others, nor what follows
+            logger.exception("The failures of task %s could not be counted.", task.pk)
+    return stopped
 
 
 def is_out_of_reach(task: Task) -> bool:

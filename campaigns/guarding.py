@@ -17,7 +17,15 @@ from django.utils.translation import gettext_noop as N_
 from campaigns import gates, lifecycle
 from campaigns.attempts import list_held
 from campaigns.barring import has_barred
-from campaigns.gates.hours import RULE, find_closed, list_held_places, read_kept, read_places
+from campaigns.gates.amounts import find_spent, find_stopped
+from campaigns.gates.hours import (
+    Holidays,
+    find_closed,
+    list_held_places,
+    list_holidays,
+    read_kept,
+    read_places,
+)
 from campaigns.models import Batch, Task
 from campaigns.queue import FIRST, enqueue
 
@@ -25,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 #: what closes within this time is paused already: a pause takes its time
 AHEAD = timedelta(seconds=30)
-#: a restored database asks for a person; what runs at a platform is not touched by it
-LEFT_ALONE = ("restore", "restored")
 BARRED_SINCE = N_(
     "It would go on by itself, but people whom the platform holds were put on the do-not-call list"
     " meanwhile, and it takes nobody back. Stop the task for good, then clone it."
@@ -40,10 +46,13 @@ def guard_tasks(*, now: datetime | None = None) -> list[int]:
     waiting = Task.objects.filter(status="paused", account__is_active=True)
     waiting = waiting.exclude(paused_by_rule="")
     changed = []
+    near: dict[int, Holidays] = {}  # of each account, read once
     for rows, guard in ((dialling, hold_dialling), (waiting, free_waiting)):
         for task in rows.filter(request="").select_related("account").order_by("id"):
             try:
-                if guard(task, moment):
+                if task.account_id not in near:
+                    near[task.account_id] = list_holidays(task.account, moment, days=3)
+                if guard(task, moment, near[task.account_id]):
                     changed.append(task.pk)
             except Exception:  # what cannot be judged must not keep the others from being stopped
                 logger.exception("The rules about task %s could not be read.", task.pk)
@@ -51,30 +60,33 @@ def guard_tasks(*, now: datetime | None = None) -> list[int]:
     return changed
 
 
-def hold_dialling(task: Task, moment: datetime) -> bool:
+def hold_dialling(task: Task, moment: datetime, near: Holidays) -> bool:
     """Pause a task that the platform dials for, if a rule forbids it."""
-    hold = None if task.fills_instances else find_forbidden(task, moment)
+    hold = None if task.fills_instances else find_forbidden(task, moment, near=near)
     return hold is not None and pause_by_rule(task, hold)
 
 
-def free_waiting(task: Task, moment: datetime) -> bool:
+def free_waiting(task: Task, moment: datetime, near: Holidays) -> bool:
     """Let a task go on that a rule had paused, if none forbids it any more."""
-    hold = gates.find_hold(task, "start", now=moment) or find_forbidden(task, moment)
+    hold = gates.find_hold(task, "start", now=moment) or find_forbidden(task, moment, near=near)
     if hold is None:
         return resume_by_rule(task)
     gates.note_hold(task, hold)
     return False
 
 
-def find_forbidden(task: Task, moment: datetime) -> gates.Hold | None:
+def find_forbidden(
+    task: Task, moment: datetime, *, near: Holidays | None = None
+) -> gates.Hold | None:
     """Why the platform must be told to pause a task that it dials for: a rule forbids it, and the
-    platform would call all the same."""
-    hold = gates.find_hold(task, "start", now=moment)
-    if hold is not None and hold.rule not in (RULE, *LEFT_ALONE):
+    platform would call all the same. A restored database asks for a person; what runs at a platform
+    is not touched by it. Asked of every task every few seconds: one query where nothing holds."""
+    hold = find_stopped(task) or find_spent(task, moment)
+    if hold is not None:
         return hold
     places, kept = list_held_places(task), read_kept(task)
-    return find_closed(task, moment, places=places, keeps=kept) or find_closed(
-        task, moment + AHEAD, places=places, keeps=kept
+    return find_closed(task, moment, places=places, keeps=kept, near=near) or find_closed(
+        task, moment + AHEAD, places=places, keeps=kept, near=near
     )
 
 

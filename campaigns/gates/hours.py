@@ -52,18 +52,24 @@ NOT_COVERED = N_(
 
 
 def find_closed(
-    task: Task, moment: datetime, *, places: Iterable[Place] = (), keeps: Windows | None = None
+    task: Task,
+    moment: datetime,
+    *,
+    places: Iterable[Place] = (),
+    keeps: Windows | None = None,
+    near: Holidays | None = None,
 ) -> Hold | None:
     """The hold while it is closed, at home or at one of the ``places`` abroad.
 
     ``keeps`` are the windows that the platform itself keeps: while these are closed it calls
-    nobody, and nothing has to be held back.
+    nobody, and nothing has to be held back. ``near`` are the account's holidays of these days,
+    where the caller has read them already.
     """
     account = task.account
     try:
         zone = opening.read_zone(account.time_zone)
         read_hours(task)
-        near = list_holidays(account, moment, days=2)
+        near = list_holidays(account, moment, days=2) if near is None else near
         rules = make_rules(task, places, near)
         if keeps is not None and not Rule(zone, (keeps or opening.WHOLE_DAY,)).is_open(moment):
             return None

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from campaigns import batching, dispatch, guarding
 from campaigns.admin.task_page import list_orders
@@ -266,16 +268,31 @@ def test_a_person_takes_over_the_pause_of_a_rule() -> None:
         dispatch.pause_task(Task.objects.get(pk=task.pk), by=None)
 
 
+def test_a_thousand_tasks_are_looked_at_with_one_query_each() -> None:
+    account = factories.make_account()
+    first = make_running()
+    tasks = [make_running() for _ in range(3)]
+    Task.objects.filter(pk__in=[task.pk for task in tasks]).update(account=account)
+    with clock("2026-11-20 15:00"), CaptureQueriesContext(connection) as few:
+        guarding.guard_tasks()
+    more = [make_running() for _ in range(5)]
+    Task.objects.filter(pk__in=[task.pk for task in more]).update(account=account)
+    with clock("2026-11-20 15:00"), CaptureQueriesContext(connection) as many:
+        assert guarding.guard_tasks() == []
+    assert first.pk
+    assert len(many) - len(few) == len(more)
+
+
 def test_a_task_that_cannot_be_judged_keeps_no_other_one_running(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     broken, resting = make_running(), make_running()
     judge = guarding.find_forbidden
 
-    def fail(task: Task, moment: datetime) -> Any:
+    def fail(task: Task, moment: datetime, **more: Any) -> Any:
         if task.pk == broken.pk:
             raise ValueError("no clock")
-        return judge(task, moment)
+        return judge(task, moment, **more)
 
     monkeypatch.setattr(guarding, "find_forbidden", fail)
     with clock("2026-11-21 09:00"):
