@@ -136,7 +136,7 @@ class TestHandingOver:
         for _ in range(10):
             add_attempt(task, "refused", size=50, code="200203")
             add_attempt(task, "refused", code="10004")
-            add_attempt(task, "accepted", size=2)
+            add_attempt(task, "accepted")
         assert pause_failing() == []
 
     def test_a_large_batch_that_was_taken_outweighs_a_few_refused(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
+from django.utils import timezone
 
 from campaigns import dispatch, gates
 from campaigns.dispatch.batches import claim_batch, send_batch
@@ -118,6 +119,26 @@ def test_where_handing_over_is_all_that_can_be_stopped_it_is(
         "accepted",
         "not_sent",
     }
+
+
+def test_a_task_that_the_stop_left_out_is_held_at_each_step(
+    make_filled: Any, platform: Client, limit: Any
+) -> None:
+    limit(2, 1000)
+    task = make_filled(contacts=4)
+    launch(task)
+    claimed = claim_batch(task.pk)
+    assert claimed is not None
+    Account.objects.filter(pk=task.account_id).update(stopped_at=timezone.now())
+    assert claim_batch(task.pk) is None
+    send_batch(claimed)
+    assert "airudder/uploaddetails" not in platform.look("ledger")["requests"]
+    assert dispatch.advance_task(task.pk).what == "advance"
+    assert (read(task).status, read(task).hold_rule) == ("loading", "account")
+    account = Account.objects.get(pk=task.account_id)
+    dispatch.lift_stop(account, by=None)
+    dispatch.advance_task(task.pk)
+    assert read(task).hold_rule == ""
 
 
 def test_the_rule_reads_nothing(django_assert_num_queries: Any) -> None:
