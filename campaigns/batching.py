@@ -9,6 +9,7 @@ the hours of the task.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from django.db import connection, transaction
@@ -37,6 +38,10 @@ def plan_batches(task: Task) -> list[int]:
     """
     limits = task.account.vendor.limits
     size = limits.rows_per_direct_call if task.kind == Task.Kind.DIRECT else limits.rows_per_insert
+    # A minute's work for some hundred thousand foreign numbers: before the row is held, for which
+    # a click on "pause" would wait.
+    looked_at = set(task.contacts.filter(status=Contact.Status.READY).values_list("id", flat=True))
+    abroad = locate_abroad(task.account, task.contacts.filter(status=Contact.Status.READY))
     with transaction.atomic():
         locked = Task.objects.select_for_update().get(pk=task.pk)
         if locked.status != Task.Status.LOADING or locked.request in lifecycle.HOLDING:
@@ -46,7 +51,9 @@ def plan_batches(task: Task) -> list[int]:
         ready = task.contacts.filter(status=Contact.Status.READY)
         # The same list for the sizes and for the contacts: others become ready meanwhile.
         ids = list(ready.select_for_update().order_by("id").values_list("id", flat=True))
-        abroad, far = exclude_far(task)
+        fresh = [pk for pk in ids if pk not in looked_at]
+        abroad |= locate_abroad(task.account, task.contacts.filter(pk__in=fresh)) if fresh else {}
+        far = exclude_far(task, {pk: abroad[pk] for pk in ids if pk in abroad})
         ids = [pk for pk in ids if pk not in far]
         last = task.batches.aggregate(last=Max("number"))["last"] or 0
         groups = group_contacts(task, ids, abroad=abroad, size=size)
@@ -70,14 +77,15 @@ def plan_batches(task: Task) -> list[int]:
     return [batch.pk for batch in batches]
 
 
-def exclude_far(task: Task) -> tuple[dict[int, Place], set[int]]:
-    """Exclude the ready contacts who could not be called where they are. Returns where they are, of
-    those who are not at home, and who was excluded."""
-    ready = task.contacts.filter(status=Contact.Status.READY)
-    abroad = locate_abroad(task.account, ready.order_by())
+def exclude_far(task: Task, abroad: dict[int, Place]) -> set[int]:
+    """Exclude the ready contacts who could not be called where they are, of those who are not at
+    home. Returns who was excluded."""
+    people: dict[Place, list[int]] = defaultdict(list)
+    for pk, place in abroad.items():
+        people[place].append(pk)
     far: set[int] = set()
-    for place, hold in judge_places(task, set(abroad.values())).items():
-        there = [pk for pk, where in abroad.items() if where == place]
+    for place, hold in judge_places(task, people).items():
+        there = people[place]
         far.update(there)
         lifecycle.move_contacts(
             task.contacts.filter(pk__in=there),
@@ -86,7 +94,7 @@ def exclude_far(task: Task) -> tuple[dict[int, Place], set[int]]:
             reason=hold.reason,
             reason_values=hold.values,
         )
-    return abroad, far
+    return far
 
 
 def group_contacts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from campaigns import batching, dispatch, guarding
@@ -129,6 +130,31 @@ def test_the_last_look_sees_that_the_hours_closed_meanwhile(account: Any, platfo
             dispatch.send_batch(attempt)
     assert [row.status for row in Attempt.objects.all()] == ["not_sent", "not_sent"]
     assert not [name for name in platform.look("ledger")["requests"] if "callout" in name]
+
+
+def test_a_click_does_not_wait_while_the_planner_looks_where_the_numbers_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = make_direct(HOME, JAKARTA)
+    locate, free = batching.locate_abroad, []
+
+    def take_row() -> None:
+        try:
+            with transaction.atomic():
+                Task.objects.select_for_update(nowait=True).get(pk=task.pk)
+        finally:
+            connection.close()
+
+    def locate_meanwhile(*args: Any) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            free.append(pool.submit(take_row).exception())
+        return locate(*args)
+
+    monkeypatch.setattr(batching, "locate_abroad", locate_meanwhile)
+    with clock("2026-11-20 12:00"):
+        batching.plan_batches(task)
+    assert free == [None]
+    assert task.contacts.filter(status="planned").count() == 2
 
 
 def test_a_platform_that_has_to_be_started_is_filled_at_night() -> None:
