@@ -15,13 +15,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
-from campaigns import gates, incidents, lifecycle
-from campaigns.barring import has_barred
+from campaigns import fresh, gates, incidents, lifecycle
+from campaigns.barring import BARRED_CONTACT_SQL, has_barred
 from campaigns.connections import AccountInactive, open_client
 from campaigns.locks import share
 from campaigns.models import Account, Attempt, Batch, Contact, Instance, StatusChange, Task
@@ -139,34 +139,29 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
         return let_go
 
     def look() -> gates.Hold | None:
-        wanted = Attempt.objects.filter(
-            pk=attempt.pk,
-            status=Attempt.Status.SENDING,
-            lease_until__gt=Now(),
-            task__status__in=MAY_SEND[attempt.command],
-            task__account__is_active=True,
-        ).exclude(task__request__in=lifecycle.HOLDING)
-        if attempt.task.fills_instances and attempt.batch_id is not None:
-            # It would be dialled at once: before the begin, or after the end, of the task.
-            now = timezone.now()
-            wanted = wanted.exclude(task__begin_at__gt=now).exclude(task__end_at__lte=now)
-        if time.monotonic() >= deadline or not wanted.exists():
+        wanted, barred, *version = _look(attempt)
+        if time.monotonic() >= deadline or not wanted:
             raise RightLost("The right to send was lost.")
-        task = Task.objects.select_related("account").get(pk=attempt.task_id)
+        task = fresh.renew(attempt.task_id, tuple(version), attempt.task)
+        if task is None:
+            raise RightLost("The task is gone.")
         hold = gates.find_hold(
             task, attempt.command, batch=attempt.batch, claimed_at=attempt.started_at
         )
         if hold is not None:
             return hold
-        if has_barred(list_concerned(attempt)):
+        if barred or (attempt.batch_id is None and has_barred(list_concerned(attempt))):
             raise NumberBarred("A number was barred meanwhile.")
         passed.append(True)
         return None
 
     try:
-        if not Account.objects.filter(pk=attempt.task.account_id, is_active=True).exists():
+        as_read = fresh.is_known(attempt.task)  # a moment ago; the fence looks once more
+        client = open_client(
+            attempt.task.account, task=attempt.task, fence=fence, attempt=attempt, as_read=as_read
+        )
+        if not attempt.task.account.is_active:
             raise AccountInactive("The account is switched off.")
-        client = open_client(attempt.task.account, task=attempt.task, fence=fence, attempt=attempt)
         if attempt.task.fills_instances and not may_fill(attempt.task.account):
             return Outcome("not_sent", reason=NOT_ALLOWED, consequence=Consequence.PAUSE_TASK)
         return Outcome("accepted", value=act(client))
@@ -205,6 +200,38 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
         # A fault of ours after the socket opened looks the same from outside: it may have rung.
         logger.exception("Attempt %s failed inside our own code.", attempt.pk)
         return Outcome("unknown", reason=BROKEN)
+
+
+_LAST_LOOK = f"""
+    SELECT attempt.status = 'sending' AND attempt.lease_until > clock_timestamp()
+            AND task.status = ANY(%(states)s) AND NOT task.request = ANY(%(holding)s)
+            AND account.is_active
+            AND NOT (%(filled)s AND (coalesce(task.begin_at > clock_timestamp(), false)
+                OR coalesce(task.end_at <= clock_timestamp(), false))),
+        EXISTS (SELECT FROM campaigns_contact contact WHERE contact.batch_id = attempt.batch_id
+            AND contact.status = 'sending' AND EXISTS ({BARRED_CONTACT_SQL})),
+        {fresh.COLUMNS}
+    FROM {fresh.JOINS} JOIN campaigns_attempt attempt ON attempt.task_id = task.id
+    WHERE attempt.id = %(attempt)s
+"""  # noqa: S608
+
+
+def _look(attempt: Attempt) -> tuple[Any, ...]:
+    """Whether it is still under way, in time and wanted; whether somebody of its batch is barred;
+    and what ``fresh`` knows the task by."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LAST_LOOK,
+            {
+                "attempt": attempt.pk,
+                "states": list(MAY_SEND[attempt.command]),
+                "holding": list(lifecycle.HOLDING),
+                # It would be dialled at once: before the begin, or after the end, of the task.
+                "filled": attempt.batch_id is not None and attempt.task.fills_instances,
+            },
+        )
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    return row or (False, False)
 
 
 def list_concerned(attempt: Attempt) -> models.QuerySet[Contact]:

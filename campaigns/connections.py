@@ -86,6 +86,7 @@ def open_client(
     task: Task | None = None,
     attempt: Attempt | None = None,
     fence: Callable[[], Callable[[], None] | None] | None = None,
+    as_read: bool = False,
 ) -> Client:
     """A client of the account's platform. Raises ``NotSent`` when it takes no calls from us.
 
@@ -93,13 +94,15 @@ def open_client(
 
     It is given for an account that is switched off too: switching off must not take away the means
     to ask, to pause and to delete. What adds calls is refused by ``attempts.carry_out``.
+    ``as_read``: the account is used as it is given, since it was read a moment ago.
     """
-    account.refresh_from_db(
-        fields=[
-            *("is_active", "credentials", "base_url", "is_sandbox"),
-            *("rate_limit", "slowed_to", "slowed_at", "next_call_at"),
-        ]
-    )
+    if not as_read:
+        account.refresh_from_db(
+            fields=[
+                *("is_active", "credentials", "base_url", "is_sandbox"),
+                *("rate_limit", "slowed_to", "slowed_at", "next_call_at"),
+            ]
+        )
     connect = account.vendor.connect
     if connect is None:
         raise NotSent("The platform takes no calls.", advice=PUSHES_ONLY)
@@ -185,23 +188,27 @@ def keep_exchange(
         logger.exception("The record of an exchange (%s) could not be kept.", record.purpose)
 
 
+_EXCHANGE = """
+    INSERT INTO campaigns_exchange (account_id, task_id, attempt_id, purpose, method, url, request,
+        http_code, response, outcome, started_at, seconds)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
 def _write_exchange(
     record: ExchangeRecord, *, account: Account, task: Task | None, attempt: Attempt | None
 ) -> None:
-    Exchange.objects.create(
-        account=account,
-        task=task,
-        attempt=attempt,
-        purpose=record.purpose,
-        method=record.method,
-        url=record.url.replace("\x00", "␀"),
-        request=record.request.replace("\x00", "␀"),
-        http_code=record.status,
-        response=record.response.replace("\x00", "␀"),
-        outcome=record.outcome,
-        started_at=record.started_at,
-        seconds=record.seconds,
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _EXCHANGE,
+            [
+                *(account.pk, task.pk if task else None, attempt.pk if attempt else None),
+                *(record.purpose, record.method, record.url.replace("\x00", "␀")),
+                *(record.request.replace("\x00", "␀"), record.status),
+                *(record.response.replace("\x00", "␀"), record.outcome),
+                *(record.started_at, record.seconds),
+            ],
+        )
 
 
 #: requests that add calls per second; the same as ``Account.find_pace``
@@ -335,7 +342,8 @@ class AccountTokens:
         self.account = account
 
     def get(self, fetch: Callable[[], tuple[str, float]], *, stale: str | None = None) -> str:
-        token = self._read()
+        known = getattr(self.account, "known_token", None)  # read with it, see ``fresh``
+        token = self._use(known) if known else self._read()
         if token and token != stale:
             return token
         with only_one(TOKEN_LOCK, self.account.pk, wait=True):
@@ -354,7 +362,10 @@ class AccountTokens:
         return value
 
     def _read(self) -> str:
-        row = AccountToken.objects.filter(account=self.account).first()
+        return self._use(AccountToken.objects.filter(account=self.account).first())
+
+    @staticmethod
+    def _use(row: AccountToken | None) -> str:
         if row is None or row.expires_at is None or row.expires_at <= timezone.now():
             return ""
         return str(row.value.get("token", ""))

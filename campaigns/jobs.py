@@ -85,11 +85,13 @@ def advance_task(task_id: int) -> None:
 def send_batches(task_id: int, place: int = 0) -> None:
     """Send planned batches of a task, one after the other, for a while."""
     ends = time.monotonic() + SENDER_SECONDS
+    known: Task | None = None
     while time.monotonic() < ends:
-        attempt = dispatch.claim_batch(task_id)
+        attempt = dispatch.claim_batch(task_id, known=known)
         if attempt is None:
             enqueue_advance(task_id)
             return
+        known = attempt.task
         following = dispatch.send_batch(attempt)
         if following == dispatch.Next("advance"):
             continue

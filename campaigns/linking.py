@@ -134,6 +134,21 @@ def _adopt_late_calls(account_id: int, rows: list[Call]) -> list[Any]:
     return incidents.adopt_late_calls(lost, resent, region=region)
 
 
+_WAITING = """
+    SELECT EXISTS (SELECT FROM campaigns_call WHERE account_id = %s AND contact_id IS NULL
+            AND platform_contact_id = ANY(%s))
+        OR EXISTS (SELECT FROM campaigns_call WHERE contact_id = ANY(%s))
+"""
+
+
+def has_calls(account_id: int, contact_ids: list[int], platform_ids: list[str]) -> bool:
+    """Whether ``link_calls`` has anything to do for contacts whose platform ids were just
+    committed: mostly nobody has called them yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, [account_id, platform_ids, contact_ids])
+        return bool(cursor.fetchone()[0])
+
+
 def find_linkable(calls: Any) -> Any:
     """Recent calls without a contact for whose id there is one now."""
     # The index holds contacts with an id alone, and is not used unless the query says so.

@@ -19,11 +19,13 @@ from campaigns.barring.entries import (
 )
 from campaigns.barring.gate import (
     BARRED,
+    BARRED_CONTACT_SQL,
     CALLED_SQL,
     CAPPED,
     exclude_barred,
     find_capped,
     has_barred,
+    has_capped,
     make_called_sql,
     only_free,
 )
@@ -31,6 +33,7 @@ from campaigns.barring.rules import apply_rules
 
 __all__ = [
     "BARRED",
+    "BARRED_CONTACT_SQL",
     "BARRED_SQL",
     "CALLED_SQL",
     "CAPPED",
@@ -42,6 +45,7 @@ __all__ = [
     "find_barred",
     "find_capped",
     "has_barred",
+    "has_capped",
     "is_normal",
     "lift_bar",
     "lift_list",

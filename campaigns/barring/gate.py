@@ -33,6 +33,14 @@ _LEAVING = ("sending", "unknown", "accepted")
 _CAP_LOCK = 70_004
 _CHUNK = 10_000
 
+#: the entries that forbid the number of ``contact`` at this moment, of a query around it
+BARRED_CONTACT_SQL = """
+    SELECT FROM campaigns_donotcall entry
+    WHERE entry.phone = contact.phone
+        AND (entry.account_id = contact.account_id OR entry.account_id IS NULL)
+        AND entry.lifted_at IS NULL
+        AND (entry.expires_at IS NULL OR entry.expires_at > statement_timestamp())
+"""
 
 _COUNTED = """
     SELECT phone, sum(calls)::integer AS calls
@@ -164,6 +172,31 @@ def _exclude_capped(
                 reason_values=values,
             )
     return excluded
+
+
+_OVER_CAP_IN_BATCH = _OVER_CAP.format(
+    waiting="SELECT id, phone FROM campaigns_contact"
+    " WHERE batch_id = %(batch)s AND status = 'planned'",
+    called=_count_calls(_LEAVING, among="SELECT phone FROM waiting"),
+)
+
+
+def has_capped(task: Task, batch_id: int) -> bool:
+    """Whether ``exclude_barred`` would find somebody over the account's cap among those of the
+    batch, which goes to the platform with the commit of the caller's transaction."""
+    account = task.account
+    if account.cap_calls is None:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_CAP_LOCK, account.pk % 2**31])
+        cursor.execute(
+            _OVER_CAP_IN_BATCH,
+            {
+                "account": account.pk, "cap_days": account.cap_days, "allowed": account.cap_calls,
+                "adding": 1 + task.recall_count, "batch": batch_id,
+            },
+        )  # fmt: skip
+        return cursor.fetchone() is not None
 
 
 def find_capped(account: Account, phones: Collection[str], *, adding: int) -> dict[str, int]:

@@ -10,14 +10,15 @@ from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
-from campaigns import attempts, gates, lifecycle
-from campaigns.barring import exclude_barred
+from campaigns import attempts, fresh, gates, lifecycle
+from campaigns.barring import exclude_barred, has_capped
 from campaigns.connections import find_wait
 from campaigns.dispatch.instances import STOPPED, is_open
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
+from campaigns.dispatch.statements import accept_batch, send_contacts, take_batch
 from campaigns.dispatch.waiting import take_due
 from campaigns.gates.amounts import count_left
-from campaigns.linking import link_calls, name_contact, name_contacts
+from campaigns.linking import has_calls, link_calls, name_contact, name_contacts
 from campaigns.models import Attempt, Batch, Call, Contact, Task
 from campaigns.platforms.errors import Consequence
 
@@ -35,10 +36,13 @@ ROBOT_CHANGED = N_(
 )
 
 
-def claim_batch(task_id: int) -> Attempt | None:
-    """Take the next planned batch of a task to send it; None when there is none to take."""
+def claim_batch(task_id: int, *, known: Task | None = None) -> Attempt | None:
+    """Take the next planned batch of a task to send it; None when there is none to take.
+
+    ``known``: the task as the same sender had it before, which spares reading it again.
+    """
     with transaction.atomic(durable=True):
-        task = find_task(task_id)
+        task = find_task(task_id, known=known)
         if task is None:
             return None
         direct = task.kind == Task.Kind.DIRECT
@@ -49,38 +53,36 @@ def claim_batch(task_id: int) -> Attempt | None:
             return None
         if find_wait(task.account):
             return None
-        planned = task.batches.filter(status=Batch.Status.PLANNED)
         if task.fills_instances:
             if not is_open(task):
                 return None
-            planned = planned.exclude(instance__platform_task_id="")
         elif task.kind == Task.Kind.CAMPAIGN and not task.platform_task_id:
             return None
-        batch = take_due(task, planned)
-        if batch is not None and not keep_to_day(task, batch):
+        checks = gates.list_checks(task, dials=gates.lets_dial(task, command))
+        batch = None
+        if task.daily_cap is None or not task.fills_instances:
+            batch = take_batch(task.pk, checks=checks, halts=not task.fills_instances)
+        if batch is None and task.batches.filter(status=Batch.Status.PLANNED).exists():
+            batch = _take_slowly(task, checks=checks)
+        if batch is None:
             return None
-        if batch is None or not lifecycle.move(batch, "sending", of=["planned"]):
-            return None
-        lifecycle.move_contacts(
-            batch.contacts.filter(calls_made__gt=0),
-            "excluded",
-            of=["planned"],
-            batch=None,
-            reason=CALLED,
-        )
-        exclude_barred(task, batch.contacts.all(), of=["planned"], leaving=True)
-        leaving = lifecycle.move_contacts(batch.contacts.all(), "sending", of=["planned"])
-        if not leaving:
+        batch.task = task
+        contacts = [] if has_capped(task, batch.pk) else send_contacts(batch)
+        if len(contacts) < batch.size:
+            others = _send_others(task, batch)
+            contacts = sorted([*contacts, *others], key=lambda contact: contact.pk)
+        if not contacts:
             lifecycle.move(batch, "not_sent", of=["sending"], reason=EMPTY)
             return None
-        checks = gates.list_checks(task, dials=gates.lets_dial(task, command))
-        Batch.objects.filter(pk=batch.pk).update(size=leaving, checks=checks)
+        if len(contacts) != batch.size:
+            Batch.objects.filter(pk=batch.pk).update(size=len(contacts))
         if task.fills_instances:
             # Ours is the platform's id of the contact: a call that comes back before the answer,
             # or instead of it, is known by it.
             name_contacts(batch.contacts.filter(status=Contact.Status.SENDING))
-        batch.task = task
-        return attempts.open_attempt(task, command, batch=batch)
+        attempt = attempts.open_attempt(task, command, batch=batch)
+        attempt.leaving = contacts
+        return attempt
 
 
 def keep_to_day(task: Task, batch: Batch) -> bool:
@@ -103,17 +105,47 @@ def keep_to_day(task: Task, batch: Batch) -> bool:
     return True
 
 
-def find_task(task_id: int) -> Task | None:
+def _take_slowly(task: Task, *, checks: list[dict[str, Any]]) -> Batch | None:
+    """As ``take_batch``, where the hours of a batch's numbers have to be looked at, or its day."""
+    if not task.fills_instances and task.batches.filter(status="unknown").exists():
+        return None
+    planned = task.batches.filter(status=Batch.Status.PLANNED)
+    batch = take_due(task, planned.exclude(instance__platform_task_id=""))
+    if batch is not None and not keep_to_day(task, batch):
+        return None
+    if batch is None or not lifecycle.move(batch, "sending", of=["planned"]):
+        return None
+    Batch.objects.filter(pk=batch.pk).update(checks=checks)
+    return batch
+
+
+def _send_others(task: Task, batch: Batch) -> list[Contact]:
+    """Exclude whoever of the batch may not be called, and move the others to ``sending``."""
+    rest = batch.contacts.filter(status=Contact.Status.PLANNED)
+    called = rest.filter(calls_made__gt=0)
+    lifecycle.move_contacts(called, "excluded", of=["planned"], batch=None, reason=CALLED)
+    exclude_barred(task, batch.contacts.all(), of=["planned"], leaving=True)
+    found = list(rest.select_for_update().order_by("id"))
+    chosen = Contact.objects.filter(pk__in=[contact.pk for contact in found])
+    lifecycle.move_contacts(chosen, "sending", of=["planned"])
+    return found
+
+
+def find_task(task_id: int, *, known: Task | None = None) -> Task | None:
     """The task, if a batch of it may leave now."""
+    task = fresh.read_task(task_id, known)
+    if task is None or task.status != Task.Status.LOADING or task.request in lifecycle.HOLDING:
+        return None
+    if task.not_before is not None and task.not_before > timezone.now():
+        return None
+    if not task.fills_instances:
+        return task
+    # Nothing can be taken back here, so whoever stops the task must know what is on its way: both
+    # take the row first.
     loading = Task.objects.filter(pk=task_id, status=Task.Status.LOADING)
     loading = loading.exclude(request__in=lifecycle.HOLDING)
     loading = loading.exclude(not_before__gt=timezone.now())
-    task = loading.select_related("account", "robot", "voice").first()
-    if task is None or not task.fills_instances:
-        return None if task is None or task.batches.filter(status="unknown").exists() else task
-    # Nothing can be taken back here, so whoever stops the task must know what is on its way: both
-    # take the row first.
-    loading.select_for_update(no_key=True, of=("self",)).first()
+    loading.select_for_update(no_key=True).first()
     in_doubt = task.attempts.filter(status=Attempt.Status.UNKNOWN)
     return None if not loading.exists() or in_doubt.exists() else task
 
@@ -123,7 +155,9 @@ def send_batch(attempt: Attempt) -> Next:
     task, batch = attempt.task, attempt.batch
     if batch is None:
         raise ValueError("This attempt has no batch.")
-    contacts = list(batch.contacts.filter(status=Contact.Status.SENDING).order_by("id"))
+    contacts = getattr(attempt, "leaving", None)
+    if contacts is None:  # claimed by another process, or read again
+        contacts = list(batch.contacts.filter(status=Contact.Status.SENDING).order_by("id"))
     columns = [str(column) for column in task.robot.columns]
     rows = [make_row(contact, columns=columns) for contact in contacts]
     blank = any(column not in contact.values for contact in contacts for column in columns[1:])
@@ -155,18 +189,33 @@ def send_batch(attempt: Attempt) -> Next:
     else:
         outcome = attempts.carry_out(attempt, act)
     with transaction.atomic():
-        Attempt.objects.select_for_update().get(pk=attempt.pk)
-        if task.fills_instances and not outcome.accepted and was_called(batch):
-            # Whatever the platform says: it has them.
-            outcome = attempts.Outcome("unknown", reason=CALLED_ALL_THE_SAME)
-        if not attempts.close_attempt(attempt, outcome):
-            logger.warning("Attempt %s was settled by somebody else.", attempt.pk)
-            return NOTHING
-        following = _settle_batch(attempt, batch, contacts, outcome)
-    if outcome.accepted:
+        if outcome.accepted and accept_batch(attempt, contacts, outcome.value.platform_contact_ids):
+            clear_setbacks(task)
+            following = Next("advance")
+        else:
+            following = _close(attempt, batch, contacts, outcome)
+    if outcome.accepted and has_calls(
+        task.account_id,
+        [contact.pk for contact in contacts],
+        list(outcome.value.platform_contact_ids),
+    ):
         # Pushes may have overtaken this reply: they are linked now that the ids are committed.
         link_calls(task.account_id, contact_ids=[contact.pk for contact in contacts])
     return following
+
+
+def _close(
+    attempt: Attempt, batch: Batch, contacts: list[Contact], outcome: attempts.Outcome
+) -> Next:
+    """Write down what was not simply accepted, or was settled by somebody else meanwhile."""
+    Attempt.objects.select_for_update().get(pk=attempt.pk)
+    if attempt.task.fills_instances and not outcome.accepted and was_called(batch):
+        # Whatever the platform says: it has them.
+        outcome = attempts.Outcome("unknown", reason=CALLED_ALL_THE_SAME)
+    if not attempts.close_attempt(attempt, outcome):
+        logger.warning("Attempt %s was settled by somebody else.", attempt.pk)
+        return NOTHING
+    return _settle_batch(attempt, batch, contacts, outcome)
 
 
 def was_called(batch: Batch) -> bool:

@@ -205,9 +205,7 @@ def main(arguments: list[str]) -> int:
         f" {platform.machine()}, Python {platform.python_version()}"
     )
     with open_server() as environment:
-        sides = {
-            side: time_side(side, batches, workers, environment) for side in ("naive", "ours")
-        }
+        sides = {side: time_side(side, batches, workers, environment) for side in ("naive", "ours")}
     ours, naive = sides["ours"], sides["naive"]
     reached = ours["speed"] >= GOAL
     missed = "" if reached else "MISSED"

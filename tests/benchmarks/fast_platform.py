@@ -69,9 +69,7 @@ class Exchange(asyncio.Protocol):
 
 async def serve() -> None:
     Exchange.platform = Platform()
-    server = await asyncio.get_running_loop().create_server(
-        Exchange, "127.0.0.1", 0, backlog=1024
-    )
+    server = await asyncio.get_running_loop().create_server(Exchange, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

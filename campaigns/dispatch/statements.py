@@ -1,0 +1,151 @@
+"""In: a batch that leaves, or was taken. Out: its rows moved, in one statement for each step.
+
+What happens once per batch, two hundred times a second. Each statement is a compare-and-swap as in
+``lifecycle``, whose tables say what may be written here; where a statement finds that things are
+not as usual, the caller goes the long way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from campaigns import lifecycle
+from campaigns.barring import BARRED_CONTACT_SQL
+from campaigns.models import Attempt, Batch, Contact
+
+_GIVEN = ("checks", "places")
+_BATCH_FIELDS = [field for field in Batch._meta.concrete_fields if field.name not in _GIVEN]
+_BATCH_COLUMNS = ", ".join(f"batch.{field.column}" for field in _BATCH_FIELDS)
+
+#: the history row of the move is written by the same statement
+_TAKE = f"""
+    WITH chosen AS MATERIALIZED (
+        SELECT id, places FROM campaigns_batch batch
+        WHERE task_id = %(task)s AND status = 'planned'
+            AND (not_before IS NULL OR not_before <= %(now)s)
+            -- an instance that the platform has not made yet takes nobody
+            AND NOT EXISTS (SELECT FROM campaigns_instance instance
+                WHERE instance.id = batch.instance_id AND instance.platform_task_id = '')
+            AND NOT (%(halts)s AND EXISTS (SELECT FROM campaigns_batch other
+                WHERE other.task_id = %(task)s AND other.status = 'unknown'))
+        ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED
+    ), taken AS (
+        UPDATE campaigns_batch batch SET status = 'sending', reason = '', checks = %(checks)s
+        FROM chosen WHERE batch.id = chosen.id AND chosen.places = '[]'
+        RETURNING {_BATCH_COLUMNS}
+    ), told AS (
+        INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, "values", at)
+        SELECT 'batch', id, 'planned', 'sending', '', '{{}}', %(now)s FROM taken
+    )
+    SELECT * FROM taken
+"""  # noqa: S608
+
+_SEND_CONTACTS = f"""
+    UPDATE campaigns_contact contact SET status = 'sending'
+    WHERE batch_id = %s AND status = 'planned' AND calls_made = 0
+        AND NOT EXISTS ({BARRED_CONTACT_SQL})
+    RETURNING id, phone, values
+"""  # noqa: S608
+
+_ACCEPT = """
+    WITH closed AS (
+        UPDATE campaigns_attempt
+        SET status = 'accepted', reason = '', code = '', fault = '', ended_at = %(now)s
+        WHERE id = %(attempt)s AND status = 'sending' RETURNING id
+    ), taken AS (
+        UPDATE campaigns_batch batch SET status = 'accepted', reason = ''
+        FROM closed WHERE batch.id = %(batch)s AND batch.status = 'sending' RETURNING batch.id
+    )
+    INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, "values", at)
+    SELECT 'attempt', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s FROM closed
+    UNION ALL
+    SELECT 'batch', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s FROM taken
+"""
+#: By id, as ``linking`` locks them: pushes of these contacts may be written at the same time.
+_ACCEPT_CONTACTS = """
+    WITH locked AS MATERIALIZED (
+        SELECT id FROM campaigns_contact WHERE batch_id = %(batch)s ORDER BY id FOR UPDATE
+    )
+    UPDATE campaigns_contact contact SET
+        platform_contact_id = sent.platform_id,
+        status = CASE WHEN status IN ('sending', 'unknown') THEN 'accepted' ELSE status END,
+        reason = CASE WHEN status IN ('sending', 'unknown') THEN '' ELSE reason END
+    FROM unnest(%(ids)s::bigint[], %(platform_ids)s::text[]) AS sent(id, platform_id)
+    JOIN locked USING (id)
+    WHERE contact.id = sent.id
+"""
+
+
+def check_tables() -> None:
+    """Whether the moves written out above are those of the tables; called once, when loaded."""
+    lifecycle.check_moves(Batch, ["planned"], "sending")
+    lifecycle.check_moves(Contact, ["planned"], "sending")
+    lifecycle.check_moves(Attempt, ["sending"], "accepted")
+    lifecycle.check_moves(Batch, ["sending"], "accepted")
+    lifecycle.check_moves(Contact, ["sending", "unknown"], "accepted")
+
+
+check_tables()
+
+
+def take_batch(task_id: int, *, checks: list[dict[str, Any]], halts: bool) -> Batch | None:
+    """The task's next planned batch that nobody else takes, moved to ``sending``; None if there is
+    none, or if the hours of its numbers have to be looked at first. ``halts``: none while the
+    outcome of another one is unknown."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE,
+            {
+                "task": task_id, "halts": halts, "now": timezone.now(),
+                "checks": json.dumps(checks),
+            },
+        )  # fmt: skip
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    batch = Batch.from_db(connection.alias, [field.attname for field in _BATCH_FIELDS], row)
+    batch.checks = checks
+    batch.places = []
+    return batch
+
+
+def send_contacts(batch: Batch) -> list[Contact]:
+    """Move those of the batch whom nothing forbids to ``sending``; they come by their id. Of each
+    only the number, its values and its id are known."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SEND_CONTACTS, [batch.pk])
+        rows = sorted(cursor.fetchall())
+    return [
+        Contact(pk=pk, phone=phone, values=json.loads(values), status="sending", batch_id=batch.pk)
+        for pk, phone, values in rows
+    ]
+
+
+def accept_batch(
+    attempt: Attempt, contacts: Sequence[Contact], platform_ids: Sequence[str]
+) -> bool:
+    """Close an attempt that is under way, and its batch, as accepted; False, and nothing is moved,
+    when somebody else has settled it meanwhile. The caller's transaction makes it one step."""
+    with connection.cursor() as cursor:
+        now = timezone.now()
+        cursor.execute(_ACCEPT, {"attempt": attempt.pk, "batch": attempt.batch_id, "now": now})
+        if not cursor.rowcount:
+            return False
+        whole = cursor.rowcount == 2
+        cursor.execute(
+            _ACCEPT_CONTACTS,
+            {
+                "batch": attempt.batch_id,
+                "ids": [contact.pk for contact in contacts],
+                "platform_ids": list(platform_ids),
+            },
+        )
+    attempt.status, attempt.ended_at = "accepted", now
+    if not whole and attempt.batch is not None:
+        lifecycle.move(attempt.batch, "accepted", of=["unknown"])
+    return True
