@@ -10,8 +10,10 @@ guessed from the type of an exception (``quality.md``, "Unknown outcomes").
 from __future__ import annotations
 
 import contextlib
+import heapq
 import http.client
 import ipaddress
+import itertools
 import json
 import re
 import socket
@@ -118,6 +120,46 @@ class _Probe:
             self.handle.close()
 
 
+class _Alarms:
+    """Calls things at their moment: one thread for all exchanges, since starting one for each costs
+    more than all else that is done for it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[float, int, list[Callable[[], None]]]] = []
+        self._numbers = itertools.count()
+        self._thread: threading.Thread | None = None
+
+    def set(self, ends: float, act: Callable[[], None]) -> list[Callable[[], None]]:
+        """``act`` is called at ``ends`` unless what is returned is emptied before."""
+        alarm = [act]
+        with self._changed:
+            heapq.heappush(self._waiting, (ends, next(self._numbers), alarm))
+            if self._thread is None or not self._thread.is_alive():  # the first, or after a fork
+                self._thread = threading.Thread(target=self._ring, name="deadlines", daemon=True)
+                self._thread.start()
+            elif self._waiting[0][2] is alarm:
+                self._changed.notify()
+        return alarm
+
+    def _ring(self) -> None:
+        while True:
+            with self._changed:
+                while self._waiting and not self._waiting[0][2]:
+                    heapq.heappop(self._waiting)
+                if not self._waiting:
+                    self._changed.wait()
+                    continue
+                ends, _number, alarm = self._waiting[0]
+                if (away := ends - time.monotonic()) > 0:
+                    self._changed.wait(away)
+                    continue
+                heapq.heappop(self._waiting)
+            for act in list(alarm):
+                act()
+
+
+_alarms = _Alarms()
 _probe: ContextVar[_Probe] = ContextVar("probe")
 
 
@@ -150,6 +192,14 @@ def _is_public(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _within(seconds: float, resolve: Callable[[], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
     """What ``resolve`` returns or raises, but no later than this: a resolver knows no deadline."""
     outcome: list[Any] = []
@@ -178,9 +228,13 @@ class _Observed:
         probe = _probe.get()
         host, port = self._dns_host, self.port  # type: ignore[attr-defined]
         try:
-            infos = _within(
-                probe.remaining(), lambda: check_address(host, port, allow_hosts=probe.allow_hosts)
-            )
+            if _is_address(host):  # nobody has to be asked
+                infos = check_address(host, port, allow_hosts=probe.allow_hosts)
+            else:
+                infos = _within(
+                    probe.remaining(),
+                    lambda: check_address(host, port, allow_hosts=probe.allow_hosts),
+                )
         except (socket.gaierror, UnicodeError) as error:
             raise NameResolutionError(host, self, error) from error  # type: ignore[arg-type]
         failure: OSError | None = None
@@ -359,13 +413,11 @@ class Transport:
     def _observe(self, timeout: float) -> Iterator[_Probe]:
         probe = _Probe(self.allow_hosts, time.monotonic() + timeout, self.fence)
         token = _probe.set(probe)
-        timer = threading.Timer(timeout, probe.expire)
-        timer.daemon = True
-        timer.start()
+        alarm = _alarms.set(probe.ends, probe.expire)
         try:
             yield probe
         finally:
-            timer.cancel()
+            alarm.clear()
             probe.close()
             _probe.reset(token)
 
