@@ -279,7 +279,13 @@ class Batch(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["task", "number"], name="one_batch_per_number")
         ]
-        indexes = [models.Index(fields=["status"], name="batch_status")]
+        indexes = [
+            models.Index(fields=["status"], name="batch_status"),
+            # Each claim looks for the first one; those before it were sent long ago.
+            models.Index(
+                fields=["task", "number"], condition=Q(status="planned"), name="batch_planned"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.task_id}/{self.number}"
