@@ -163,9 +163,12 @@ def wait_for_batches(task_id: int, children: list[Any]) -> None:
     from campaigns.models import Batch
 
     ends = time.monotonic() + 600
-    while Batch.objects.filter(task=task_id, status__in=["planned", "sending"]).exists():
+    while True:
+        ended = all(child.poll() is not None for child in children)
+        if not Batch.objects.filter(task=task_id, status__in=["planned", "sending"]).exists():
+            return
+        assert not ended, "The senders ended."
         assert time.monotonic() < ends, "The batches were not sent in time."
-        assert any(child.poll() is None for child in children), "The senders ended."
         time.sleep(0.2)
 
 
