@@ -86,12 +86,16 @@ def find_closed(
 
 
 def find_unmet(task: Task) -> Hold | None:
-    """The hold of a task whose windows and its account's hours have no moment in common: nothing is
-    created for it, since a platform that is told no hours calls at any."""
+    """The hold of a task whose windows and its account's hours have no moment in common, or which
+    no clock is known for: nothing is created for it, since a platform that is told no hours calls
+    at any."""
     try:
+        opening.read_zone(task.account.time_zone)
         windows, hours, _days = read_hours(task)
     except HoursUnreadable:
         return Hold(RULE, UNREADABLE)
+    except ZoneUnknown as error:
+        return Hold(RULE, UNKNOWN_ZONE, {"zone": str(error)})
     if windows and hours and not opening.intersect_windows(windows, hours):
         values = {"windows": opening.print_hours(windows), "hours": opening.print_hours(hours)}
         return Hold(RULE, NEVER_MEET, values)

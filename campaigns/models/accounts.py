@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from datetime import datetime, time
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import phonenumbers
 from django.core.exceptions import ValidationError
@@ -219,7 +219,16 @@ class Account(models.Model):
 
     @property
     def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.time_zone)
+        """The clock that its times are shown and told by; UTC where none is known under its name.
+
+        Whether somebody may be called is not decided by it: ``gates.hours`` reads the name itself,
+        and forbids what it does not know. Pauses, deletions and questions have to leave all the
+        same.
+        """
+        try:
+            return ZoneInfo(self.time_zone)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            return ZoneInfo("UTC")
 
     def get_setting(self, name: str) -> str:
         """A setting of the account, or the platform's default for it."""

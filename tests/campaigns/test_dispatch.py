@@ -261,6 +261,26 @@ def test_a_pause_is_repeated_until_the_platform_confirms(
     assert 4 <= received(platform, "task/pause") <= 5
 
 
+def test_a_zone_that_nobody_knows_creates_nothing_and_hinders_no_pause(
+    make_campaign: Any, platform: Client
+) -> None:
+    lost = make_campaign(contacts=3)
+    running = make_campaign(contacts=40, recall_count=1, recall_wait_seconds=3600)
+    dispatch.launch_task(running, by=None)
+    work_until(lambda: status_of(running) == "running")
+    created = received(platform, "task/create")
+    Account.objects.update(time_zone="Mars/Phobos")
+    lost.account.refresh_from_db()
+    dispatch.launch_task(lost, by=None)
+    running.refresh_from_db()
+    dispatch.pause_task(running, by=None)
+    work_until(lambda: status_of(running) == "paused")
+    lost.refresh_from_db()
+    assert "Mars/Phobos" in lost.hold_text
+    assert received(platform, "task/create") == created
+    assert not Attempt.objects.filter(task=lost).exists()
+
+
 def test_a_paused_draft_on_its_way_goes_on_where_it_stood(
     make_campaign: Any, platform: Client
 ) -> None:

@@ -223,6 +223,10 @@ def test_creating_and_filling_a_task_that_has_to_be_started_rings_nobody() -> No
     unmet = find_hold(task, "create", now=night)
     assert unmet is not None
     assert unmet.reason == hours.NEVER_MEET
+    task.account.time_zone = "Mars/Phobos"
+    unknown = find_hold(task, "create", now=night)
+    assert unknown is not None
+    assert unknown.reason == hours.UNKNOWN_ZONE
 
 
 @pytest.mark.django_db
