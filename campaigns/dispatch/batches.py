@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop as N_
 from campaigns import attempts, fresh, gates, lifecycle
 from campaigns.barring import exclude_barred, has_capped
 from campaigns.connections import find_wait
+from campaigns.dispatch.counts import has_uncounted
 from campaigns.dispatch.instances import STOPPED, is_open
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
 from campaigns.dispatch.statements import accept_batch, send_contacts, take_batch
@@ -139,7 +140,7 @@ def find_task(task_id: int, *, known: Task | None = None) -> Task | None:
     if task.not_before is not None and task.not_before > timezone.now():
         return None
     if not task.fills_instances:
-        return task
+        return None if task.one_by_one and not _is_counted(task) else task
     # Nothing can be taken back here, so whoever stops the task must know what is on its way: both
     # take the row first.
     loading = Task.objects.filter(pk=task_id, status=Task.Status.LOADING)
@@ -148,6 +149,13 @@ def find_task(task_id: int, *, known: Task | None = None) -> Task | None:
     loading.select_for_update(no_key=True).first()
     in_doubt = task.attempts.filter(status=Attempt.Status.UNKNOWN)
     return None if not loading.exists() or in_doubt.exists() else task
+
+
+def _is_counted(task: Task) -> bool:
+    """Whether the next batch of a task that is filled one by one may leave: none is on its way, and
+    the platform's count was right with the last one."""
+    Task.objects.select_for_update(no_key=True).get(pk=task.pk)
+    return not task.batches.filter(status="sending").exists() and not has_uncounted(task)
 
 
 def send_batch(attempt: Attempt) -> Next:

@@ -31,3 +31,14 @@ def read_states(task: Task) -> set[str]:
 def count_handed_over(task: Task) -> int:
     """Contacts that the platform must hold: those of accepted batches."""
     return task.contacts.filter(batch__status=Batch.Status.ACCEPTED).count()
+
+
+def has_uncounted(task: Task) -> bool:
+    """Whether the platform took batches since its count was last found to be right."""
+    fresh = {"batch__status": Batch.Status.ACCEPTED, "batch__counted": False}
+    return task.contacts.filter(**fresh).exists()
+
+
+def note_counted(task: Task) -> None:
+    """The platform's count is right with every batch that it took so far."""
+    task.batches.filter(status=Batch.Status.ACCEPTED, counted=False).update(counted=True)

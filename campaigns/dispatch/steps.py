@@ -17,7 +17,12 @@ from django.utils.translation import gettext_noop as N_
 from campaigns import attempts, gates, lifecycle
 from campaigns.barring import exclude_barred, has_barred
 from campaigns.connections import find_wait, open_client
-from campaigns.dispatch.counts import count_handed_over, read_states
+from campaigns.dispatch.counts import (
+    count_handed_over,
+    has_uncounted,
+    note_counted,
+    read_states,
+)
 from campaigns.dispatch.instances import (
     NOBODY_LEFT,
     UNKNOWN_OUTCOME,
@@ -107,6 +112,10 @@ def _advance_loading(task: Task) -> Next:
         # Nothing more leaves: the platform's count tells about the unknown ones while it rests.
         lifecycle.note_task(task, UNKNOWN_OUTCOME, needs_attention=True)
         return NOTHING
+    if task.one_by_one and "sending" not in held and has_uncounted(task):
+        following = compare_count(task, count_handed_over(task))
+        if following is not None:
+            return following
     if "ready" in held:
         return Next("plan")
     if "planned" in held:
@@ -190,22 +199,36 @@ def _check_count(task: Task) -> Next:
             task, "failed", of=["loading"], reason=tell_nobody(task), needs_attention=True
         )
         return NOTHING
+    following = compare_count(task, expected)
+    if following is not None:
+        return following
+    clear_setbacks(task)
+    if lifecycle.move(task, "loaded", of=["loading"], needs_attention=False):
+        return Next("advance")
+    return NOTHING
+
+
+def compare_count(task: Task, expected: int) -> Next | None:
+    """Ask for the count; None when it is right. One that stays wrong means that the task is handed
+    over anew: nobody has been called."""
     try:
         state = ask_count(task)
     except PlatformError:
         lifecycle.note_task(task, ASKING_FAILED, needs_attention=False)
         return set_back(task)
-    if state is None or state.contacts != expected:
-        lifecycle.note_task(task, COUNT_DIFFERS, needs_attention=True)
-        if settle_count(task, state.contacts if state else None):
-            lifecycle.request_task(task, "rebuild")
-            enqueue("campaigns.jobs.carry_out_request", task_id=task.pk)
-            return NOTHING
-        return set_back(task, settings.SETTLE_SECONDS / 6)
-    clear_setbacks(task)
-    if lifecycle.move(task, "loaded", of=["loading"], needs_attention=False):
-        return Next("advance")
-    return NOTHING
+    if state is not None and state.contacts == expected:
+        note_counted(task)
+        if task.reason == COUNT_DIFFERS:
+            lifecycle.calm_task(task)
+        return None
+    lifecycle.note_task(task, COUNT_DIFFERS, needs_attention=True)
+    if settle_count(task, state.contacts if state else None):
+        # Where a count was wrong once, two faults may hide each other the next time.
+        Task.objects.filter(pk=task.pk).update(one_by_one=True)
+        lifecycle.request_task(task, "rebuild")
+        enqueue("campaigns.jobs.carry_out_request", task_id=task.pk)
+        return NOTHING
+    return set_back(task, settings.SETTLE_SECONDS / 6)
 
 
 def ask_count(task: Task) -> TaskChanged | None:

@@ -120,6 +120,8 @@ class Task(models.Model):
     hold_values = models.JSONField(default=dict, editable=False)
     held_at = models.DateTimeField(null=True, editable=False)
     held_until = models.DateTimeField(null=True, editable=False)
+    #: filled one batch at a time, counted after each: its count has once been wrong or ambiguous
+    one_by_one = models.BooleanField(default=False, editable=False)
     #: the rule that had it paused, and lets it go on by itself when it holds no more
     paused_by_rule = models.CharField(max_length=20, blank=True, editable=False)
 
@@ -268,6 +270,8 @@ class Batch(models.Model):
     not_before = models.DateTimeField(_("waits until"), null=True, editable=False)
     #: where its numbers are, if not at home: [[country, [zone, …]], …]; None: nobody looked yet
     places = models.JSONField(null=True, editable=False)
+    #: the platform's count of contacts was right with it, and nothing was on its way
+    counted = models.BooleanField(default=False, editable=False)
     #: [{"rule", "value", "at"}]: what was looked at, and held, when it left
     checks = models.JSONField(_("checks"), default=list, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)

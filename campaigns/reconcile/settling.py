@@ -48,6 +48,12 @@ COUNT_FITS_NEITHER = N_(
     " stays, the task is handed over anew."
 )
 
+COUNT_IS_AMBIGUOUS = N_(
+    "An answer was lost, and the count was not known to be right just before: a batch taken twice"
+    " could hide one that never arrived. Nobody has been called; if the count stays, the task is"
+    " handed over anew, one batch at a time."
+)
+
 
 def list_unsettled_tasks() -> list[int]:
     """Ids of the tasks with a request of unknown outcome that is due to be asked about.
@@ -193,21 +199,36 @@ def _settle_inserts(task: Task, inserts: list[Attempt], state: TaskChanged) -> b
         return False
     settled = task.contacts.filter(batch__status=Batch.Status.ACCEPTED).count()
     missing = task.contacts.filter(batch__status=Batch.Status.UNKNOWN).count()
+    answer = f"count {state.contacts}"
+    fits = state.contacts in (settled, settled + missing)
+    if not fits or is_ambiguous(task, inserts, none_arrived=state.contacts == settled):
+        why = COUNT_IS_AMBIGUOUS if fits else COUNT_FITS_NEITHER
+        lifecycle.note_task(task, why, needs_attention=True)
+        settled_now = [is_settled(attempt, answer, question=BY_COUNT) for attempt in inserts]
+        if all(settled_now):
+            Task.objects.filter(pk=task.pk).update(one_by_one=True)
+            lifecycle.request_task(task, "rebuild")  # carried out by ``dispatch``
+        return False
     if state.contacts == settled + missing:
         for attempt in inserts:
             confirm_batch(attempt, FOUND)
+        task.batches.filter(status=Batch.Status.ACCEPTED, counted=False).update(counted=True)
         lifecycle.calm_task(task, FOUND)
         return True
-    if state.contacts == settled:
-        answer = f"count {state.contacts}"
-        gone = [_note_negative(task, one, answer, question=BY_COUNT) for one in inserts]
-        return all(gone)
-    lifecycle.note_task(task, COUNT_FITS_NEITHER, needs_attention=True)
-    answer = f"count {state.contacts}"
-    settled_now = [is_settled(attempt, answer, question=BY_COUNT) for attempt in inserts]
-    if all(settled_now):
-        lifecycle.request_task(task, "rebuild")  # carried out by ``dispatch``
-    return False
+    gone = [_note_negative(task, one, answer, question=BY_COUNT) for one in inserts]
+    return all(gone)
+
+
+def is_ambiguous(task: Task, inserts: list[Attempt], *, none_arrived: bool) -> bool:
+    """Whether a count that fits may hide two faults: one batch that the platform took twice beside
+    another one that was lost.
+
+    It cannot when every batch before was counted, and one request is in doubt, or none arrived.
+    """
+    uncounted = {"batch__status": Batch.Status.ACCEPTED, "batch__counted": False}
+    if task.contacts.filter(**uncounted).exists():
+        return True
+    return len(inserts) > 1 and not none_arrived
 
 
 def confirm_batch(attempt: Attempt, reason: str) -> None:

@@ -7,6 +7,7 @@ Real HTTP over loopback and a real worker; the sandbox's ledger tells what arriv
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,9 @@ from campaigns.barring import bar_number
 from campaigns.connections import open_client
 from campaigns.dispatch.steps import COUNT_DIFFERS, WAITS
 from campaigns.models import Account, Attempt, Contact, StatusChange, Task
+from campaigns.platforms import registry
 from campaigns.platforms.events import CallEnded, Direction
+from campaigns.platforms.yeta import PLATFORM as YETA
 from campaigns.platforms.yeta.client import YetaClient
 from tests.factories import make_contact, make_task
 from tests.platforms.sandbox_client import COLUMNS, Client
@@ -638,3 +641,24 @@ def test_a_rule_that_begins_to_hold_between_claim_and_first_byte_stops_the_batch
         assert not Attempt.objects.filter(command="insert").exclude(status="not_sent").exists()
     work_until(lambda: status_of(task) in ("running", "finished"))
     assert (task.hold_rule, received(platform, "task/insert")) == ("", 1)
+
+
+def test_a_batch_taken_twice_does_not_hide_one_that_was_lost(
+    make_campaign: Any, platform: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The count fits, and yet two people would be called twice and two never."""
+    few = replace(YETA, limits=replace(YETA.limits, rows_per_insert=2))
+    monkeypatch.setitem(registry.PLATFORMS, "yeta", few)
+    task = make_campaign(contacts=4)
+    lost = {"endpoint": "task/insert", "kind": "error_before", "after": 1, "count": 1}
+    platform.control("faults", lost)
+    twice = {"endpoint": "task/insert", "kind": "act_twice", "count": 1}
+    platform.control("faults", twice)
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: status_of(task) in ("running", "finished"), seconds=60)
+    assert task.one_by_one
+    assert not task.attempts.filter(status="unknown").exists()
+    told = [row for row in platform.look("tasks") if row["task_id"] == task.platform_task_id]
+    assert [row["count_tel"] for row in told] == [4]
+    rings = platform.wait_quiet()["rings_by_row"]
+    assert sorted(rings.values()) == [1, 1, 1, 1], rings
