@@ -160,6 +160,17 @@ def check_draft(draft: Draft) -> dict[str, list[str]]:
             _("Call between 1 and %(n)d contacts on one day, or leave it empty.")
             % {"n": MAX_DAILY_CAP},
         )
+    elif draft.daily_cap is not None and Can.FILL_INSTANCES not in draft.account.vendor.can:
+        at_once = sum(line.concurrency or 0 for line in draft.lines)
+        if at_once >= draft.daily_cap:
+            refuse(
+                "daily_cap",
+                _(
+                    "The lines call %(n)d at once and the platform can only be paused, so so few"
+                    " a day cannot be kept: allow more than %(n)d, or choose fewer lines."
+                )
+                % {"n": at_once},
+            )
     _check_windows(draft, refuse)
     _check_times(draft, refuse)
     if limits.end_required and draft.end_at is None:

@@ -39,7 +39,7 @@ LONGEST_SOCKET = 103
 ROOM_NEEDED = 150 * 2**20
 CONFIGURATION = """
 # Written by config/local_postgres.py when this cluster was made; yours to change.
-max_connections = 100
+max_connections = 200
 shared_buffers = 128MB
 timezone = 'UTC'
 log_timezone = 'UTC'

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
 
-from campaigns import approvals, lifecycle
+from campaigns import approvals, gates, lifecycle
 from campaigns.attempts import LEAVING, list_held
 from campaigns.barring import (
     BARRED,
@@ -31,6 +31,7 @@ from campaigns.gates.hours import find_closed
 from campaigns.gates.places import is_home, locate_phone
 from campaigns.locks import wait_for_sharers
 from campaigns.models import Account, Contact, ContactImport, Line, Robot, Task, Voice
+from campaigns.models.history import tell_reason
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
 from campaigns.queue import FIRST, enqueue
@@ -76,6 +77,9 @@ def check_launch(task: Task) -> list[str]:
         problems.append(
             _("Only a draft can be launched; this task is %s.") % task.get_status_display()
         )
+    held = gates.find_restored()
+    if held is not None:
+        problems.append(tell_reason(held.reason, held.values))
     if not task.account.is_active:
         problems.append(_("The account is switched off."))
     if task.account.stopped_at is not None:

@@ -44,7 +44,10 @@ def handle_setback(task: Task, attempt: Attempt, outcome: attempts.Outcome) -> N
         lifecycle.note_task(task, outcome.reason, needs_attention=task.setbacks >= 5)
         longest = LONGEST_BUSY_SECONDS if outcome.status == "refused" else LONGEST_SETBACK_SECONDS
         return set_back(task, outcome.retry_after, longest=longest)
-    stop: dict[str, Any] = {"reason": outcome.reason, "needs_attention": True}
+    # A rule may have asked for a pause meanwhile; what stops it now is for a person to lift.
+    stop: dict[str, Any] = {
+        "reason": outcome.reason, "needs_attention": True, "paused_by_rule": "",
+    }  # fmt: skip
     if outcome.consequence == Consequence.FAIL_TASK:
         lifecycle.move(task, "failed", of=["loading", "loaded", "starting"], **stop)
         return NOTHING

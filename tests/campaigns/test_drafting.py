@@ -225,3 +225,13 @@ def test_a_task_of_a_factory_is_a_right_draft(db: None) -> None:
     from campaigns.drafting import read_draft
 
     assert check_draft(read_draft(make_task())) == {}
+
+
+def test_a_cap_below_what_the_lines_call_at_once_is_refused(db: None) -> None:
+    account = make_account()
+    line = make_line(account=account, concurrency=10)
+    draft = Draft(
+        account=account, name="A", robot=make_robot(account=account), lines=[line], daily_cap=10
+    )
+    assert "10 at once" in check_draft(draft)["daily_cap"][0]
+    assert "daily_cap" not in check_draft(replace(draft, daily_cap=11))

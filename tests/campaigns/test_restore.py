@@ -23,6 +23,7 @@ from django.test import Client as Browser
 from django.utils import timezone
 
 from campaigns import approvals, dispatch, gates, guarding
+from campaigns.dispatch import check_launch
 from campaigns.gates import restore, witness
 from campaigns.models import Approval, Attempt, Batch, Installation, StatusChange, Task
 from campaigns.roles import grant_roles
@@ -347,3 +348,12 @@ class TestPage:
         assert boss.post(self.ADDRESS, good).status_code == 302
         assert restore.find_restored() is None
         assert "I looked." in boss.get(self.ADDRESS).content.decode()
+
+
+@pytest.mark.django_db
+def test_nothing_is_launched_while_it_is_held() -> None:
+    task = make_task(lines=[])
+    Installation.objects.update_or_create(
+        pk=1, defaults={"held_at": timezone.now(), "reason": "Held for a test."}
+    )
+    assert "Held for a test." in check_launch(task)

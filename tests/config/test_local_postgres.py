@@ -237,7 +237,7 @@ def test_settings_of_the_server(used_dir: Path) -> None:
         "server_encoding": "UTF8",
         "fsync": "on",
         "synchronous_commit": "on",
-        "max_connections": "100",
+        "max_connections": "200",
         "shared_buffers": "128MB",
         "password_encryption": "scram-sha-256",
         "TimeZone": "UTC",
