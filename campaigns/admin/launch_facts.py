@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from campaigns.admin.base import show_duration
 from campaigns.drafting import print_windows
@@ -99,7 +99,7 @@ def list_rows(facts: dict[str, Any]) -> list[tuple[str, Any]]:
     days = facts["call_days"]
     rows: list[tuple[str, Any]] = [
         (_("Begin"), show_time(facts["begin_at"], zone) if facts["begin_at"] else _("at once")),
-        (_("End"), show_time(facts["end_at"], zone) if facts["end_at"] else _("open")),
+        (_("End"), show_time(facts["end_at"], zone) if facts["end_at"] else pgettext("end of a task", "open")),
         (_("Calling windows"), print_windows(facts["windows"]) or _("whenever the lines work")),
         (_("Hours of the account"), print_windows(facts["call_hours"]) or _("no limit")),
         (

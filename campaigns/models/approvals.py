@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from campaigns.models.tasks import Attempt, Task
 
@@ -23,8 +24,8 @@ class Approval(models.Model):
     class Status(models.TextChoices):
         ASKED = "asked", _("waits for a second person")
         APPROVED = "approved", _("approved")
-        DECLINED = "declined", _("declined")
-        WITHDRAWN = "withdrawn", _("withdrawn")
+        DECLINED = "declined", pgettext_lazy("approval", "declined")
+        WITHDRAWN = "withdrawn", pgettext_lazy("approval", "withdrawn")
         USED = "used", _("carried out")
 
     kind = models.CharField(_("what"), max_length=10, choices=Kind)
@@ -38,10 +39,10 @@ class Approval(models.Model):
     #: why it was asked for, in the words of who asked
     reason_given = models.TextField(_("reason"), blank=True)
     #: what the second person said
-    answer = models.TextField(_("answer"), blank=True)
+    answer = models.TextField(pgettext_lazy("approval", "answer"), blank=True)
     facts = models.JSONField(_("what it is about"), default=dict)
     fingerprint = models.CharField(max_length=64)
-    asked_at = models.DateTimeField(_("asked"), auto_now_add=True)
+    asked_at = models.DateTimeField(pgettext_lazy("approval", "asked"), auto_now_add=True)
     asked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
@@ -49,7 +50,7 @@ class Approval(models.Model):
         related_name="+",
         verbose_name=_("asked by"),
     )
-    decided_at = models.DateTimeField(_("answered"), null=True)
+    decided_at = models.DateTimeField(pgettext_lazy("approval", "answered"), null=True)
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
