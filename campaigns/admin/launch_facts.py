@@ -99,7 +99,12 @@ def list_rows(facts: dict[str, Any]) -> list[tuple[str, Any]]:
     days = facts["call_days"]
     rows: list[tuple[str, Any]] = [
         (_("Begin"), show_time(facts["begin_at"], zone) if facts["begin_at"] else _("at once")),
-        (_("End"), show_time(facts["end_at"], zone) if facts["end_at"] else pgettext("end of a task", "open")),
+        (
+            _("End"),
+            show_time(facts["end_at"], zone)
+            if facts["end_at"]
+            else pgettext("end of a task", "open"),
+        ),
         (_("Calling windows"), print_windows(facts["windows"]) or _("whenever the lines work")),
         (_("Hours of the account"), print_windows(facts["call_hours"]) or _("no limit")),
         (
