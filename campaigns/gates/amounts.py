@@ -110,6 +110,6 @@ def count_called(task: Task, since: datetime) -> int:
 
 def find_margin(task: Task) -> int:
     """Calls that may be going on when the platform is told to pause: as many as the lines carry at
-    once. At most half of the amount, or a small one would never begin."""
+    once. A draft with a smaller amount is refused; lines that grew since let it begin at least."""
     told = task.lines.aggregate(total=Sum("concurrency"))["total"] or 0
-    return min(told, (task.daily_cap or 0) // 2)
+    return min(told, max((task.daily_cap or 0) - 1, 0))

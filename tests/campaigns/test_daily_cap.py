@@ -14,7 +14,7 @@ from django.utils import timezone
 from campaigns import dispatch, gates, lifecycle
 from campaigns.connections import open_client
 from campaigns.dispatch.batches import claim_batch, send_batch
-from campaigns.gates.amounts import DAY_SPENT, NEW_DAY, find_day, find_spent
+from campaigns.gates.amounts import DAY_SPENT, NEW_DAY, find_day, find_margin, find_spent
 from campaigns.guarding import guard_tasks
 from campaigns.models import Account, Batch, Call, Task
 from tests.at_once import run_at_once
@@ -26,7 +26,7 @@ from tests.campaigns.filling import (
     launch,
     status_of,
 )
-from tests.factories import make_account, make_contact, make_line, make_task
+from tests.factories import make_account, make_contact, make_line, make_robot, make_task
 from tests.platforms.sandbox_client import Client
 
 pytestmark = pytest.mark.django_db
@@ -232,3 +232,13 @@ def test_without_an_amount_nothing_is_asked(
     with django_assert_num_queries(0):
         assert find_spent(task, timezone.now()) is None
     assert open_client(task.account)
+
+
+def test_what_the_lines_call_at_once_is_left_free_of_a_days_amount() -> None:
+    account = make_account()
+    lines = [make_line(account=account, concurrency=6), make_line(account=account, concurrency=4)]
+    robot = make_robot(account=account)
+    task = make_task(account=account, robot=robot, lines=lines, daily_cap=12)
+    assert find_margin(task) == 10
+    task.daily_cap = 8
+    assert find_margin(task) == 7  # it may begin
