@@ -27,6 +27,7 @@ from campaigns.locks import share
 from campaigns.models import Account, Attempt, Batch, Contact, Instance, StatusChange, Task
 from campaigns.platforms.contract import Can, Client
 from campaigns.platforms.errors import Consequence, NotSent, PlatformError, Rejected, Throttled
+from campaigns.prepared import open_cursor
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,14 @@ class Outcome:
         return self.status == "accepted"
 
 
+_NEW = [field for field in Attempt._meta.concrete_fields if field.name not in ("id", "lease_until")]
+#: by the one clock that all machines share, and that goes on while one of them sleeps
+_OPEN = f"""
+    INSERT INTO campaigns_attempt ({", ".join(field.column for field in _NEW)}, lease_until)
+    VALUES ({", ".join(["%s"] * len(_NEW))}, statement_timestamp() + %s) RETURNING id, lease_until
+"""  # noqa: S608
+
+
 def open_attempt(
     task: Task, command: str, *, batch: Batch | None = None, instance: Instance | None = None
 ) -> Attempt:
@@ -97,14 +106,13 @@ def open_attempt(
 
     Raises ``IntegrityError`` when one is under way, or unknown, already.
     """
-    attempt = Attempt.objects.create(
-        task=task,
-        batch=batch,
-        instance=instance,
-        command=command,
-        # by the one clock that all machines share, and that goes on while one of them sleeps
-        lease_until=Now() + timedelta(seconds=settings.LEASE_SECONDS),
-    )
+    attempt = Attempt(task=task, batch=batch, instance=instance, command=command)
+    attempt.started_at = timezone.now()
+    values = [field.get_db_prep_save(getattr(attempt, field.attname), connection) for field in _NEW]
+    with open_cursor() as cursor:
+        cursor.execute(_OPEN, [*values, timedelta(seconds=settings.LEASE_SECONDS)])
+        attempt.pk, attempt.lease_until = cursor.fetchone()
+    attempt._state.adding, attempt._state.db = False, connection.alias
     if command == Attempt.Command.START:  # of a batch, the batch keeps them
         StatusChange.objects.create(
             subject="checks",
@@ -204,9 +212,10 @@ def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
 
 _LAST_LOOK = f"""
     SELECT attempt.status = 'sending' AND attempt.lease_until > clock_timestamp()
-            AND task.status = ANY(%(states)s) AND NOT task.request = ANY(%(holding)s)
+            AND task.status = ANY(%(states)s::text[])
+            AND NOT task.request = ANY(%(holding)s::text[])
             AND account.is_active
-            AND NOT (%(filled)s AND (coalesce(task.begin_at > clock_timestamp(), false)
+            AND NOT (%(filled)s::boolean AND (coalesce(task.begin_at > clock_timestamp(), false)
                 OR coalesce(task.end_at <= clock_timestamp(), false))),
         EXISTS (SELECT FROM campaigns_contact contact WHERE contact.batch_id = attempt.batch_id
             AND contact.status = 'sending' AND EXISTS ({BARRED_CONTACT_SQL})),
@@ -219,7 +228,7 @@ _LAST_LOOK = f"""
 def _look(attempt: Attempt) -> tuple[Any, ...]:
     """Whether it is still under way, in time and wanted; whether somebody of its batch is barred;
     and what ``fresh`` knows the task by."""
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(
             _LAST_LOOK,
             {

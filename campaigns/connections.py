@@ -30,6 +30,7 @@ from campaigns.models.accounts import RECOVERY, UNLIMITED
 from campaigns.platforms.contract import Client, Connection
 from campaigns.platforms.errors import NotSent, Throttled
 from campaigns.platforms.http import ExchangeRecord, Reply, Transport
+from campaigns.prepared import open_cursor
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +199,7 @@ _EXCHANGE = """
 def _write_exchange(
     record: ExchangeRecord, *, account: Account, task: Task | None, attempt: Attempt | None
 ) -> None:
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(
             _EXCHANGE,
             [
@@ -259,7 +260,7 @@ def wait_for_turn(account: Account, *, adds_calls: bool = True) -> None:
 
 def _take_turn(account: Account, statement: str, *, near: float) -> float | None:
     """Seconds until the turn that was taken; None when none is near."""
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(statement, {"id": account.pk, "near": timedelta(seconds=near)})
         row = cursor.fetchone()
     return None if row is None else max(0.0, float(row[0]))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import connection
-
 from campaigns.models import AccountToken, Task
+from campaigns.prepared import open_cursor
 
 #: what every sender moves, and is read each time
 _MOVING = ("next_request_at", "next_call_at", "slowed_to", "slowed_at")
@@ -30,7 +29,7 @@ _LOOK = f"SELECT {COLUMNS} FROM {JOINS} WHERE task.id = %s"  # noqa: S608
 
 def read_task(task_id: int, known: Task | None = None) -> Task | None:
     """The task with account, robot and voice as they are now; ``known`` if it still is that."""
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(_LOOK, [task_id])
         row = cursor.fetchone()
     return None if row is None else renew(task_id, row, known)

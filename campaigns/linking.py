@@ -31,6 +31,7 @@ from campaigns.models import Account, Call, Contact, Instance, Robot, Task
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
 from campaigns.platforms.registry import PLATFORMS
+from campaigns.prepared import open_cursor
 
 PROVED = N_("A call came back: the platform had accepted this contact.")
 CALLED_ALL_THE_SAME = N_("A call came back although the contact had been withdrawn.")
@@ -136,15 +137,15 @@ def _adopt_late_calls(account_id: int, rows: list[Call]) -> list[Any]:
 
 _WAITING = """
     SELECT EXISTS (SELECT FROM campaigns_call WHERE account_id = %s AND contact_id IS NULL
-            AND platform_contact_id = ANY(%s))
-        OR EXISTS (SELECT FROM campaigns_call WHERE contact_id = ANY(%s))
+            AND platform_contact_id = ANY(%s::text[]))
+        OR EXISTS (SELECT FROM campaigns_call WHERE contact_id = ANY(%s::bigint[]))
 """
 
 
 def has_calls(account_id: int, contact_ids: list[int], platform_ids: list[str]) -> bool:
     """Whether ``link_calls`` has anything to do for contacts whose platform ids were just
     committed: mostly nobody has called them yet."""
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(_WAITING, [account_id, platform_ids, contact_ids])
         return bool(cursor.fetchone()[0])
 

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_noop as N_
 from campaigns import lifecycle
 from campaigns.barring.entries import select_barred
 from campaigns.models import Account, Contact, Task
+from campaigns.prepared import open_cursor
 
 #: since: a day, ISO
 BARRED = N_("On the do-not-call list since %(since)s.")
@@ -187,7 +188,7 @@ def has_capped(task: Task, batch_id: int) -> bool:
     account = task.account
     if account.cap_calls is None:
         return False
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_CAP_LOCK, account.pk % 2**31])
         cursor.execute(
             _OVER_CAP_IN_BATCH,

@@ -16,7 +16,14 @@ from campaigns.connections import find_wait
 from campaigns.dispatch.counts import has_uncounted
 from campaigns.dispatch.instances import STOPPED, is_open
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
-from campaigns.dispatch.statements import accept_batch, send_contacts, take_batch
+from campaigns.dispatch.statements import (
+    Leaving,
+    accept_batch,
+    list_leaving,
+    send_contacts,
+    store_platform_ids,
+    take_batch,
+)
 from campaigns.dispatch.waiting import take_due
 from campaigns.gates.amounts import count_left
 from campaigns.linking import has_calls, link_calls, name_contact, name_contacts
@@ -120,13 +127,16 @@ def _take_slowly(task: Task, *, checks: list[dict[str, Any]]) -> Batch | None:
     return batch
 
 
-def _send_others(task: Task, batch: Batch) -> list[Contact]:
+def _send_others(task: Task, batch: Batch) -> list[Leaving]:
     """Exclude whoever of the batch may not be called, and move the others to ``sending``."""
     rest = batch.contacts.filter(status=Contact.Status.PLANNED)
     called = rest.filter(calls_made__gt=0)
     lifecycle.move_contacts(called, "excluded", of=["planned"], batch=None, reason=CALLED)
     exclude_barred(task, batch.contacts.all(), of=["planned"], leaving=True)
-    found = list(rest.select_for_update().order_by("id"))
+    found = [
+        Leaving(*row)
+        for row in rest.select_for_update().order_by("id").values_list("pk", "phone", "values")
+    ]
     chosen = Contact.objects.filter(pk__in=[contact.pk for contact in found])
     lifecycle.move_contacts(chosen, "sending", of=["planned"])
     return found
@@ -165,7 +175,7 @@ def send_batch(attempt: Attempt) -> Next:
         raise ValueError("This attempt has no batch.")
     contacts = getattr(attempt, "leaving", None)
     if contacts is None:  # claimed by another process, or read again
-        contacts = list(batch.contacts.filter(status=Contact.Status.SENDING).order_by("id"))
+        contacts = list_leaving(batch)
     columns = [str(column) for column in task.robot.columns]
     rows = [make_row(contact, columns=columns) for contact in contacts]
     blank = any(column not in contact.values for contact in contacts for column in columns[1:])
@@ -213,7 +223,7 @@ def send_batch(attempt: Attempt) -> Next:
 
 
 def _close(
-    attempt: Attempt, batch: Batch, contacts: list[Contact], outcome: attempts.Outcome
+    attempt: Attempt, batch: Batch, contacts: list[Leaving], outcome: attempts.Outcome
 ) -> Next:
     """Write down what was not simply accepted, or was settled by somebody else meanwhile."""
     Attempt.objects.select_for_update().get(pk=attempt.pk)
@@ -233,13 +243,13 @@ def was_called(batch: Batch) -> bool:
     return Call.objects.filter(contact_id__in=ids).exclude(direction="inbound").exists()
 
 
-def make_row(contact: Contact, *, columns: list[str]) -> list[str]:
+def make_row(contact: Leaving, *, columns: list[str]) -> list[str]:
     """The contact's cells in the order of the robot's columns, the number first."""
     return [contact.phone, *(str(contact.values.get(column, "")) for column in columns[1:])]
 
 
 def _settle_batch(
-    attempt: Attempt, batch: Batch, contacts: list[Contact], outcome: attempts.Outcome
+    attempt: Attempt, batch: Batch, contacts: list[Leaving], outcome: attempts.Outcome
 ) -> Next:
     task = attempt.task
     rows = Contact.objects.filter(batch=batch)
@@ -305,10 +315,3 @@ def split_batch(batch: Batch) -> list[int]:
         lifecycle.move_contacts(chosen, "planned", of=["ready"], batch=new)
         made.append(new.pk)
     return made
-
-
-def store_platform_ids(contacts: list[Contact], ids: tuple[str, ...]) -> None:
-    """Keep the platform's id of each contact, in the order in which the rows were sent."""
-    for contact, platform_id in zip(contacts, ids, strict=True):
-        contact.platform_contact_id = platform_id
-    Contact.objects.bulk_update(contacts, ["platform_contact_id"], batch_size=500)

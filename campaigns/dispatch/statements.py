@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.utils import timezone
@@ -17,6 +17,7 @@ from django.utils import timezone
 from campaigns import lifecycle
 from campaigns.barring import BARRED_CONTACT_SQL
 from campaigns.models import Attempt, Batch, Contact
+from campaigns.prepared import open_cursor
 
 _GIVEN = ("checks", "places")
 _BATCH_FIELDS = [field for field in Batch._meta.concrete_fields if field.name not in _GIVEN]
@@ -27,20 +28,20 @@ _TAKE = f"""
     WITH chosen AS MATERIALIZED (
         SELECT id, places FROM campaigns_batch batch
         WHERE task_id = %(task)s AND status = 'planned'
-            AND (not_before IS NULL OR not_before <= %(now)s)
+            AND (not_before IS NULL OR not_before <= %(now)s::timestamptz)
             -- an instance that the platform has not made yet takes nobody
             AND NOT EXISTS (SELECT FROM campaigns_instance instance
                 WHERE instance.id = batch.instance_id AND instance.platform_task_id = '')
-            AND NOT (%(halts)s AND EXISTS (SELECT FROM campaigns_batch other
+            AND NOT (%(halts)s::boolean AND EXISTS (SELECT FROM campaigns_batch other
                 WHERE other.task_id = %(task)s AND other.status = 'unknown'))
         ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED
     ), taken AS (
-        UPDATE campaigns_batch batch SET status = 'sending', reason = '', checks = %(checks)s
+        UPDATE campaigns_batch batch SET status = 'sending', reason = '', checks = %(checks)s::jsonb
         FROM chosen WHERE batch.id = chosen.id AND chosen.places = '[]'
         RETURNING {_BATCH_COLUMNS}
     ), told AS (
         INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, "values", at)
-        SELECT 'batch', id, 'planned', 'sending', '', '{{}}', %(now)s FROM taken
+        SELECT 'batch', id, 'planned', 'sending', '', '{{}}', %(now)s::timestamptz FROM taken
     )
     SELECT * FROM taken
 """  # noqa: S608
@@ -55,16 +56,16 @@ _SEND_CONTACTS = f"""
 _ACCEPT = """
     WITH closed AS (
         UPDATE campaigns_attempt
-        SET status = 'accepted', reason = '', code = '', fault = '', ended_at = %(now)s
+        SET status = 'accepted', reason = '', code = '', fault = '', ended_at = %(now)s::timestamptz
         WHERE id = %(attempt)s AND status = 'sending' RETURNING id
     ), taken AS (
         UPDATE campaigns_batch batch SET status = 'accepted', reason = ''
         FROM closed WHERE batch.id = %(batch)s AND batch.status = 'sending' RETURNING batch.id
     )
     INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, "values", at)
-    SELECT 'attempt', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s FROM closed
+    SELECT 'attempt', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s::timestamptz FROM closed
     UNION ALL
-    SELECT 'batch', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s FROM taken
+    SELECT 'batch', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s::timestamptz FROM taken
 """
 #: By id, as ``linking`` locks them: pushes of these contacts may be written at the same time.
 _ACCEPT_CONTACTS = """
@@ -79,6 +80,14 @@ _ACCEPT_CONTACTS = """
     JOIN locked USING (id)
     WHERE contact.id = sent.id
 """
+
+
+class Leaving(NamedTuple):
+    """Of a contact what a request needs. Fifty model instances cost more than the request."""
+
+    pk: int
+    phone: str
+    values: dict[str, Any]
 
 
 def check_tables() -> None:
@@ -97,7 +106,7 @@ def take_batch(task_id: int, *, checks: list[dict[str, Any]], halts: bool) -> Ba
     """The task's next planned batch that nobody else takes, moved to ``sending``; None if there is
     none, or if the hours of its numbers have to be looked at first. ``halts``: none while the
     outcome of another one is unknown."""
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(
             _TAKE,
             {
@@ -114,24 +123,38 @@ def take_batch(task_id: int, *, checks: list[dict[str, Any]], halts: bool) -> Ba
     return batch
 
 
-def send_contacts(batch: Batch) -> list[Contact]:
-    """Move those of the batch whom nothing forbids to ``sending``; they come by their id. Of each
-    only the number, its values and its id are known."""
-    with connection.cursor() as cursor:
+def send_contacts(batch: Batch) -> list[Leaving]:
+    """Move those of the batch whom nothing forbids to ``sending``; they come by their id."""
+    with open_cursor() as cursor:
         cursor.execute(_SEND_CONTACTS, [batch.pk])
-        rows = sorted(cursor.fetchall())
-    return [
-        Contact(pk=pk, phone=phone, values=json.loads(values), status="sending", batch_id=batch.pk)
-        for pk, phone, values in rows
-    ]
+        found = sorted(cursor.fetchall())
+    return [Leaving(pk, phone, json.loads(values)) for pk, phone, values in found]
+
+
+def list_leaving(batch: Batch) -> list[Leaving]:
+    """Whom a batch that was claimed before hands over."""
+    rows = batch.contacts.filter(status=Contact.Status.SENDING).order_by("id")
+    return [Leaving(*row) for row in rows.values_list("pk", "phone", "values")]
+
+
+def store_platform_ids(contacts: Sequence[Leaving], ids: Sequence[str]) -> None:
+    """Keep the platform's id of each contact, in the order in which the rows were sent."""
+    pairs = list(zip(contacts, ids, strict=True))
+    with open_cursor() as cursor:
+        cursor.execute(
+            "UPDATE campaigns_contact SET platform_contact_id = sent.platform_id"
+            " FROM unnest(%s::bigint[], %s::text[]) AS sent(id, platform_id)"
+            " WHERE campaigns_contact.id = sent.id",
+            [[contact.pk for contact, _ in pairs], [platform_id for _, platform_id in pairs]],
+        )
 
 
 def accept_batch(
-    attempt: Attempt, contacts: Sequence[Contact], platform_ids: Sequence[str]
+    attempt: Attempt, contacts: Sequence[Leaving], platform_ids: Sequence[str]
 ) -> bool:
     """Close an attempt that is under way, and its batch, as accepted; False, and nothing is moved,
     when somebody else has settled it meanwhile. The caller's transaction makes it one step."""
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         now = timezone.now()
         cursor.execute(_ACCEPT, {"attempt": attempt.pk, "batch": attempt.batch_id, "now": now})
         if not cursor.rowcount:

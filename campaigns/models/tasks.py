@@ -395,7 +395,10 @@ class Contact(models.Model):
     UNSETTLED = ("planned", "sending", "unknown", "accepted")
     FINAL = ("excluded", "rejected", "finished", "withdrawn")
 
-    task = models.ForeignKey(Task, models.CASCADE, related_name="contacts", verbose_name=_("task"))
+    #: the index of its own would be the beginning of two others
+    task = models.ForeignKey(
+        Task, models.CASCADE, db_index=False, related_name="contacts", verbose_name=_("task")
+    )
     account = models.ForeignKey(Account, models.PROTECT, editable=False, related_name="+")
     family_id = models.BigIntegerField(editable=False)
     round = models.PositiveSmallIntegerField(_("round"), default=1, editable=False)
