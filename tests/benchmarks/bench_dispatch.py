@@ -28,8 +28,8 @@ from tests.processes import ROOT, run_process
 
 #: batches a second at least, and rows in each of them
 GOAL, SIZE = 200, 50
-#: what `make run` starts on two cores
-WORKERS = 2
+#: what `make run` starts
+WORKERS = 1
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -111,6 +111,8 @@ def time_side(name: str, batches: int, workers: int, environment: dict[str, str]
     with run_platform() as (address, platform_pid), copy_world(environment) as mine:
         mine["PLATFORM_ALLOW_HOSTS"] = address.removeprefix("http://")
         task = fill_task(address, batches)
+        if name == "naive":
+            take_guards_away()
         with contextlib.ExitStack() as stack:
             command = ["manage.py", "worker"]
             if name == "naive":
@@ -170,6 +172,15 @@ def wait_for_batches(task_id: int, children: list[Any]) -> None:
         assert not ended, "The senders ended."
         assert time.monotonic() < ends, "The batches were not sent in time."
         time.sleep(0.2)
+
+
+def take_guards_away() -> None:
+    """The database would refuse what the naive loop does."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        for table in ("contact", "batch", "attempt"):
+            cursor.execute(f"ALTER TABLE campaigns_{table} DISABLE TRIGGER USER")
 
 
 def send_naively(address: str, task_id: int) -> None:
