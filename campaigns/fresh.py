@@ -18,7 +18,13 @@ _VERSION = f"""concat_ws(' ', task.ctid, task.xmin, robot.ctid, robot.xmin, voic
     token.ctid, token.xmin,
     md5((to_jsonb(account) - '{{{", ".join(_MOVING)}}}'::text[])::text))"""
 #: the version, and what moves; of ``task`` and ``account`` in ``JOINS``
-COLUMNS = ", ".join([_VERSION, *(f"account.{name}" for name in _MOVING)])
+COLUMNS = ", ".join(
+    [
+        _VERSION,
+        "EXISTS (SELECT FROM campaigns_installation WHERE held_at IS NOT NULL)",
+        *(f"account.{name}" for name in _MOVING),
+    ]
+)
 JOINS = """campaigns_task task
     JOIN campaigns_account account ON account.id = task.account_id
     JOIN campaigns_robot robot ON robot.id = task.robot_id
@@ -41,7 +47,7 @@ def renew(task_id: int, row: tuple[Any, ...], known: Task | None) -> Task | None
     The version was read before the rows: if they change in between, it fits no more, and the next
     look reads them again.
     """
-    version, *moving = row
+    version, held, *moving = row
     if known is not None and known.pk == task_id and _version(known) == version:
         task = known
     else:
@@ -51,6 +57,7 @@ def renew(task_id: int, row: tuple[Any, ...], known: Task | None) -> Task | None
         task.known_version = version
         token = AccountToken.objects.filter(account=task.account_id).first()
         task.account.known_token = token
+    task.known_held = held  # for one question, see ``gates.restore``
     for name, value in zip(_MOVING, moving, strict=True):
         setattr(task.account, name, value)
     return task

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
 
 
@@ -21,8 +21,9 @@ class _Cursor(psycopg.Cursor[Any]):
 def open_cursor() -> CursorWrapper:
     """As ``connection.cursor()``, of the same session and transaction; only its statements are
     prepared. Values have types here: what is ambiguous needs a cast."""
-    connection.ensure_connection()
-    session = connection.connection
+    database = connections[DEFAULT_DB_ALIAS]  # once: ``connection`` looks it up at each use
+    database.ensure_connection()
+    session = database.connection
     if session.prepare_threshold is None:  # Django's default; its own cursors never prepare
         session.prepare_threshold = 5
-    return CursorWrapper(_Cursor(session), connection)
+    return CursorWrapper(_Cursor(session), database)

@@ -53,6 +53,7 @@ _SEND_CONTACTS = f"""
     RETURNING id, phone, values
 """  # noqa: S608
 
+#: Contacts by id, as ``linking`` locks them: pushes of them may be written at the same time.
 _ACCEPT = """
     WITH closed AS (
         UPDATE campaigns_attempt
@@ -61,24 +62,25 @@ _ACCEPT = """
     ), taken AS (
         UPDATE campaigns_batch batch SET status = 'accepted', reason = ''
         FROM closed WHERE batch.id = %(batch)s AND batch.status = 'sending' RETURNING batch.id
+    ), told AS (
+        INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, "values", at)
+        SELECT 'attempt', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s::timestamptz
+        FROM closed
+        UNION ALL
+        SELECT 'batch', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s::timestamptz FROM taken
+    ), locked AS MATERIALIZED (
+        SELECT contact.id FROM campaigns_contact contact, closed
+        WHERE contact.batch_id = %(batch)s ORDER BY contact.id FOR UPDATE OF contact
+    ), named AS (
+        UPDATE campaigns_contact contact SET
+            platform_contact_id = sent.platform_id,
+            status = CASE WHEN status IN ('sending', 'unknown') THEN 'accepted' ELSE status END,
+            reason = CASE WHEN status IN ('sending', 'unknown') THEN '' ELSE reason END
+        FROM unnest(%(ids)s::bigint[], %(platform_ids)s::text[]) AS sent(id, platform_id)
+        JOIN locked USING (id)
+        WHERE contact.id = sent.id
     )
-    INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, "values", at)
-    SELECT 'attempt', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s::timestamptz FROM closed
-    UNION ALL
-    SELECT 'batch', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s::timestamptz FROM taken
-"""
-#: By id, as ``linking`` locks them: pushes of these contacts may be written at the same time.
-_ACCEPT_CONTACTS = """
-    WITH locked AS MATERIALIZED (
-        SELECT id FROM campaigns_contact WHERE batch_id = %(batch)s ORDER BY id FOR UPDATE
-    )
-    UPDATE campaigns_contact contact SET
-        platform_contact_id = sent.platform_id,
-        status = CASE WHEN status IN ('sending', 'unknown') THEN 'accepted' ELSE status END,
-        reason = CASE WHEN status IN ('sending', 'unknown') THEN '' ELSE reason END
-    FROM unnest(%(ids)s::bigint[], %(platform_ids)s::text[]) AS sent(id, platform_id)
-    JOIN locked USING (id)
-    WHERE contact.id = sent.id
+    SELECT (SELECT count(*) FROM closed), (SELECT count(*) FROM taken)
 """
 
 
@@ -154,21 +156,22 @@ def accept_batch(
 ) -> bool:
     """Close an attempt that is under way, and its batch, as accepted; False, and nothing is moved,
     when somebody else has settled it meanwhile. The caller's transaction makes it one step."""
+    now = timezone.now()
     with open_cursor() as cursor:
-        now = timezone.now()
-        cursor.execute(_ACCEPT, {"attempt": attempt.pk, "batch": attempt.batch_id, "now": now})
-        if not cursor.rowcount:
-            return False
-        whole = cursor.rowcount == 2
         cursor.execute(
-            _ACCEPT_CONTACTS,
+            _ACCEPT,
             {
+                "attempt": attempt.pk,
                 "batch": attempt.batch_id,
+                "now": now,
                 "ids": [contact.pk for contact in contacts],
                 "platform_ids": list(platform_ids),
             },
         )
+        closed, taken = cursor.fetchone()
+    if not closed:
+        return False
     attempt.status, attempt.ended_at = "accepted", now
-    if not whole and attempt.batch is not None:
+    if not taken and attempt.batch is not None:
         lifecycle.move(attempt.batch, "accepted", of=["unknown"])
     return True

@@ -55,7 +55,7 @@ def find_hold(
     ``task`` and its account are taken as they are given: read them again for a last look.
     """
     moment = now or timezone.now()
-    hold = find_restored() or find_stopped(task)
+    hold = find_restored(task) or find_stopped(task)
     if hold is None and lets_dial(task, command):
         hold = find_closing(task, command, moment, batch=batch) or find_spent(
             task, moment, claimed_at=claimed_at
