@@ -46,14 +46,14 @@ def bench(server: tuple[str, str], tmp_path: Path) -> Bench:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_nobody_is_called_twice_while_workers_are_killed_and_stopped(bench: Bench) -> None:
     done = bench("--seed", "1", "--contacts", "120", "--chaos-seconds", "15", "--patience", "120")
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_nobody_is_called_twice_when_workers_die_at_every_failpoint(bench: Bench) -> None:
     done = bench(
         *("--sweep", "--seed", "2", "--contacts", "60", "--tasks", "3", "--rows", "5"),
@@ -65,7 +65,7 @@ def test_nobody_is_called_twice_when_workers_die_at_every_failpoint(bench: Bench
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_bench_turns_red_when_an_unknown_outcome_counts_as_not_sent(bench: Bench) -> None:
     done = bench(
         *("--mistake", "unknown-is-unsent", "--seed", "3", "--contacts", "120"),
@@ -86,7 +86,7 @@ def mistakes_database(server: tuple[str, str]) -> Iterator[str]:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", [name for name, mistake in MISTAKES.items() if mistake.quick])
 def test_a_planted_mistake_is_caught(name: str, mistakes_database: str) -> None:
     for test in MISTAKES[name].tests:
