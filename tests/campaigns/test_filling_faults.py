@@ -779,7 +779,11 @@ def test_one_request_in_ten_goes_wrong(
         def is_over() -> bool:
             check_nobody_is_lost(task, platform, contacts=300)
             pass_time(task)
-            if status_of(task) == "paused" and not task.request:
+            account = Account.objects.get(pk=task.account_id)
+            if account.stopped_at is not None:
+                dispatch.lift_stop(account, by=None)  # an operator repaired the cause
+            elif status_of(task) == "paused" and not task.request:
+                task.account = account
                 dispatch.resume_task(task, by=None)  # an operator read the reason
             open_attempts = task.attempts.filter(status__in=["sending", "unknown"])
             states = set(count_states(task))
