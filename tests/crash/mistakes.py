@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash.planted import rewrite
+from tests.crash.planted import rewrite, rewrite_text
 from tests.processes import ROOT
 
 #: pytest's own: some tests failed
@@ -113,24 +113,26 @@ def plan_again_by_update() -> None:
 def look_at_lease_when_claiming() -> None:
     from campaigns import attempts
 
-    rewrite(
-        attempts.carry_out,
-        ("time.monotonic() >= deadline", "False"),
-        ("lease_until__gt=Now(),", ""),
-    )
+    rewrite(attempts.carry_out, ("time.monotonic() >= deadline", "False"))
+    rewrite_text(attempts, "_LAST_LOOK", (" AND attempt.lease_until > clock_timestamp()", ""))
 
 
 def start_on_reply_alone() -> None:
     from campaigns.dispatch import steps
 
-    rewrite(steps._check_count, ("state is None or state.contacts != expected", "False"))
+    rewrite(steps.compare_count, ("state is not None and state.contacts == expected", "True"))
 
 
 def bar_at_import_only() -> None:
+    from campaigns import attempts
     from campaigns.barring import gate
+    from campaigns.dispatch import statements
 
     rewrite(gate.has_barred, ("return contacts", "return False and contacts"))
     rewrite(gate.exclude_barred, ("account = Account", "return 0\n    account = Account"))
+    nobody = (gate.BARRED_CONTACT_SQL, "SELECT FROM campaigns_donotcall entry WHERE false")
+    rewrite_text(attempts, "_LAST_LOOK", nobody)
+    rewrite_text(statements, "_SEND_CONTACTS", nobody)
 
 
 def launch_without_swap() -> None:
@@ -145,7 +147,8 @@ def launch_without_swap() -> None:
 def send_in_spite_of_pause() -> None:
     from campaigns import attempts
 
-    rewrite(attempts.carry_out, (".exclude(task__request__in=lifecycle.HOLDING)", ""))
+    asked = "AND NOT task.request = ANY(%(holding)s::text[])"
+    rewrite_text(attempts, "_LAST_LOOK", (asked, ""))
 
 
 def ask_hours_at_launch_only() -> None:

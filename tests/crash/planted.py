@@ -30,6 +30,16 @@ def rewrite(function: Any, *changes: tuple[str, str]) -> None:
     replace_code(inner, made.fget if isinstance(made, property) else made)
 
 
+def rewrite_text(module: types.ModuleType, name: str, *changes: tuple[str, str]) -> None:
+    """Replace each first text by the second in a module's statement, before anybody uses it."""
+    text = getattr(module, name)
+    for old, new in changes:
+        if old not in text:
+            raise LookupError(f"{name} does not say {old!r} any more.")
+        text = text.replace(old, new)
+    setattr(module, name, text)
+
+
 def replace_code(function: Any, made: Any) -> None:
     """Let one function do what another does. Neither may have variables of an outer one."""
     assert isinstance(made, types.FunctionType)
