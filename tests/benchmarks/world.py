@@ -43,9 +43,9 @@ def is_refused(number: int) -> bool:
 
 
 @contextmanager
-def open_server() -> Iterator[dict[str, str]]:
+def open_server(fill: Callable[[], None] | None = None) -> Iterator[dict[str, str]]:
     """The environment of processes that work beside what is there: databases, files and keys of
-    their own. ``DATABASE_URL`` is for ``copy_world`` to set."""
+    their own. ``DATABASE_URL`` is for ``copy_world`` to set; ``fill`` fills the template."""
     from django.conf import settings
     from django.db import connection
 
@@ -53,7 +53,7 @@ def open_server() -> Iterator[dict[str, str]]:
     name = connection.settings_dict["NAME"]
     connection.creation.create_test_db(verbosity=0, autoclobber=True)
     try:
-        fill_world()
+        (fill or fill_world)()
         connection.close()
         with tempfile.TemporaryDirectory(prefix="callboard-bench-") as folder:
             yield {
