@@ -1,7 +1,12 @@
-"""In: the bytes of a push. Out: the durable inbox: one row per distinct push, never lost."""
+"""In: the bytes of a push. Out: the durable inbox: one row per distinct push, never lost.
+
+Beside it what counts it: pushes by minute and by hour as they arrived, what was deleted when it was
+old, and the numbers that take too long to be counted for every page.
+"""
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -65,12 +70,135 @@ class Receipt(models.Model):
                 condition=~Q(platform_call_id=""),
                 name="receipt_call",
             ),
+            # for the screens: none of these costs a push that arrives once and is understood
+            models.Index(
+                fields=["reason", "account", "kind"],
+                include=["received_at"],
+                condition=Q(status="quarantined"),
+                name="receipt_quarantined",
+            ),
+            models.Index(
+                fields=["last_delivery_at"],
+                include=["deliveries"],
+                condition=Q(deliveries__gt=1),
+                name="receipt_repeated",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind or '*'} {self.pk}"
 
 
+class InboxTally(models.Model):
+    """Pushes of one account, kind and source that arrived in a minute, or in an hour. Counted from
+    the receipts afterwards, so that no push waits for a counter. Minutes are kept for two days,
+    hours for ever: they still tell what was received when the rows are deleted."""
+
+    class Span(models.TextChoices):
+        MINUTE = "minute", _("minute")
+        HOUR = "hour", _("hour")
+
+    span = models.CharField(max_length=6, choices=Span)
+    begins_at = models.DateTimeField()
+    account = models.ForeignKey(Account, models.PROTECT, related_name="+", db_index=False)
+    #: a kind of its platform, ``OTHER`` for every other
+    kind = models.CharField(max_length=64, blank=True)
+    source = models.CharField(max_length=12, choices=Receipt.Source)
+    received = models.PositiveIntegerField(default=0)
+    #: of them, how many came long after their call had ended
+    late = models.PositiveIntegerField(default=0)
+
+    OTHER = "?"
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = _("pushes of an hour")
+        verbose_name_plural = _("pushes by hour")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["span", "begins_at", "account", "kind", "source"], name="one_tally"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.begins_at:%Y-%m-%d %H:%M} {self.kind}"
+
+
+class Forgotten(models.Model):
+    """Receipts that were deleted because they were old, ``number`` of one ``status``. Written in
+    the transaction that deletes them, so that what was received can still be accounted for."""
+
+    status = models.CharField(max_length=12, choices=Receipt.Status)
+    number = models.PositiveIntegerField()
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = _("deleted receipts")
+        verbose_name_plural = _("deleted receipts")
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.status}"
+
+
+class Snapshot(models.Model):
+    """Numbers as they were at ``taken_at``: those that a page cannot wait for."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    taken_at = models.DateTimeField()
+    took_ms = models.PositiveIntegerField(default=0)
+    numbers = models.JSONField(default=dict)
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = _("counted numbers")
+        verbose_name_plural = _("counted numbers")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Rereading(models.Model):
+    """Receipts that are sent through again, too many for one transaction: those of ``chosen``
+    (see ``rereading.choose``) with an id from ``position`` to ``up_to``."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        STOPPED = "stopped", _("stopped")
+
+    chosen = models.JSONField(default=dict)
+    status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING, editable=False)
+    position = models.BigIntegerField(default=0)
+    up_to = models.BigIntegerField()
+    total = models.PositiveIntegerField(default=0)
+    done = models.PositiveIntegerField(default=0)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    moved_at = models.DateTimeField(auto_now=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = _("reading again")
+        verbose_name_plural = _("readings again")
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(status="running"), name="rereading_running")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.done}/{self.total}"
+
+
+add_moves(
+    Rereading,
+    {
+        "running": frozenset({"done", "stopped"}),
+        "done": frozenset(),
+        "stopped": frozenset({"running"}),
+    },
+)
 add_moves(
     Receipt,
     {
