@@ -22,6 +22,7 @@ from campaigns import approvals, incidents, lifecycle
 from campaigns.linking import link_calls
 from campaigns.masking import mask_phone
 from campaigns.models import Approval, Attempt, Call, Contact, Exchange, Task
+from campaigns.platforms.events import DIALLING
 from campaigns.queue import FIRST, enqueue
 
 DECIDE = "campaigns.change_attempt"
@@ -220,6 +221,8 @@ def _find_against_resending(attempt: Attempt, *, calls: Sequence[Call], unread: 
             unread,
         ) % {"n": unread}
     task = attempt.task
+    if attempt.command == Attempt.Command.START and task.platform_state in DIALLING:
+        return _("The platform says that the task has been started.")
     if task.status not in OPEN_TASKS:
         return _("The task is %s: nothing is handed over any more.") % task.get_status_display()
     if task.end_at is not None and task.end_at <= timezone.now():

@@ -55,12 +55,16 @@ def is_home(account: Account, place: Place) -> bool:
 
 def locate_abroad(account: Account, contacts: Any) -> dict[int, Place]:
     """The place of each of the contacts (a query) that is not at home, by id."""
-    if (account.region, account.time_zone) == (CHINA, CHINAS_ZONE):
-        contacts = contacts.filter(phone__startswith="+")
-    places = {
-        pk: locate_phone(phone) for pk, phone in contacts.values_list("id", "phone").iterator()
-    }
+    rows = keep_foreign(account, contacts).values_list("id", "phone")
+    places = {pk: locate_phone(phone) for pk, phone in rows.iterator()}
     return {pk: place for pk, place in places.items() if not is_home(account, place)}
+
+
+def keep_foreign(account: Account, contacts: Any) -> Any:
+    """Of a query of contacts those whose number may be of elsewhere, by its spelling alone."""
+    if (account.region, account.time_zone) == (CHINA, CHINAS_ZONE):
+        return contacts.filter(phone__startswith="+")
+    return contacts
 
 
 def store_places(places: Iterable[Place]) -> Stored:

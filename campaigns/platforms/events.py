@@ -128,6 +128,15 @@ class PlatformTaskState(StrEnum):
     UNKNOWN = "unknown"
 
 
+#: what a platform says of a task that was started, and that calls people when it may
+DIALLING = (
+    PlatformTaskState.STARTED,
+    PlatformTaskState.RUNNING,
+    PlatformTaskState.WAITING_RETRY,
+    PlatformTaskState.OUTSIDE_HOURS,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """What every event about a call says.

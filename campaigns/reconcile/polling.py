@@ -19,7 +19,7 @@ from campaigns.ingest import apply_events, apply_task_state, link_late
 from campaigns.models import Contact, Task
 from campaigns.platforms.contract import Can
 from campaigns.platforms.errors import PlatformError
-from campaigns.platforms.events import CallEvent, PlatformTaskState, TaskChanged
+from campaigns.platforms.events import DIALLING, CallEvent, PlatformTaskState, TaskChanged
 
 NOT_ASKED = N_("The platform could not be asked how the task stands.")
 EVERY_CONTACT_FINAL = N_("Every contact is in a final state.")
@@ -33,12 +33,6 @@ FINISH_LIMIT = 20_000
 ASK_AGAIN = timedelta(hours=1)
 WATCHED = ("starting", "running", "paused")
 OVER = (PlatformTaskState.FINISHED, PlatformTaskState.EXPIRED)
-DIALLING = (
-    PlatformTaskState.STARTED,
-    PlatformTaskState.RUNNING,
-    PlatformTaskState.WAITING_RETRY,
-    PlatformTaskState.OUTSIDE_HOURS,
-)
 
 
 def list_watched_tasks() -> list[int]:

@@ -287,6 +287,16 @@ def test_a_start_is_made_anew(one: User, two: User) -> None:
     assert Task.objects.get(pk=attempt.task_id).status == "loaded"
 
 
+@pytest.mark.parametrize("state", ["started", "running", "waiting_retry", "outside_hours"])
+def test_a_start_that_the_platform_shows_is_not_made_anew(one: User, two: User, state: str) -> None:
+    attempt = make_doubtful("start")
+    asked = ask(attempt, one)
+    Task.objects.filter(pk=attempt.task_id).update(status="starting", platform_state=state)
+    with pytest.raises(DecisionRefused, match="has been started"):
+        deciding.approve_resend(asked, answer="", by=two)
+    assert status_of(attempt) == "needs_human"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_decisions_at_once_one_counts() -> None:
     one, two = make_user("manager", username="one"), make_user("manager", username="two")

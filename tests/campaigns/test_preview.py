@@ -23,6 +23,7 @@ from campaigns.gates import opening
 from campaigns.models import Account, Call, Contact, Holiday, StatusChange, Task
 from campaigns.preview import Given, describe_launch
 from campaigns.preview.describing import (
+    ABROAD,
     CATALOG_OLD,
     ENDS_TOO_SOON,
     LINE_BUSY,
@@ -315,6 +316,17 @@ def test_the_facts_are_json() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.django_db
+def test_numbers_abroad_that_the_planner_will_leave_out_are_told() -> None:
+    account = make_account(call_hours=[["06:00:00", "07:00:00"]])
+    task = make_task(account=account, windows=[["06:00", "07:00"]])
+    for phone in ("19900000001", "+6281234567890", "+6281234567891", "+85291234567"):
+        make_contact(task=task, phone=phone)
+    (told,) = [one for one in describe_launch(task).warnings if one.reason == ABROAD]
+    # In Jakarta it is never six while it is six in China; Hong Kong has the same clock.
+    assert told.values == {"n": 2, "of": 3}
+
+
 @pytest.mark.skipif(os.environ.get("SLOW") != "1", reason="long: SLOW=1 runs it")
 @pytest.mark.django_db
 @pytest.mark.parametrize("cap", [None, 3])
