@@ -7,7 +7,7 @@ offers something, and never compares a platform's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from enum import StrEnum
@@ -118,6 +118,15 @@ class Verified:
     events: tuple[AnyEvent, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FailedPushFiles:
+    """The files with the pushes that failed on a day: checked relative paths. ``refused`` counts
+    the entries of the platform's list that are none."""
+
+    paths: tuple[str, ...]
+    refused: int = 0
+
+
 class TokenStore(Protocol):
     """Keeps one account's token for all processes; one fetch at a time, by a row lock."""
 
@@ -215,8 +224,9 @@ class Client:
         """Dial these numbers now. Nothing can be asked about it afterwards. *Adds calls.*"""
         raise NotOffered("call_directly")
 
-    def list_failed_pushes(self, day: datetime | None = None) -> tuple[str, ...]:
-        """Relative paths of the files with the pushes that failed on a day of the last seven."""
+    def list_failed_pushes(self, day: datetime | None = None) -> FailedPushFiles:
+        """The files with the pushes that failed on a day of the last ``Limits.failed_push_days``.
+        An answer without any list is ``Uncertain``: it does not say that nothing failed."""
         raise NotOffered("list_failed_pushes")
 
     def find_contact(
@@ -253,6 +263,16 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedPush:
+    """One push out of a failed-push file, its bytes as they stand there. ``whole`` False: these
+    bytes are no record, and are kept for people."""
+
+    kind: str
+    body: bytes
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """How the pushes of one account are to be read: its zone and its settings."""
 
@@ -278,7 +298,8 @@ class Limits:
     """What the platform allows: rows in one insert, rows in one direct call, recalls of a task,
     speeds (lowest, highest), contacts in one instance. 0 or None: not offered. ``lines`` and
     ``windows``: a task may name them; ``end_required``: a task must say when it ends;
-    ``verify_days``: how long the platform can be asked about a push."""
+    ``verify_days``: how long the platform can be asked about a push; ``failed_push_days``: how many
+    days back, today not among them, it lists the pushes that failed."""
 
     rows_per_insert: int = 0
     rows_per_direct_call: int = 0
@@ -289,6 +310,7 @@ class Limits:
     windows: bool = True
     end_required: bool = False
     verify_days: int = 0
+    failed_push_days: int = 0
 
 
 class Standing(StrEnum):
@@ -369,5 +391,14 @@ class Platform:
     #: page of unknown codes goes by ``results`` alone
     vocabulary: tuple[StatusTable, ...] = ()
     capabilities: tuple[Capability, ...] = ()
+    #: the content of a failed-push file, unpacked, block by block → its pushes
+    split_failed_pushes: Callable[[Iterable[bytes]], Iterator[FailedPush]] | None = None
+    #: the setting with what stands before the relative paths of these files
+    failed_push_prefix_setting: str = ""
+    #: what follows an answered call in pushes of their own (``dialog``, ``recording``) → their kind
+    follow_ups: Mapping[str, str] = field(default_factory=dict)
+    #: the platform's counters of a task, by their names in ``TaskChanged.counts`` → what they count
+    #: (``calls``, ``numbers``: who was called at least once, ``answered``)
+    counters: Mapping[str, str] = field(default_factory=dict)
     #: hosts from which absolute addresses of recordings may be fetched, as the texts show them
     recording_hosts: frozenset[str] = frozenset()

@@ -10,6 +10,7 @@ from campaigns.platforms.contract import AccountField, Can, Limits, Platform
 from campaigns.platforms.yeta.callbacks import ANSWERS, KINDS, parse
 from campaigns.platforms.yeta.capabilities import CAPABILITIES
 from campaigns.platforms.yeta.client import ROWS_PER_REQUEST, SPEEDS, YetaClient
+from campaigns.platforms.yeta.failed_pushes import split_failed_pushes
 from campaigns.platforms.yeta.vocabulary import ERRORS, RESULTS, VOCABULARY
 
 PLATFORM = Platform(
@@ -25,6 +26,7 @@ PLATFORM = Platform(
         rows_per_direct_call=ROWS_PER_REQUEST,
         recall_count=3,
         speed=SPEEDS,
+        failed_push_days=7,
     ),
     settings=(
         AccountField(
@@ -53,6 +55,16 @@ PLATFORM = Platform(
     secret_fields=frozenset({"token", "app_secret", "app_key"}),
     results=RESULTS,
     answers=ANSWERS,
+    split_failed_pushes=split_failed_pushes,
+    failed_push_prefix_setting="push_download_prefix",
+    follow_ups={"dialog": "receiveDialog", "recording": "receiveVoice"},
+    # process_count: 已呼叫次数; process_tel_count: 已呼叫号码数, recalls not counted; both are
+    # "process_…", and the sample of the text has them equal where they cannot be
+    counters={
+        "process_count": "calls",
+        "process_tel_count": "numbers",
+        "process_through_count": "answered",
+    },
     vocabulary=VOCABULARY,
     capabilities=CAPABILITIES,
 )

@@ -12,7 +12,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, time
 from typing import Any
 
-from campaigns.platforms.contract import Catalog, Client, Connection, Inserted, TaskOrder
+from campaigns.platforms.contract import (
+    Catalog,
+    Client,
+    Connection,
+    FailedPushFiles,
+    Inserted,
+    TaskOrder,
+)
 from campaigns.platforms.errors import Consequence, NotSent, Rejected, Throttled, Uncertain
 from campaigns.platforms.events import PlatformTaskState, TaskChanged
 from campaigns.platforms.http import Reply
@@ -46,9 +53,9 @@ class YetaClient(Client):
         """config/query, all types."""
         return read_catalog(self._call("config/v1/query", {"type": CONFIG_TYPES["all"]}))
 
-    def list_failed_pushes(self, day: datetime | None = None) -> tuple[str, ...]:
+    def list_failed_pushes(self, day: datetime | None = None) -> FailedPushFiles:
         """push/failed. ``day`` is taken in the account's zone; which zone the platform means is not
-        documented. Paths that could leave the download prefix are left out."""
+        documented. Paths that could leave the download prefix are counted, not given."""
         payload = {}
         if day is not None:
             local = _check_aware(day).astimezone(self._connection.time_zone)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from campaigns.platforms.bodies import inner_json, read_body
+from campaigns.platforms.contract import FailedPushFiles
 from campaigns.platforms.errors import (
     Consequence,
     ErrorCode,
@@ -196,20 +197,22 @@ def mend_query(body: bytes) -> bytes:
     return re.sub(rb'"(\[(?:\s*"[^"\[\]]*"\s*,?)*\])"', rb"\1", body)
 
 
-def read_paths(result: dict[str, Any], *, prefix: str) -> tuple[str, ...]:
-    """The usable relative paths in ``url`` of push/failed, each once."""
+def read_paths(result: dict[str, Any], *, prefix: str) -> FailedPushFiles:
+    """The usable relative paths in ``url`` of push/failed, each once.
+
+    Without ``url`` nobody knows what failed: that is not the list with nothing in it.
+    """
     found = result.get("url")
-    if found is None:
-        return ()
     if isinstance(found, str):
         found = [found]
     if not isinstance(found, list):
         raise Uncertain(f"{UNUSABLE}: url is not a list.")
     paths: dict[str, None] = {}
+    refused = 0
     for value in found:
-        if isinstance(value, str):
-            try:
-                paths[read_relative_path(value.removeprefix(prefix) if prefix else value)] = None
-            except Problem:
-                continue
-    return tuple(paths)
+        try:
+            known = value.removeprefix(prefix) if prefix and isinstance(value, str) else value
+            paths[read_relative_path(known)] = None
+        except Problem:
+            refused += 1
+    return FailedPushFiles(tuple(paths), refused)

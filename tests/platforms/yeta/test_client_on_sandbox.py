@@ -126,7 +126,7 @@ def test_a_direct_call(server: SandboxServer, sandbox: Sandbox) -> None:
 
 
 def test_failed_pushes_are_listed_the_next_day(server: SandboxServer, sandbox: Sandbox) -> None:
-    assert connect(server).list_failed_pushes() == ()
+    assert connect(server).list_failed_pushes().paths == ()
 
 
 def test_what_the_sandbox_pushes_is_understood(server: SandboxServer, sandbox: Sandbox) -> None:

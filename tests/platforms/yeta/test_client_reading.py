@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from campaigns.platforms.contract import FailedPushFiles
 from campaigns.platforms.errors import Uncertain
 from campaigns.platforms.events import PlatformTaskState
 from tests.platforms.payloads import find_payload
@@ -224,11 +225,14 @@ def test_failed_pushes() -> None:
     good = "4267/2018-12-10/0806090407040D0F0F020F060B080E09.zip"
     hostile = ["../x.zip", "/x.zip", "http://evil.example/x.zip", "a\\b", "", 5, None, good]
     prefix = "https://www.xfyeta.com/push_download/"
-    with Scripted({"url": [good, *hostile, prefix + "1/b.zip"]}, {}, {"url": "a.zip"}) as server:
+    full = {"url": [good, *hostile, prefix + "1/b.zip"]}
+    with Scripted(full, {}, {"url": "a.zip"}, {"url": []}) as server:
         client = make_client(server.base_url, settings={"push_download_prefix": prefix})
         # 17:00 UTC is the next day in Shanghai
         day = datetime(2018, 12, 9, 17, tzinfo=UTC)
-        assert client.list_failed_pushes(day) == (good, "1/b.zip")
-        assert client.list_failed_pushes() == ()
-        assert client.list_failed_pushes() == ("a.zip",)
-    assert [body for _, body in server.asked] == [{"date": "2018-12-10"}, {}, {}]
+        assert client.list_failed_pushes(day) == FailedPushFiles((good, "1/b.zip"), 7)
+        with pytest.raises(Uncertain):  # no list says nothing, unlike an empty one
+            client.list_failed_pushes()
+        assert client.list_failed_pushes() == FailedPushFiles(("a.zip",))
+        assert client.list_failed_pushes() == FailedPushFiles(())
+    assert [body for _, body in server.asked] == [{"date": "2018-12-10"}, {}, {}, {}]
