@@ -29,6 +29,8 @@ BY_PROGRAM = [
     "donotcall",
     "donotcallrule",
     "barlistimport",
+    "failed_push_days",
+    "gaps",
 ]
 
 

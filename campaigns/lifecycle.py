@@ -22,6 +22,8 @@ from campaigns.models import (
     Batch,
     Contact,
     ContactImport,
+    FailedPushDay,
+    FailedPushFile,
     Recording,
     StatusChange,
     Task,
@@ -113,6 +115,22 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
         "fetching": frozenset({"stored", "remote", "unavailable"}),
         "stored": frozenset(),
         "unavailable": frozenset({"remote"}),
+    },
+    FailedPushDay: {
+        "due": frozenset({"asking", "missed"}),
+        # due again: it could not be asked for, or who asked is gone
+        "asking": frozenset({"due", "listed", "missed"}),
+        "listed": frozenset({"due"}),
+        # somebody wants it asked for again, while the platform still lists it
+        "missed": frozenset({"due"}),
+    },
+    FailedPushFile: {
+        "listed": frozenset({"fetching", "failed"}),
+        "fetching": frozenset({"listed", "stored", "failed"}),
+        "stored": frozenset({"read", "listed", "failed"}),
+        # fetched once more: the platform may have written on
+        "read": frozenset({"listed"}),
+        "failed": frozenset({"listed"}),
     },
     Verification: {
         state: frozenset({"asking", "too_old"})

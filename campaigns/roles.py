@@ -34,6 +34,8 @@ MANAGER = (
     "campaigns.change_holiday",
     "campaigns.delete_holiday",
     "campaigns.change_recording",
+    "campaigns.change_failedpushday",
+    "campaigns.change_gap",
     "campaigns.change_verification",
     "campaigns.change_donotcall",
     "campaigns.add_donotcallrule",

@@ -14,6 +14,8 @@ from campaigns.models.approvals import Approval
 from campaigns.models.barring import BarListImport, DoNotCall, DoNotCallRule
 from campaigns.models.calendar import Holiday
 from campaigns.models.calls import Call, Recording, Turn, Verification
+from campaigns.models.failed_pushes import FailedPushDay, FailedPushFile
+from campaigns.models.gaps import Gap, GapMark, TaskTally
 from campaigns.models.history import StatusChange
 from campaigns.models.imports import ContactImport, RejectedRow, StagedRow
 from campaigns.models.incidents import Incident
@@ -36,6 +38,10 @@ __all__ = [
     "DoNotCall",
     "DoNotCallRule",
     "Exchange",
+    "FailedPushDay",
+    "FailedPushFile",
+    "Gap",
+    "GapMark",
     "Holiday",
     "Incident",
     "Installation",
@@ -47,6 +53,7 @@ __all__ = [
     "StagedRow",
     "StatusChange",
     "Task",
+    "TaskTally",
     "Turn",
     "Verification",
     "Voice",

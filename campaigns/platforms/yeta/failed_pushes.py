@@ -30,7 +30,7 @@ TOLD_BY = 1_000_000
 
 _SEPARATORS = re.compile(r"[\s,\[\]\x00\ufeff\x1e]*")
 _BOM = "\xef\xbb\xbf"  # of UTF-8, one character for each byte
-_BEGINNING = re.compile(r'\{\s*"(?:data|module|retryTimes|timestamp|call_uuid)"')
+_BEGINNING = re.compile(r'\{\s*"(?:data|module|retryTimes|timestamp)"')
 _DECODER = json.JSONDecoder(
     strict=False,
     parse_int=lambda digits: int(digits) if len(digits) < 40 else None,
@@ -77,7 +77,8 @@ def _find_next(text: str, start: int, searches: int) -> tuple[int, int]:
         searches -= 1
         look = LONGEST if searches >= SEARCHES - LONG_SEARCHES else LOOK_AHEAD
         window = text[beginning.start() : beginning.start() + look]
-        if _read_record(window, 0) is not None:
+        found = _read_record(window, 0)
+        if found is not None and "data" in found[0]:
             return beginning.start(), searches
     return last, searches
 
