@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench crash screens format messages platforms venv venv-dev
+.PHONY: help run test check bench crash storm screens format messages platforms venv venv-dev
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -30,6 +30,9 @@ bench: venv-dev ## measure the promises of speed beside their baselines (ROWS=10
 
 crash: venv-dev ## kill and stop workers while the platform fails: SEEDS=5 CONTACTS=1000 ARGS=…
 	@$(PY) -m tests.crash --seeds $(or $(SEEDS),5) --contacts $(or $(CONTACTS),1000) $(ARGS)
+
+storm: venv-dev ## kill web, workers and database while pushes come: PUSHES=5000 KILLS=30 SEED=1 ARGS=…
+	@$(PY) -m tests.storm --pushes $(or $(PUSHES),5000) --kills $(or $(KILLS),30) --seed $(or $(SEED),1) $(ARGS)
 
 screens: venv-dev ## take the README's screenshots of a running Callboard: ADDRESS=… PASSWORD=…
 	@$(PY) docs/screens/make_screens.py "$(ADDRESS)" "$(PASSWORD)" $(ARGS)

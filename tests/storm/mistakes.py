@@ -1,0 +1,184 @@
+"""In: the name of a mistake. Out: this process makes it; the kill storm must turn red with it.
+
+``python -m tests.storm.mistakes [NAME…]`` plants one after the other and prints a table; exit code
+1 when one went unseen.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.crash.planted import rewrite
+from tests.processes import ROOT
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """``where``: the process that makes it. ``sign``: words of what must be said of it."""
+
+    says: str
+    where: str
+    plant: Callable[[], None]
+    sign: str
+
+
+def reply_before_commit() -> None:
+    from callbacks import inbox
+
+    store = inbox.store
+
+    def promise(*args: Any, **named: Any) -> bool:
+        def keep() -> None:
+            time.sleep(0.05)
+            store(*args, **named)
+
+        threading.Thread(target=keep).start()
+        return True
+
+    inbox.store = promise
+
+
+def commit_in_memory() -> None:
+    from callbacks import inbox
+
+    rewrite(
+        inbox._execute,
+        ("SET synchronous_commit TO on;", "SET synchronous_commit TO off;"),
+    )
+
+
+def answer_anyway() -> None:
+    from callbacks import inbox
+
+    store = inbox.store
+
+    def shrug(*args: Any, **named: Any) -> bool:
+        try:
+            return store(*args, **named)
+        except inbox.DatabaseAway:
+            return True
+
+    inbox.store = shrug
+
+
+def move_before_work() -> None:
+    from callbacks import processing
+
+    apply = processing.apply_outcomes
+
+    def hurry(outcomes: Any) -> None:
+        processing.move_all(outcomes)
+        apply(outcomes)
+
+    processing.apply_outcomes = hurry
+
+
+def count_each_time() -> None:
+    from django.db import connection
+
+    from campaigns import ingest
+
+    link = ingest.link_calls
+
+    def count(account_id: int, **named: Any) -> Any:
+        told = link(account_id, **named)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE campaigns_contact SET calls_made = calls_made + 1 WHERE id IN"
+                " (SELECT contact_id FROM campaigns_call WHERE id = ANY(%s)) AND calls_made > 0",
+                [list(named.get("call_ids") or [])],
+            )
+        return told
+
+    ingest.link_calls = count
+
+
+def drop_what_fails() -> None:
+    from callbacks import processing
+
+    claim = processing.claim
+
+    def claim_for_good(**named: Any) -> Any:
+        batch = claim(**named)
+        processing.Receipt.objects.filter(pk__in=[one.pk for one in batch]).update(status="ignored")
+        return batch
+
+    processing.claim = claim_for_good
+
+
+def work_in_request() -> None:
+    from callbacks import inbox, processing
+
+    store = inbox.store
+
+    def store_and_work(*args: Any, **named: Any) -> bool:
+        stored = store(*args, **named)
+        processing.process_inbox(seconds=5)
+        return stored
+
+    inbox.store = store_and_work
+
+
+MISTAKES: dict[str, Mistake] = {
+    "reply-before-commit": Mistake(
+        "the door answers first and stores then", "web", reply_before_commit, "are lost"
+    ),
+    "synchronous-commit-off": Mistake(
+        "a commit is answered before it is on disk", "web", commit_in_memory, "are lost"
+    ),
+    "answer-anyway": Mistake(
+        "a push that could not be stored is answered with success", "web", answer_anyway, "are lost"
+    ),
+    "move-before-work": Mistake(
+        "a receipt is processed before its events are written",
+        "worker",
+        move_before_work,
+        "calls:",
+    ),
+    "counted-each-time": Mistake(
+        "a push that is worked off again counts again", "worker", count_each_time, "contacts:"
+    ),
+    "dropped-when-claimed": Mistake(
+        "a worker that dies takes what it had claimed with it",
+        "worker",
+        drop_what_fails,
+        "receipts:",
+    ),
+    "work-in-request": Mistake(
+        "the door understands what it takes before it answers",
+        "web",
+        work_in_request,
+        "for its answer",
+    ),
+}
+
+
+def plant(name: str, where: str) -> None:
+    """Make this mistake from now on, if it is one of this process; none for ""."""
+    if name and MISTAKES[name].where == where:
+        MISTAKES[name].plant()
+
+
+def main() -> int:
+    chosen = sys.argv[1:] or list(MISTAKES)
+    unseen = 0
+    for name in chosen:
+        mistake = MISTAKES[name]
+        command = [sys.executable, "-m", "tests.storm", "--mistake", name, "--pushes", "2000"]
+        command += ["--kills", "12", "--patience", "40"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        told = [line for line in done.stderr.splitlines() if mistake.sign in line]
+        unseen += not told
+        print(f"| `{name}`: {mistake.says} | {told[0].strip() if told else 'NOT SEEN'} |")
+        sys.stdout.flush()
+    return 1 if unseen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""In: a kill storm, small. Out: proof that it loses nothing, and that it would show if it did.
+
+The long one: ``make storm PUSHES=100000 KILLS=300``; every mistake: ``python -m
+tests.storm.mistakes``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.processes import ROOT
+from tests.storm.mistakes import MISTAKES
+
+PUSHES = os.environ.get("STORM_PUSHES", "1500")
+KILLS = os.environ.get("STORM_KILLS", "8")
+
+pytestmark = [pytest.mark.timeout(1800)]
+
+
+def run_storm(*options: str) -> subprocess.CompletedProcess[str]:
+    """A database of its own: that of the other tests must not be killed."""
+    command = [sys.executable, "-m", "tests.storm", *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_no_push_that_was_taken_is_lost_or_applied_twice() -> None:
+    done = run_storm("--pushes", PUSHES, "--kills", KILLS)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 runs kept every promise." in done.stderr
+
+
+def test_the_storm_turns_red_when_the_answer_comes_before_the_commit() -> None:
+    done = run_storm("--pushes", "600", "--kills", "6", "--mistake", "reply-before-commit")
+    assert done.returncode == 1, done.stderr
+    assert MISTAKES["reply-before-commit"].sign in done.stderr, done.stderr
+
+
+def test_every_mistake_can_still_be_planted() -> None:
+    script = (
+        "import django; django.setup()\n"
+        "import os, sys\n"
+        "from tests.storm.mistakes import MISTAKES\n"
+        "for name, mistake in MISTAKES.items():\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        mistake.plant()\n"
+        "        os._exit(0)\n"
+        "    if os.waitpid(child, 0)[1]:\n"
+        "        sys.exit(f'{name} does not fit the source any more')\n"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
