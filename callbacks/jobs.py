@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db import close_old_connections
 from procrastinate.contrib.django import app
 
-from callbacks import inbox, processing
+from callbacks import inbox, processing, tally
 
 
 @app.task(name=inbox.PROCESS_JOB, queueing_lock=inbox.PROCESS_LOCK)
@@ -27,3 +27,12 @@ def sweep_inbox(timestamp: int) -> None:
     close_old_connections()
     if processing.has_work():
         processing.process_inbox()
+
+
+@app.periodic(cron="* * * * * 20")
+@app.task(name="callbacks.jobs.count_inbox", queueing_lock="count_inbox")
+def count_inbox(timestamp: int) -> None:
+    """Count what came, and where everything is."""
+    close_old_connections()
+    tally.count_arrivals()
+    tally.take_snapshot()

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.apps import apps
+from django.db import connection
 from django.db.models import Count, Exists, Min, OuterRef, Q, Sum
 from django.utils import timezone
 
@@ -247,6 +248,36 @@ def summarise_home(user: Any) -> HomeSummary:
 def count_undecided() -> int:
     """Requests of which nobody knows yet whether the platform carried them out."""
     return Attempt.objects.filter(status__in=["unknown", "needs_human"]).count()
+
+
+_BALANCE = """
+SELECT
+    (SELECT coalesce(sum(loaded + excluded - coalesce((reason_values ->> 'removed')::bigint, 0)), 0)
+     FROM campaigns_contactimport WHERE status IN ('done', 'undone')),
+    (SELECT jsonb_object_agg(status, jsonb_build_array(n, of_files)) FROM
+        (SELECT status, count(*) AS n, count(source_id) AS of_files
+         FROM campaigns_contact GROUP BY status) AS states)
+"""
+
+
+def balance_contacts() -> dict[str, Any]:
+    """What the imports say that they made of their files, and in which state every contact is.
+
+    ``missing``: contacts that an import made and that are in no state, of one moment. Counts the
+    whole table: for a job, not for a page.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_BALANCE)
+        imported, states = cursor.fetchone()
+    states = states or {}
+    counted = {state: states.get(state, [0, 0])[0] for state in Contact.Status.values}
+    of_files = sum(pair[1] for pair in states.values())
+    return {
+        "imported": int(imported),
+        "otherwise": sum(pair[0] for pair in states.values()) - of_files,
+        "states": counted,
+        "missing": int(imported) - of_files,
+    }
 
 
 def find_silent_contacts(now: datetime) -> Any:

@@ -193,6 +193,8 @@ POLL_SECONDS = env.float("POLL_SECONDS", default=15.0)
 PUSH_MAX_BYTES = 5_000_000
 #: seconds in which the whole of a push must have come
 PUSH_BODY_SECONDS = env.float("PUSH_BODY_SECONDS", default=2.0)
+#: minutes without any push, while calls are made, after which a platform is silent: an alarm
+SILENCE_MINUTES = env.float("SILENCE_MINUTES", default=15.0)
 #: largest contact file, in bytes
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=250_000_000)
 #: days that our copy of a contact file is kept after its import ended
