@@ -85,9 +85,17 @@ class Health:
         return self.applied / APPLIED_WITHIN.total_seconds()
 
     @property
-    def inbox(self) -> dict[str, int]:
+    def inbox(self) -> dict[str, Any]:
         """The balance of the pushes; ``missing`` is 0 when it holds."""
         return self.whole.numbers.get("inbox", {}) if self.whole else {}
+
+    def list_totals(self) -> list[tuple[str, str, str, int, int]]:
+        """(account's id, platform, kind, pushes ever received, late ones)"""
+        platforms = dict(Account.objects.values_list("pk", "platform"))
+        return [
+            (str(account_id), platforms.get(account_id, ""), kind, number, late)
+            for account_id, kind, number, late in self.inbox.get("streams", [])
+        ]
 
     @property
     def contacts(self) -> dict[str, Any]:
@@ -204,14 +212,3 @@ def list_streams(now: datetime) -> list[Stream]:
         for key, counts in days.items()
     ]
     return sorted(streams, key=lambda one: (one.platform, one.account.name, one.kind))
-
-
-def count_totals() -> dict[tuple[int, str], tuple[int, int]]:
-    """{(account id, kind): (pushes, those that came late)} of all times, for counters."""
-    closed = tally.read_closed()
-    counted = InboxTally.objects.filter(
-        Q(span="hour", begins_at__lt=closed) | Q(span="minute", begins_at__gte=closed)
-    )
-    rows = counted.order_by().values_list("account_id", "kind")
-    summed = rows.annotate(n=Sum("received"), late=Sum("late"))
-    return {(account_id, kind): (number, late) for account_id, kind, number, late in summed}

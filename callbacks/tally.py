@@ -1,21 +1,23 @@
 """In: the receipts. Out: how many came when, counted beside the door; and the numbers of the whole
 inbox, as of a moment.
 
-A push writes no counter, for all would wait for one row. A job counts what came: of the last
-minutes again each time, since a receipt may be committed a moment after its time; of an hour once,
-when nothing of it can come any more. From then on its number stands, so that a receipt which
-vanished is missed: received = processed + ignored + quarantined + waiting + deleted when old.
+A push writes no counter, for all would wait for one row. A job counts what came: by the minute,
+the last ones again each time, since a receipt may be committed a moment after its time; and by the
+hour, every receipt once, in the order of the ids, when no lower id can be committed any more. From
+then on that number stands, so that a receipt which vanished is missed:
+received = processed + ignored + quarantined + waiting + deleted when old.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Min
+from django.db.models import Max
 from django.utils import timezone
 
 from callbacks.models import InboxTally, Receipt, Snapshot
@@ -27,41 +29,58 @@ LATE_AFTER = timedelta(minutes=15)
 #: minutes that are counted again with every run: most of what waits is read by then
 AGAIN = timedelta(minutes=2)
 MINUTES_KEPT = timedelta(days=2)
-#: an hour is closed so long after its end; no transaction that stores pushes lasts longer
-CLOSED_AFTER = timedelta(minutes=30)
-HOURS_PER_RUN = 200
+#: no transaction that stores pushes lasts longer: ids given so long ago are committed, or never
+SETTLED_AFTER = timedelta(minutes=30)
+#: how far the ids are is noted this often
+MARKED_EVERY = timedelta(minutes=5)
+#: ids that are closed in one statement
+CLOSED_AT_ONCE = 200_000
 #: the whole is counted again after so many times what it took, so that it is never most of the work
 REST = 50
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 WHOLE, CLOSED, MINUTES = "inbox", "closed", "minutes"
 
 _COUNT = """
-INSERT INTO callbacks_inboxtally (span, begins_at, account_id, kind, source, received, late)
+INSERT INTO callbacks_inboxtally AS t (span, begins_at, account_id, kind, source, received, late)
 SELECT %(span)s, date_trunc(%(span)s, r.received_at, 'UTC'), r.account_id,
     CASE WHEN r.kind = ANY(%(kinds)s::text[]) THEN r.kind ELSE %(other)s END, r.source,
     count(*), count(*) FILTER (WHERE c.ended_at < r.received_at - %(late)s)
 FROM callbacks_receipt r
 LEFT JOIN campaigns_call c ON r.platform_call_id <> '' AND c.account_id = r.account_id
     AND c.platform_call_id = r.platform_call_id
-WHERE r.id >= %(first)s AND r.id < %(beyond)s
-    AND r.received_at >= %(begin)s AND r.received_at < %(end)s
+WHERE {where}
 GROUP BY 2, 3, 4, 5 ORDER BY 2, 3, 4, 5
 ON CONFLICT (span, begins_at, account_id, kind, source)
-DO UPDATE SET received = excluded.received, late = excluded.late
+DO UPDATE SET received = {received}, late = {late}
 """
+_COUNT_MINUTES = _COUNT.format(
+    where="r.id >= %(first)s AND r.received_at >= %(begin)s",
+    received="excluded.received",
+    late="excluded.late",
+)
+_COUNT_HOURS = _COUNT.format(
+    where="r.id > %(after)s AND r.id <= %(up_to)s",
+    received="t.received + excluded.received",
+    late="t.late + excluded.late",
+)
 # One statement, so one moment: what is committed meanwhile is in all of the numbers or in none.
 _WHOLE = """
-SELECT coalesce((SELECT sum(received) FROM callbacks_inboxtally
-                 WHERE span = 'hour' AND begins_at < %(closed)s), 0)
-     + (SELECT count(*) FROM callbacks_receipt
-        WHERE id >= %(first)s AND received_at >= %(closed)s),
+SELECT
+    (SELECT jsonb_agg(jsonb_build_array(account_id, kind, n, late)) FROM (
+        SELECT account_id, kind, sum(n) AS n, sum(late) AS late FROM (
+            SELECT account_id, kind, sum(received) AS n, sum(late) AS late
+            FROM callbacks_inboxtally WHERE span = 'hour' GROUP BY 1, 2
+            UNION ALL
+            SELECT account_id,
+                CASE WHEN kind = ANY(%(kinds)s::text[]) THEN kind ELSE %(other)s END, count(*), 0
+            FROM callbacks_receipt WHERE id > %(closed)s GROUP BY 1, 2
+        ) AS parts GROUP BY 1, 2 ORDER BY 1, 2
+    ) AS streams),
     (SELECT jsonb_object_agg(status, n) FROM
         (SELECT status, count(*) AS n FROM callbacks_receipt GROUP BY status) AS states),
     (SELECT jsonb_object_agg(status, n) FROM
-        (SELECT status, sum(number) AS n FROM callbacks_forgotten GROUP BY status) AS gone),
-    clock_timestamp()
+        (SELECT status, sum(number) AS n FROM callbacks_forgotten GROUP BY status) AS gone)
 """
-BEYOND = 2**63 - 1
 
 
 def find_first_id(
@@ -98,7 +117,7 @@ def find_first_id(
 
 
 def count_arrivals() -> None:
-    """Bring the minutes and the closed hours up to date."""
+    """Bring minutes and hours up to date."""
     now = timezone.now()
     newest = (
         InboxTally.objects.filter(span="minute")
@@ -107,71 +126,59 @@ def count_arrivals() -> None:
         .first()
     )
     begin = max(newest - AGAIN if newest else now - MINUTES_KEPT, now - MINUTES_KEPT)
-    _count("minute", begin.replace(second=0, microsecond=0), now + MINUTE, find_first_id(begin))
+    begin = begin.replace(second=0, microsecond=0)
+    _count(_COUNT_MINUTES, "minute", first=find_first_id(begin), begin=begin)
     InboxTally.objects.filter(span="minute", begins_at__lt=now - MINUTES_KEPT).delete()
     write_snapshot(MINUTES, {}, now)
-    close_hours(now)
+    while close_ids(now):
+        pass
 
 
-def close_hours(now: datetime, *, most: int = HOURS_PER_RUN) -> int:
-    """Count the hours that nothing can be added to any more; returns how many. Those are passed
-    over in which nothing came."""
-    closed = 0
-    while closed < most:
-        with transaction.atomic():
-            until = read_closed(lock=True)
-            first = find_first_id(until, slack=CLOSED_AFTER)
-            begin = _find_next(first, until)
-            if begin is None or begin + HOUR + CLOSED_AFTER > now:
-                return closed
-            end = begin + HOUR
-            _count("hour", begin, end, first, find_first_id(end + CLOSED_AFTER, slack=MINUTE))
-            write_snapshot(CLOSED, {"until": end.isoformat()}, now)
-        closed += 1
-    return closed
+def close_ids(now: datetime) -> bool:
+    """Count the receipts below which nothing can be committed any more; whether some are left.
+
+    ``id`` is the highest that was counted, ``marks`` how far the ids were when.
+    """
+    Snapshot.objects.get_or_create(pk=CLOSED, defaults={"taken_at": now, "numbers": {"id": 0}})
+    with transaction.atomic():
+        row = Snapshot.objects.select_for_update().get(pk=CLOSED)
+        closed = int(row.numbers["id"])
+        marks = [(datetime.fromisoformat(at), pk) for at, pk in row.numbers.get("marks", [])]
+        settled = max((pk for at, pk in marks if now - at >= SETTLED_AFTER), default=closed)
+        up_to = min(settled, closed + CLOSED_AT_ONCE)
+        if up_to > closed:
+            _count(_COUNT_HOURS, "hour", after=closed, up_to=up_to)
+        if not marks or now - marks[-1][0] >= MARKED_EVERY:
+            newest = Receipt.objects.aggregate(pk=Max("pk"))["pk"] or 0
+            marks.append((now, max(newest, closed)))
+        kept = [(at.isoformat(), pk) for at, pk in marks if pk > up_to or now - at < SETTLED_AFTER]
+        write_snapshot(CLOSED, {"id": up_to, "marks": kept}, now)
+    return up_to < settled
 
 
-def _find_next(first: int, until: datetime) -> datetime | None:
-    """The hour of the first receipt that came at ``until`` or later."""
-    rows = Receipt.objects.filter(pk__gte=first, received_at__gte=until)
-    found = rows.order_by("id").values_list("received_at", flat=True).first()
-    if found is None:
-        return None
-    # One of the next ids may have come before it.
-    beyond = find_first_id(found + CLOSED_AFTER, slack=timedelta(0))
-    begin = rows.filter(pk__lte=max(beyond, first)).aggregate(at=Min("received_at"))["at"] or found
-    return min(begin, found).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-
-
-def _count(span: str, begin: datetime, end: datetime, first: int, beyond: int = BEYOND) -> None:
-    kinds = sorted({kind for platform in PLATFORMS.values() for kind in platform.kinds} | {""})
+def _count(statement: str, span: str, **bounds: Any) -> None:
+    values = {"span": span, "late": LATE_AFTER, **name_kinds(), **bounds}
     with connection.cursor() as cursor:
-        cursor.execute(
-            _COUNT,
-            {
-                "span": span,
-                "kinds": kinds,
-                "other": InboxTally.OTHER,
-                "late": LATE_AFTER,
-                "first": first,
-                "beyond": beyond,
-                "begin": begin,
-                "end": end,
-            },
-        )
+        cursor.execute(statement, values)
+
+
+def name_kinds() -> dict[str, Any]:
+    """The kinds that platforms have; all others are counted together."""
+    kinds = {kind for platform in PLATFORMS.values() for kind in platform.kinds} | {""}
+    return {"kinds": sorted(kinds), "other": InboxTally.OTHER}
 
 
 # ------------------------------------------------------------------------------------- the whole
 
 
-def take_snapshot(*, least_age: float = 0) -> Snapshot:
+def take_snapshot() -> Snapshot:
     """Count the whole inbox and all contacts, unless that was done a short while ago."""
     last = Snapshot.objects.filter(pk=WHOLE).first()
     now = timezone.now()
-    if last is not None:
-        age = (now - last.taken_at).total_seconds()
-        if 0 <= age < max(least_age, REST * last.took_ms / 1000):
-            return last
+    if last is not None and timedelta(0) <= now - last.taken_at < REST * timedelta(
+        milliseconds=last.took_ms
+    ):
+        return last
     began = time.monotonic()
     numbers: dict[str, Any] = {"inbox": count_whole(), "contacts": balance_contacts()}
     took = time.monotonic() - began
@@ -180,32 +187,29 @@ def take_snapshot(*, least_age: float = 0) -> Snapshot:
 
 def count_whole() -> dict[str, Any]:
     """What was received as it was counted when it came, where it is now, and whether that is the
-    same. All of one moment."""
-    closed = read_closed()
-    first = find_first_id(closed, slack=CLOSED_AFTER)
-    with connection.cursor() as cursor:
-        cursor.execute(_WHOLE, {"closed": closed, "first": first})
-        received, states, gone, _at = cursor.fetchone()
+    same; ``streams`` are (account, kind, pushes, late ones). All of one moment."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        # The hours must be those of this number.
+        cursor.execute(
+            "SELECT (numbers ->> 'id')::bigint FROM callbacks_snapshot WHERE name = %s FOR SHARE",
+            [CLOSED],
+        )
+        closed = (cursor.fetchone() or [0])[0]
+        cursor.execute(_WHOLE, {"closed": closed, **name_kinds()})
+        # Django's cursors leave jsonb as text.
+        streams, states, gone = (json.loads(part or "null") for part in cursor.fetchone())
     states, gone = states or {}, gone or {}
+    streams = streams or []
     counts = {
-        "received": int(received),
-        "processed": int(states.get("processed", 0)),
-        "ignored": int(states.get("ignored", 0)),
-        "quarantined": int(states.get("quarantined", 0)),
-        "waiting": int(states.get("received", 0)),
-        "forgotten": sum(int(number) for number in gone.values()),
+        "received": sum(stream[2] for stream in streams),
+        "processed": states.get("processed", 0),
+        "ignored": states.get("ignored", 0),
+        "quarantined": states.get("quarantined", 0),
+        "waiting": states.get("received", 0),
+        "forgotten": sum(gone.values()),
     }
-    parts = ("processed", "ignored", "quarantined", "waiting", "forgotten")
-    return counts | {"missing": counts["received"] - sum(counts[part] for part in parts)}
-
-
-def read_closed(*, lock: bool = False) -> datetime:
-    """The end of the last hour whose number stands."""
-    rows = Snapshot.objects.select_for_update() if lock else Snapshot.objects
-    row = rows.filter(pk=CLOSED).first()
-    if row is None:
-        return datetime(2000, 1, 1, tzinfo=UTC)
-    return datetime.fromisoformat(row.numbers["until"])
+    kept = sum(counts.values()) - counts["received"]
+    return counts | {"missing": counts["received"] - kept, "streams": streams}
 
 
 def write_snapshot(

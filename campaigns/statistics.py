@@ -6,6 +6,7 @@ do not exist are not in its denominator, and a voicemail is nobody who answered.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -269,7 +270,7 @@ def balance_contacts() -> dict[str, Any]:
     with connection.cursor() as cursor:
         cursor.execute(_BALANCE)
         imported, states = cursor.fetchone()
-    states = states or {}
+    states = json.loads(states or "{}")  # Django's cursors leave jsonb as text
     counted = {state: states.get(state, [0, 0])[0] for state in Contact.Status.values}
     of_files = sum(pair[1] for pair in states.values())
     return {

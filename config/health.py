@@ -22,8 +22,9 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from callbacks import health
 from callbacks.models import Receipt
 from campaigns.models import Attempt, Contact, Installation, Recording, Task
 
@@ -153,6 +154,69 @@ class Counts:
                 "callboard_worker_heartbeat_age_seconds", "Since a worker last spoke.", age
             )
         yield make_gauge("callboard_jobs", "Background jobs by status.", "status", count_jobs())
+        yield from describe_inbox(health.read_health())
+
+
+def describe_inbox(inbox: health.Health) -> Iterator[Any]:
+    """Accounts by their ids. What the job counts is left out until it has."""
+    stream = ["account", "platform", "kind"]
+    lately = GaugeMetricFamily(
+        "callboard_pushes_last_minute", "Pushes of the last whole minute.", labels=stream
+    )
+    for one in inbox.streams:
+        lately.add_metric([str(one.account.pk), one.account.platform, one.kind], one.last_minute)
+    yield lately
+    quarantined = GaugeMetricFamily(
+        "callboard_pushes_quarantined", "Pushes in quarantine.", labels=["reason", *stream]
+    )
+    for group in inbox.quarantined:
+        labels = [group.reason, str(group.account.pk), group.account.platform, group.kind]
+        quarantined.add_metric(labels, group.count)
+    yield quarantined
+    yield CounterMetricFamily(
+        "callboard_pushes_repeated", "Deliveries of a push that was there already.", inbox.repeats
+    )
+    yield GaugeMetricFamily(
+        "callboard_pushes_applied_last_minute",
+        "Pushes processed or ignored within the last minute.",
+        inbox.applied,
+    )
+    silent = GaugeMetricFamily(
+        "callboard_account_silent_seconds",
+        "Since when a platform that should push has not.",
+        labels=["account", "platform"],
+    )
+    for silence in inbox.silent:
+        seconds = (inbox.taken_at - silence.since).total_seconds()
+        silent.add_metric([str(silence.account.pk), silence.account.platform], seconds)
+    yield silent
+    if inbox.whole is None:
+        return
+    received = CounterMetricFamily("callboard_pushes", "Pushes ever received.", labels=stream)
+    late = CounterMetricFamily(
+        "callboard_pushes_late", "Pushes that came long after their call.", labels=stream
+    )
+    for account, platform, kind, number, number_late in inbox.list_totals():
+        received.add_metric([account, platform, kind], number)
+        late.add_metric([account, platform, kind], number_late)
+    yield received
+    yield late
+    balance = GaugeMetricFamily(
+        "callboard_balance_missing",
+        "Rows that were counted once and are in no state now: 0, or something vanished.",
+        labels=["what"],
+    )
+    balance.add_metric(["pushes"], inbox.inbox["missing"])
+    balance.add_metric(["contacts"], inbox.contacts["missing"])
+    yield balance
+    yield make_gauge(
+        "callboard_contacts", "Contacts by status.", "status", inbox.contacts["states"]
+    )
+    yield GaugeMetricFamily(
+        "callboard_balance_age_seconds",
+        "Since the balance was counted.",
+        (inbox.taken_at - inbox.whole.taken_at).total_seconds(),
+    )
 
 
 def count_by(model: Any) -> dict[str, int]:
