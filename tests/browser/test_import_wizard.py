@@ -9,11 +9,8 @@ own policy refuses, a page that is broken without scripts.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,10 +18,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connections
 from django.utils import timezone
 
 from campaigns.models import Contact, ContactImport, DoNotCall, Task
+from tests.browser.pages import PASSWORD, log_in, look_up, open_page, take
 from tests.factories import make_account, make_contact, make_robot, make_task
 from tests.processes import find_free_port, run_web, run_worker
 
@@ -33,8 +30,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.timeout(240),
 ]
-PASSWORD = "a-long-test-password"
-LOCALES = {"en": "en-US", "zh-hans": "zh-CN"}
 COLUMNS = ["客户手机号码", "姓名", "产品"]
 MANY = 100_000
 
@@ -100,52 +95,6 @@ def house(settings: Any, tmp_path: Path, chromium_path: str) -> Iterator[House]:
         yield House(address, draft)
 
 
-@contextmanager
-def open_page(browser: Any, language: str, **more: Any) -> Iterator[Any]:
-    """A page that keeps what its scripts complain of, and is pictured when the test fails."""
-    options = {"locale": LOCALES[language], "viewport": {"width": 1440, "height": 900}}
-    context = browser.new_context(**options | more)
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(f"{error} {error.stack}"))
-    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-    try:
-        yield page
-    except Exception:
-        take(page, f"failed-{language}")
-        raise
-    finally:
-        context.close()
-    assert [fault for fault in faults if "favicon" not in fault] == []
-
-
-def look_up(find: Callable[[], Any]) -> Any:
-    """What ``find`` finds in the database, in a thread: this one has a browser's loop in it."""
-
-    def run() -> Any:
-        try:
-            return find()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as threads:
-        return threads.submit(run).result()
-
-
-def take(page: Any, name: str) -> None:
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=f"{folder}/import-{name}.png", full_page=True)
-
-
-def log_in(page: Any, house: House) -> None:
-    page.goto(f"{house.address}/admin/")
-    page.fill("#id_username", "boss")
-    page.fill("#id_password", PASSWORD)
-    page.press("#id_password", "Enter")
-    page.wait_for_selector("#live")
-
-
 def read_totals(page: Any) -> dict[str, int]:
     return {
         name: int(page.locator(f"#total-{name}").inner_text().replace(",", ""))
@@ -183,8 +132,10 @@ def test_a_file_with_every_mistake(
     house: House, browser: Any, tmp_path: Path, language: str
 ) -> None:
     with open_page(browser, language) as page:
-        log_in(page, house)
-        walk(page, house, write_file(tmp_path), lambda name: take(page, f"{name}-{language}"))
+        log_in(page, house.address)
+        walk(
+            page, house, write_file(tmp_path), lambda name: take(page, f"import-{name}-{language}")
+        )
     contacts = Contact.objects.filter(source__isnull=False, status="ready")
     good = look_up(lambda: list(contacts.order_by("line_number")))
     assert [contact.phone for contact in good] == [
@@ -292,14 +243,14 @@ def walk(page: Any, house: House, file: Path, picture: Callable[[str], None]) ->
 def test_a_hundred_thousand_rows(house: House, browser: Any, tmp_path: Path, language: str) -> None:
     begun = timezone.now()
     with open_page(browser, language) as page:
-        log_in(page, house)
+        log_in(page, house.address)
         page.goto(f"{house.address}/admin/campaigns/task/{house.draft.pk}/import/")
         page.set_input_files("#id_file", files=[write_many(tmp_path)])
         page.click("#import-now")
         page.wait_for_selector("#columns-form")
         page.click("#check-now")
         page.wait_for_selector("#import-status")
-        take(page, f"many-check-{language}")
+        take(page, f"import-many-check-{language}")
         page.wait_for_selector('#import-status[data-status="checked"]', timeout=60_000)
         totals = read_totals(page)
         assert totals["rows"] == MANY
@@ -308,10 +259,10 @@ def test_a_hundred_thousand_rows(house: House, browser: Any, tmp_path: Path, lan
         assert totals["excluded"] == MANY // 100 + 2
         page.click("#load-now")
         page.wait_for_selector('[role="progressbar"]')
-        take(page, f"many-load-{language}")
+        take(page, f"import-many-load-{language}")
         page.wait_for_selector('#import-status[data-status="done"]', timeout=120_000)
         assert read_totals(page) == totals
-        take(page, f"many-done-{language}")
+        take(page, f"import-many-done-{language}")
     contacts = Contact.objects.filter(source__isnull=False)
     states = look_up(lambda: Counter(contacts.values_list("status", flat=True)))
     assert states == {"ready": totals["ready"], "excluded": totals["excluded"]}
@@ -323,7 +274,7 @@ def test_without_our_scripts_every_step_works(house: House, browser: Any, tmp_pa
     file.write_text("电话,姓名,产品\n19900000101,张,理财\n", encoding="utf-8")
     with open_page(browser, "en") as page:
         page.route("**/static/campaigns/*.js", lambda route: route.fulfill(body=""))
-        log_in(page, house)
+        log_in(page, house.address)
         page.goto(f"{house.address}/admin/campaigns/task/{house.draft.pk}/import/")
         page.set_input_files("#id_file", files=[file])
         page.click("#import-now")
