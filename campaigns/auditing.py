@@ -12,7 +12,7 @@ from auditlog.registry import auditlog
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
-from campaigns.models import Account, CallbackToken, DoNotCallRule, Holiday
+from campaigns.models import Account, CallbackToken, DoNotCallRule, Holiday, KeepRule
 
 #: also the rows that point here, which auditlog takes for fields
 BY_PROGRAM = [
@@ -31,6 +31,8 @@ BY_PROGRAM = [
     "barlistimport",
     "failed_push_days",
     "gaps",
+    "keep_rule",
+    "erasure",
 ]
 
 
@@ -50,6 +52,7 @@ def register_configuration() -> None:
     auditlog.register(CallbackToken, exclude_fields=["hash", "last_used_at"])
     auditlog.register(DoNotCallRule)
     auditlog.register(Holiday)
+    auditlog.register(KeepRule)
     auditlog.register(
         get_user_model(),
         exclude_fields=["last_login"],

@@ -29,6 +29,7 @@ from campaigns import (
     reconcile,
     recordings,
     results,
+    retention,
     verifying,
 )
 from campaigns.importing import barlist, folder
@@ -254,6 +255,30 @@ if settings.IMPORT_FOLDER is not None:
 def forget_files(timestamp: int) -> None:
     """Delete the files of imports that are over for long enough."""
     importing.forget_files()
+
+
+@app.periodic(cron="41 * * * *")
+@app.task(name="campaigns.jobs.begin_forgetting", queueing_lock="begin_forgetting", priority=LAST)
+def begin_forgetting(timestamp: int) -> None:
+    """Delete what was kept for long enough."""
+    forget_old({})
+
+
+@app.task(name="campaigns.jobs.forget_old", queueing_lock="forget_old", priority=LAST)
+def forget_old(marks: dict[str, int]) -> None:
+    """For a while; what is left over is left to the next job."""
+    further = retention.forget_old(marks=marks)
+    if further is not None:
+        enqueue(
+            "campaigns.jobs.forget_old", once="forget_old", seconds=1, priority=LAST, marks=further
+        )
+
+
+@app.periodic(cron="17 3 * * *")
+@app.task(name="campaigns.jobs.sweep_files", queueing_lock="sweep_files", priority=LAST)
+def sweep_files(timestamp: int) -> None:
+    """Delete files that no row names any more."""
+    retention.sweep_files()
 
 
 @app.periodic(cron="* * * * *")

@@ -113,7 +113,8 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
     Recording: {
         "remote": frozenset({"fetching", "unavailable"}),
         "fetching": frozenset({"stored", "remote", "unavailable"}),
-        "stored": frozenset(),
+        # deleted, once its period of keeping is over
+        "stored": frozenset({"unavailable"}),
         "unavailable": frozenset({"remote"}),
     },
     FailedPushDay: {

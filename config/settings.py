@@ -199,6 +199,11 @@ SILENCE_MINUTES = env.float("SILENCE_MINUTES", default=15.0)
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=250_000_000)
 #: days that our copy of a contact file is kept after its import ended
 IMPORT_KEEP_DAYS = env.int("IMPORT_KEEP_DAYS", default=30)
+#: days that data is kept, an account may have shorter ones; 0: for ever (campaigns/retention.py)
+KEEP_PUSHES_DAYS = env.int("KEEP_PUSHES_DAYS", default=180)
+KEEP_EXCHANGES_DAYS = env.int("KEEP_EXCHANGES_DAYS", default=90)
+KEEP_DIALOGS_DAYS = env.int("KEEP_DIALOGS_DAYS", default=730)
+KEEP_RECORDINGS_DAYS = env.int("KEEP_RECORDINGS_DAYS", default=365)
 #: files dropped into <folder>/<task id>/ are imported, where the task says so; None: nobody looks
 IMPORT_FOLDER = (
     Path(folder).resolve() if (folder := env.str("IMPORT_FOLDER", default="").strip()) else None

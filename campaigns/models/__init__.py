@@ -20,6 +20,7 @@ from campaigns.models.history import StatusChange
 from campaigns.models.imports import ContactImport, RejectedRow, StagedRow
 from campaigns.models.incidents import Incident
 from campaigns.models.installation import Installation
+from campaigns.models.retention import Erasure, KeepRule
 from campaigns.models.tasks import Attempt, Batch, Contact, Instance, Task
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "ContactImport",
     "DoNotCall",
     "DoNotCallRule",
+    "Erasure",
     "Exchange",
     "FailedPushDay",
     "FailedPushFile",
@@ -46,6 +48,7 @@ __all__ = [
     "Incident",
     "Installation",
     "Instance",
+    "KeepRule",
     "Line",
     "Recording",
     "RejectedRow",

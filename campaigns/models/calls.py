@@ -108,6 +108,8 @@ class Call(models.Model):
 
     has_record = models.BooleanField(_("call record"), default=False)
     turns_count = models.PositiveIntegerField(_("turns"), default=0)
+    #: its turns were deleted then, because their period was over
+    dialog_deleted_at = models.DateTimeField(_("dialog deleted"), null=True, editable=False)
     evidence = models.JSONField(default=dict)
     conflicts = models.JSONField(_("conflicts"), default=dict)
     problems = models.JSONField(_("unusable fields"), default=dict)
@@ -289,6 +291,8 @@ class Recording(models.Model):
     content_type = models.CharField(_("type"), max_length=100, blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
     fetched_at = models.DateTimeField(_("fetched"), null=True)
+    #: our copy was deleted then, because its period was over
+    deleted_at = models.DateTimeField(_("deleted"), null=True, editable=False)
     created_at = models.DateTimeField(_("announced"), auto_now_add=True)
 
     class Meta:

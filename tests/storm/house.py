@@ -56,7 +56,7 @@ class House:
             "PUBLIC_URL": f"http://127.0.0.1:{self.port}",
             "SECRET_KEY": "only-for-the-kill-storm",
             "DJANGO_SETTINGS_MODULE": "config.settings",
-            "LOG_LEVEL": "CRITICAL",
+            "LOG_LEVEL": "WARNING",
             "LEASE_SECONDS": str(LEASE),
             "STORM_MISTAKE": mistake,
         }
