@@ -102,7 +102,9 @@ def list_due_recordings(*, limit: int = 500) -> list[int]:
 
 def retry_recordings(recordings: QuerySet[Recording]) -> list[int]:
     """Let unavailable recordings be tried again from the start; returns the ids to fetch."""
-    ids = list(recordings.filter(status="unavailable", deleted_at=None).values_list("pk", flat=True))
+    ids = list(
+        recordings.filter(status="unavailable", deleted_at=None).values_list("pk", flat=True)
+    )
     lifecycle.move_rows(
         Recording.objects.filter(pk__in=ids),
         "remote",

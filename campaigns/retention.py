@@ -25,7 +25,16 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
-from campaigns.models import Account, Attempt, Call, Erasure, Exchange, Recording, StatusChange, Turn
+from campaigns.models import (
+    Account,
+    Attempt,
+    Call,
+    Erasure,
+    Exchange,
+    Recording,
+    StatusChange,
+    Turn,
+)
 from campaigns.models.retention import LEAST_PUSH_DAYS, KeepRule
 
 logger = logging.getLogger(__name__)
@@ -33,7 +42,7 @@ logger = logging.getLogger(__name__)
 PUSHES, EXCHANGES, DIALOGS, RECORDINGS = Erasure.Kind.values
 #: rows of one statement; calls and files are fewer, there is more behind each of them
 BATCH, FEW = 1000, 100
-#: seconds of rest after each statement, at least; and of work before a job gives its place to others
+#: seconds of rest after each statement, at least; of work before a job gives its place to others
 REST_SECONDS, JOB_SECONDS = 0.02, 20.0
 #: a file without a row may be one that is just being kept
 ORPHAN_SECONDS = 86_400
@@ -84,7 +93,7 @@ def find_cutoffs(kind: str, *, now: datetime | None = None) -> dict[int, datetim
     return {pk: now - timedelta(days=kept) for pk, kept in days.items() if kept}
 
 
-# ------------------------------------------------------------------------------------ the four kinds
+# ----------------------------------------------------------------------------------- the four kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +203,7 @@ def _delete(model: type[models.Model], ids: list[int]) -> None:
     """One statement: nothing points at them any more."""
     with connection.cursor() as cursor:
         table = connection.ops.quote_name(model._meta.db_table)
-        cursor.execute(f"DELETE FROM {table} WHERE id = ANY(%s)", [ids])
+        cursor.execute(f"DELETE FROM {table} WHERE id = ANY(%s)", [ids])  # noqa: S608
 
 
 def _list_kinds() -> dict[str, _Kind]:
@@ -307,7 +316,7 @@ def _find_top(kind: _Kind, cutoffs: Mapping[int, datetime]) -> int:
     return low
 
 
-# ------------------------------------------------------------------------------------- looking ahead
+# ------------------------------------------------------------------------------------ looking ahead
 
 
 def list_due(*, most: int | None = None) -> Iterator[Due]:

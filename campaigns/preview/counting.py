@@ -107,7 +107,9 @@ def count_planned(task: Task) -> tuple[int, int, list[Group]]:
     )
     with transaction.atomic(), connection.cursor() as cursor:
         # Compiling it takes longer than carrying it out.
-        cursor.execute("SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true)")
+        cursor.execute(
+            "SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true)"
+        )
         cursor.execute(
             query,
             {
