@@ -1,8 +1,8 @@
 """In: the bytes of a push and the hash of its token. Out: one committed row, or nothing.
 
 The door's only work on the database: one statement that finds the live token and stores the push,
-in its own thread so that a database that does not answer cannot hold the reply, and afterwards,
-for many pushes at once, the word to the worker.
+waited for no longer than a platform waits for us (``callbacks.sessions``), and afterwards, for many
+pushes at once, the word to the worker.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakSet
 
-from django.db import Error, InterfaceError, OperationalError, connection, transaction
+from django.db import Error, connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from callbacks.sessions import DatabaseAway, Sessions
 from campaigns.models import CallbackToken
 from campaigns.queue import enqueue
+
+__all__ = ["DatabaseAway", "Delivery", "Owner", "find_owner", "forget", "settle", "store", "wake"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,30 +39,29 @@ WAKE_SECONDS = 0.05
 USE_SECONDS = 60.0
 #: a database that takes longer than this is away
 PATIENCE_SECONDS = 1.2
+#: what a push that waited for a thread still gets, as long as the database answers others
+LEAST_SECONDS = 1.0
 KNOWN_TOKENS = 1000
-THREADS = 32
 
-Value = TypeVar("Value")
-
-_FIND = (
-    "SELECT a.platform FROM campaigns_callbacktoken t JOIN campaigns_account a"
-    " ON a.id = t.account_id WHERE t.hash = %s AND t.revoked_at IS NULL"
+_sessions = Sessions(
+    door_find=(
+        "SELECT a.id, a.platform FROM campaigns_callbacktoken t"
+        " JOIN campaigns_account a ON a.id = t.account_id"
+        " WHERE t.hash = $1::varchar AND t.revoked_at IS NULL"
+    ),
+    # An exact repeat (same account, kind and bytes) raises the count of the first row.
+    door_store=(
+        "INSERT INTO callbacks_receipt AS r (account_id, kind, source, body, sha256, content_type,"
+        " content_encoding, received_at, deliveries, status, reason, detail, tries,"
+        " platform_call_id, problems)"
+        " SELECT t.account_id, $1::varchar, 'live', $2::bytea, $3::bytea, $4::varchar, $5::varchar,"
+        " now(), 1, 'received', '', '', 0, '', '{}'"
+        " FROM campaigns_callbacktoken t WHERE t.hash = $6::varchar AND t.revoked_at IS NULL"
+        " ON CONFLICT (account_id, kind, sha256) DO UPDATE"
+        " SET deliveries = r.deliveries + 1, last_delivery_at = now()"
+        " RETURNING r.id"
+    ),
 )
-# An exact repeat (same account, kind and bytes) raises the count of the first row.
-_STORE = (
-    "INSERT INTO callbacks_receipt AS r (account_id, kind, source, body, sha256, content_type,"
-    " content_encoding, received_at, deliveries, status, reason, detail, tries, platform_call_id,"
-    " problems)"
-    " SELECT t.account_id, %s, 'live', %s, %s, %s, %s, now(), 1, 'received', '', '', 0, '', '{}'"
-    " FROM campaigns_callbacktoken t WHERE t.hash = %s AND t.revoked_at IS NULL"
-    " ON CONFLICT (account_id, kind, sha256) DO UPDATE"
-    " SET deliveries = r.deliveries + 1, last_delivery_at = now()"
-    " RETURNING r.id"
-)
-
-
-class DatabaseAway(Exception):
-    """The database did not store the push, or did not say so in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,106 +74,112 @@ class Delivery:
     content_encoding: str
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose token it is."""
+
+    account_id: int
+    platform: str
+
+
 # -------------------------------------------------------------------------------- the two questions
 
-_known: OrderedDict[str, str] = OrderedDict()
+_known: OrderedDict[str, Owner] = OrderedDict()
+#: whether the database let the last push of this process wait in vain
+_is_away = False
 
 
-def find_platform(token_hash: str, *, patience: float = PATIENCE_SECONDS) -> str | None:
-    """The platform that this live token is for, None for any other token.
+def count_patience(arrived: float, *, patience: float = PATIENCE_SECONDS) -> float:
+    """Until when a push that arrived then may wait for the database (``time.monotonic``).
+
+    Pushes that waited for a thread have waited: behind a database that is away they are told so at
+    once; behind one that is slow they still get their turn.
+    """
+    least = 0.0 if _is_away else min(patience, LEAST_SECONDS)
+    return max(arrived + patience, time.monotonic() + least)
+
+
+def find_owner(token_hash: str, *, ends: float) -> Owner | None:
+    """Whose this live token is, None for any other token.
 
     A token seen lately is answered from memory: whether it still lives, ``store`` decides.
     Raises ``DatabaseAway``.
     """
-    if token_hash in _known:
-        return _known[token_hash]
-    row = _ask(lambda: _execute(_FIND, [token_hash]), patience)
+    owner = _known.get(token_hash)
+    if owner is not None:
+        return owner
+    row = _run("door_find", [token_hash], ends=ends)
     if row is None:
         return None
-    _known[token_hash] = str(row[0])
+    owner = Owner(int(row[0] or 0), str(row[1]))
+    _known[token_hash] = owner
     while len(_known) > KNOWN_TOKENS:
         _known.popitem(last=False)
-    return str(row[0])
+    return owner
 
 
-def store(token_hash: str, delivery: Delivery, *, patience: float = PATIENCE_SECONDS) -> bool:
-    """Commit the push as one row; False when the token is not live. Raises ``DatabaseAway``."""
-    values = [
-        delivery.kind,
-        delivery.body,
-        hashlib.sha256(delivery.body).digest(),
-        delivery.content_type,
-        delivery.content_encoding,
-        token_hash,
-    ]
-    stored = _ask(lambda: _execute(_STORE, values), patience) is not None
-    if stored:
-        wake(token_hash)
-    else:
+def store(token_hash: str, delivery: Delivery, *, ends: float) -> int | None:
+    """Commit the push as one row and return its id; None when the token is not live.
+
+    Raises ``DatabaseAway``.
+    """
+    row = _run(
+        "door_store",
+        [
+            delivery.kind,
+            delivery.body,
+            hashlib.sha256(delivery.body).digest(),
+            delivery.content_type,
+            delivery.content_encoding,
+            token_hash,
+        ],
+        ends=ends,
+    )
+    if row is None:
         _known.pop(token_hash, None)
-    return stored
+        return None
+    wake(token_hash)
+    return int(row[0] or 0)
 
 
-def _execute(statement: str, values: list[Any]) -> Any:
-    """One statement in autocommit; a connection that died since its last use is replaced once."""
-    for again in (True, False):
-        fresh = connection.connection is None
-        try:
-            with connection.cursor() as cursor:
-                if fresh and not connection.in_atomic_block:
-                    # The acknowledgement is a promise: on disk, whatever the server's default is.
-                    cursor.execute("SET synchronous_commit TO on; SET statement_timeout TO 1100")
-                cursor.execute(statement, values)
-                return cursor.fetchone()
-        except (OperationalError, InterfaceError):
-            if connection.in_atomic_block:
-                raise
-            connection.close()
-            if fresh or not again:
-                raise
-    raise AssertionError("unreachable")
+def _run(name: str, values: list[str | bytes], *, ends: float) -> list[str | None] | None:
+    global _is_away  # noqa: PLW0603
+    try:
+        row = _sessions.run(name, values, ends=ends)
+    except DatabaseAway:
+        _is_away = True
+        raise
+    _is_away = False
+    return row
 
 
-# ------------------------------------------------------------------------------ asking with a limit
+# -------------------------------------------------------------------------- what is done afterwards
 
-_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="door")
+#: a wake-up is on its way at a time, and the last one may not have ended
+_pool = ThreadPoolExecutor(4, thread_name_prefix="door-wake")
 _lock = threading.Lock()
 _under_way: WeakSet[Future[Any]] = WeakSet()
 
 
-def _ask(question: Callable[[], Value], patience: float) -> Value:
-    """The answer of the database, if it comes in time."""
-    if connection.in_atomic_block:  # somebody's transaction around us must see and hold the row
-        try:
-            return question()
-        except Error as error:
-            raise DatabaseAway(type(error).__name__) from None
-    future = _submit(question)
-    try:
-        return future.result(timeout=patience)
-    except (Error, TimeoutError, OSError) as error:
-        future.cancel()
-        raise DatabaseAway(type(error).__name__) from None
-
-
-def _submit(work: Callable[[], Value]) -> Future[Value]:
-    future = _pool.submit(_run, work)
+def _submit(work: Callable[[], None]) -> Future[None]:
+    future = _pool.submit(_run_and_close, work)
     with _lock:
         _under_way.add(future)
     return future
 
 
-def _run(work: Callable[[], Value]) -> Value:
+def _run_and_close(work: Callable[[], None]) -> None:
     try:
-        return work()
+        work()
     finally:
         with contextlib.suppress(Error):
             connection.close_if_unusable_or_obsolete()
 
 
 def settle() -> None:
-    """Wait until nothing is under way, wake-ups included; the threads then hold no connection that
-    is older than ``CONN_MAX_AGE``."""
+    """Wait until nothing is under way, wake-ups included; no connection is then held that is older
+    than ``CONN_MAX_AGE``."""
+    _sessions.settle()
     while True:
         with _lock:
             under_way = [future for future in _under_way if not future.done()]
@@ -182,9 +190,12 @@ def settle() -> None:
 
 
 def forget() -> None:
-    """Know no token by heart any more."""
+    """Know no token by heart any more, and hold no session."""
+    global _is_away  # noqa: PLW0603
     _known.clear()
     _noted.clear()
+    _sessions.close()
+    _is_away = False
 
 
 # ----------------------------------------------------------------------------- a word to the worker

@@ -10,6 +10,7 @@ none repeats anything that was sent.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from django.conf import settings
@@ -73,17 +74,21 @@ class Door(APIView):
     schema = None
 
     def post(self, request: Request, address: str) -> HttpResponse:
+        raw: HttpRequest = request._request
         token, kind = split_address(address)
         token_hash = hash_token(token)
+        arrived = raw.META.get("callboard.arrived") or time.monotonic()
         answer: bytes | None = None
         try:
-            platform = inbox.find_platform(token_hash)
-            if platform is None:
+            owner = inbox.find_owner(token_hash, ends=inbox.count_patience(arrived))
+            if owner is None:
                 return refuse(404, "Not found.")
-            answer = PLATFORMS[platform].answers.get(kind) if platform in PLATFORMS else None
+            platform = PLATFORMS.get(owner.platform)
+            answer = platform.answers.get(kind) if platform is not None else None
             patience = inbox.PATIENCE_SECONDS if answer is None else ANSWER_SECONDS
-            delivery = read_delivery(request._request, kind)
-            if not inbox.store(token_hash, delivery, patience=patience):
+            delivery = read_delivery(raw, kind)
+            ends = inbox.count_patience(arrived, patience=patience)
+            if inbox.store(token_hash, delivery, ends=ends) is None:
                 return refuse(404, "Not found.")
         except TooLarge:
             return refuse(413, "Too large.")

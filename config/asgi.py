@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     answer = Answer(loop, send)
     try:
         threads = _push_threads if is_push else _page_threads
-        rest = await loop.run_in_executor(threads, answer.make, scope, body)
+        rest = await loop.run_in_executor(threads, answer.make, scope, body, time.monotonic())
     finally:
         body.close()
     if rest is not None:
@@ -173,9 +174,11 @@ class Answer:
         self.status = 500
         self.headers: list[tuple[bytes, bytes]] = []
 
-    def make(self, scope: Scope, body: IO[bytes]) -> bytes | None:
+    def make(self, scope: Scope, body: IO[bytes], arrived: float) -> bytes | None:
         """All of it if it is small; None if it was sent from here, piece by piece."""
-        pieces = django(make_environ(scope, body), self.start)
+        environ = make_environ(scope, body)
+        environ["callboard.arrived"] = arrived  # whole, by time.monotonic: it may wait for a thread
+        pieces = django(environ, self.start)
         try:
             joined = join_pieces(pieces)
             first, second = next(joined, b""), next(joined, None)

@@ -77,6 +77,7 @@ INSTALLED_APPS = [
     "callbacks",
 ]
 MIDDLEWARE = [
+    "callbacks.middleware.StraightToTheDoor",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

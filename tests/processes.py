@@ -59,8 +59,8 @@ def run_worker(**environment: str) -> contextlib.AbstractContextManager[subproce
 
 
 @contextlib.contextmanager
-def run_web(port: int, **environment: str) -> Iterator[str]:
-    """The HTTP server of production on this port; gives its address when it answers."""
+def run_server(port: int, **environment: str) -> Iterator[subprocess.Popen]:
+    """The HTTP server of production on this port, when it answers."""
     command = ["-m", "granian", "--interface", "asginl", "--loop", "asyncio"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--no-access-log"]
     address = f"http://127.0.0.1:{port}"
@@ -69,7 +69,14 @@ def run_web(port: int, **environment: str) -> Iterator[str]:
         environment=make_environment(PORT=str(port), PUBLIC_URL=address, **environment),
     ) as child:
         wait_for_answer(f"{address}/healthz", child)
-        yield address
+        yield child
+
+
+@contextlib.contextmanager
+def run_web(port: int, **environment: str) -> Iterator[str]:
+    """The same; gives its address."""
+    with run_server(port, **environment):
+        yield f"http://127.0.0.1:{port}"
 
 
 def wait_for_answer(url: str, child: subprocess.Popen, *, seconds: float = 30) -> None:

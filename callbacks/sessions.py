@@ -1,0 +1,232 @@
+"""In: a prepared statement's values and a point in time. Out: its row, or ``DatabaseAway`` by then.
+
+The door's own sessions with the database. A statement is written to the socket and its answer
+waited for in the thread of the push, never longer than is allowed, whatever the database, the
+network or a lock does. Only opening a session has a thread of its own: no part of that (looking up
+a name, waiting for a server that says nothing) can be given up in the middle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import select
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+from weakref import WeakSet
+
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
+from psycopg.pq import ExecStatus, Format, TransactionStatus
+
+#: PostgreSQL's own limit for one statement, a little before the door's
+STATEMENT_MILLISECONDS = 1100
+OPENERS = 32
+
+#: the row of an answer: texts, None for NULL
+Row = list[str | None]
+#: a text or a bytea; both are sent as they are
+Value = str | bytes
+
+
+class DatabaseAway(Exception):
+    """The database did not carry it out, or did not say so in time."""
+
+
+class LateAnswer(DatabaseAway):
+    """It was sent, and may be carried out yet."""
+
+
+class _Session:
+    """One connection, all statements prepared, on which nothing waits without an end."""
+
+    def __init__(self, statements: Mapping[str, str]) -> None:
+        wrapper: Any = connections.create_connection(DEFAULT_DB_ALIAS)
+        wrapper.inc_thread_sharing()  # opened in one thread, used by others, by one at a time
+        self._wrapper = wrapper
+        try:
+            wrapper.connect()
+            raw: psycopg.Connection[Any] = wrapper.connection
+            # The acknowledgement is a promise: on disk, whatever the server's default is.
+            raw.execute("SET synchronous_commit TO on")
+            raw.execute(f"SET statement_timeout TO {STATEMENT_MILLISECONDS}")
+            for name, text in statements.items():
+                raw.execute(f"PREPARE {name} AS {text}".encode())
+        except BaseException:
+            self.close()
+            raise
+        self._pg: Any = raw.pgconn
+        self._poll = select.poll()
+        self._waiting_for = 0
+        age = wrapper.settings_dict["CONN_MAX_AGE"]
+        self._ends = None if age is None else time.monotonic() + age
+
+    @property
+    def is_reusable(self) -> bool:
+        return self._pg.transaction_status == TransactionStatus.IDLE and (
+            self._ends is None or time.monotonic() < self._ends
+        )
+
+    def run(self, name: bytes, values: Sequence[Value], ends: float) -> Row | None:
+        """The first row. Raises ``psycopg.Error``, ``LateAnswer``."""
+        raw = [value.encode() if isinstance(value, str) else value for value in values]
+        self._pg.send_query_prepared(name, raw, [Format.BINARY] * len(raw), Format.TEXT)
+        return self.receive(ends)
+
+    def receive(self, ends: float) -> Row | None:
+        """The first row of what was sent. Raises ``psycopg.Error``, ``LateAnswer``."""
+        result = self._wait(ends)
+        while self._wait(ends) is not None:
+            pass
+        if result is None or result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            raise psycopg.errors.lookup(_read_state(result))()
+        if not result.ntuples:
+            return None
+        cells = [result.get_value(0, column) for column in range(result.nfields)]
+        return [None if cell is None else cell.decode() for cell in cells]
+
+    def _wait(self, ends: float) -> Any:
+        """The next result, None when that was all of them."""
+        pg = self._pg
+        unsent = pg.flush()
+        while True:
+            if not unsent and not pg.is_busy():
+                return pg.get_result()
+            wanted = select.POLLIN | (select.POLLOUT if unsent else 0)
+            if wanted != self._waiting_for:
+                self._poll.register(pg.socket, wanted)
+                self._waiting_for = wanted
+            left = ends - time.monotonic()
+            if left <= 0 or not self._poll.poll(left * 1000):
+                raise LateAnswer("TimeoutError")
+            pg.consume_input()
+            unsent = pg.flush() if unsent else 0
+
+    def close(self) -> None:
+        with contextlib.suppress(Error, psycopg.Error):
+            self._wrapper.close()
+
+
+def _read_state(result: Any) -> str:
+    """The SQLSTATE: the class of the error and none of its words, which may repeat what came."""
+    state = result and result.error_field(psycopg.pq.DiagnosticField.SQLSTATE)
+    return state.decode() if state else "08006"
+
+
+class Sessions:
+    """Statements by name, and the sessions on which they run. Safe to use from many threads."""
+
+    def __init__(self, **statements: str) -> None:
+        self._statements = statements
+        self._plain = {name: re.sub(r"\$\d+", "%s", text) for name, text in statements.items()}
+        self._idle: list[_Session] = []
+        self._lock = threading.Lock()
+        self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="door-open")
+        self._under_way: WeakSet[Future[Any]] = WeakSet()
+
+    def run(self, name: str, values: Sequence[Value], *, ends: float) -> Row | None:
+        """Run one statement in its own transaction; its first row.
+
+        ``ends`` is a point of ``time.monotonic``. A session that died since its last use is
+        replaced once. Raises ``DatabaseAway``; ``LateAnswer`` when it may be carried out yet.
+        """
+        if connection.in_atomic_block:  # whose transaction is around us must see and hold the row
+            return self._run_inside(name, values)
+        try:
+            while (session := self._take()) is not None:
+                try:
+                    return self._run_on(session, name, values, ends)
+                except psycopg.OperationalError as error:
+                    # It was closed while nobody looked, and so were the others: nothing was done.
+                    # (Even if it was: the same push again is counted, not stored again.)
+                    if not _is_lost(error):
+                        raise
+                    self.close()
+            opening = self._submit(_Session, self._statements)
+            try:
+                session = opening.result(max(0.0, ends - time.monotonic()))
+            except TimeoutError:
+                opening.add_done_callback(self._keep_late)
+                raise
+            return self._run_on(session, name, values, ends)
+        except (Error, psycopg.Error, TimeoutError, OSError) as error:
+            raise DatabaseAway(type(error).__name__) from None
+
+    def _run_inside(self, name: str, values: Sequence[Value]) -> Row | None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(self._plain[name], values)
+                row = cursor.fetchone()
+        except Error as error:
+            raise DatabaseAway(type(error).__name__) from None
+        return None if row is None else [None if cell is None else str(cell) for cell in row]
+
+    def _run_on(
+        self, session: _Session, name: str, values: Sequence[Value], ends: float
+    ) -> Row | None:
+        try:
+            row = session.run(name.encode(), values, ends)
+        except LateAnswer:
+            self._submit(self._bring_home, session)
+            raise
+        except BaseException:
+            session.close()
+            raise
+        self._give_back(session)
+        return row
+
+    def _submit(self, work: Callable[..., Any], argument: Any) -> Future[Any]:
+        future = self._openers.submit(work, argument)
+        with self._lock:
+            self._under_way.add(future)
+        return future
+
+    def _bring_home(self, session: _Session) -> None:
+        """A late answer is waited for outside of the push; the session is as good as before."""
+        try:
+            session.receive(time.monotonic() + 2 * STATEMENT_MILLISECONDS / 1000)
+        except (DatabaseAway, psycopg.Error, OSError):
+            session.close()
+        else:
+            self._give_back(session)
+
+    def _keep_late(self, opening: Any) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self._give_back(opening.result())
+
+    def _take(self) -> _Session | None:
+        with self._lock:
+            session = self._idle.pop() if self._idle else None
+        if session is not None and not session.is_reusable:
+            session.close()
+            return self._take()
+        return session
+
+    def _give_back(self, session: _Session) -> None:
+        if session.is_reusable:
+            with self._lock:
+                self._idle.append(session)
+        else:
+            session.close()
+
+    def settle(self) -> None:
+        """Wait until nothing is under way in a thread of ours."""
+        with self._lock:
+            under_way = list(self._under_way)
+        wait(under_way)
+
+    def close(self) -> None:
+        """Close what nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for session in idle:
+            session.close()
+
+
+def _is_lost(error: psycopg.OperationalError) -> bool:
+    """Whether the session is gone, by class 08 (connection) or 57P (shut down, terminated)."""
+    state = error.sqlstate or "08006"
+    return state.startswith(("08", "57P"))
