@@ -9,7 +9,8 @@ from __future__ import annotations
 from django.db import close_old_connections
 from procrastinate.contrib.django import app
 
-from callbacks import inbox, processing, tally
+from callbacks import catching_up, inbox, processing, tally
+from campaigns.queue import LAST, enqueue
 
 
 @app.task(name=inbox.PROCESS_JOB, queueing_lock=inbox.PROCESS_LOCK)
@@ -29,10 +30,5 @@ def sweep_inbox(timestamp: int) -> None:
         processing.process_inbox()
 
 
-@app.periodic(cron="* * * * * 20")
-@app.task(name="callbacks.jobs.count_inbox", queueing_lock="count_inbox")
-def count_inbox(timestamp: int) -> None:
-    """Count what came, and where everything is."""
-    close_old_connections()
-    tally.count_arrivals()
-    tally.take_snapshot()
+from callbacks import catching_up, inbox, processing, tally
+from campaigns.queue import LAST, enqueue

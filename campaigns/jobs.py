@@ -21,6 +21,7 @@ from campaigns import (
     batching,
     catalog,
     dispatch,
+    failed_pushes,
     failing,
     gates,
     guarding,
@@ -158,6 +159,34 @@ def verify_push(verification_id: int) -> None:
         )
 
 
+@app.task(name="campaigns.jobs.ask_failed_pushes")
+def ask_failed_pushes(day_id: int) -> None:
+    """Ask for the failed pushes of one day, and fetch their files."""
+    for file_id in failed_pushes.ask_day(day_id) or ():
+        enqueue(
+            "campaigns.jobs.fetch_failed_pushes",
+            once=f"failed-file-{file_id}",
+            priority=LAST,
+            file_id=file_id,
+        )
+
+
+@app.task(name="campaigns.jobs.fetch_failed_pushes")
+def fetch_failed_pushes(file_id: int) -> None:
+    """Copy one file of failed pushes; the inbox reads it."""
+    if failed_pushes.fetch_file(file_id):
+        enqueue_reading(file_id)
+
+
+def enqueue_reading(file_id: int) -> None:
+    enqueue(
+        "callbacks.jobs.read_failed_pushes",
+        once=f"failed-read-{file_id}",
+        priority=LAST,
+        file_id=file_id,
+    )
+
+
 @app.task(name="campaigns.jobs.reapply_results")
 def reapply_results(slug: str) -> None:
     """Read the results of every call of a platform again, with today's tables."""
@@ -279,6 +308,31 @@ def forget_old(marks: dict[str, int]) -> None:
 def sweep_files(timestamp: int) -> None:
     """Delete files that no row names any more."""
     retention.sweep_files()
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="campaigns.jobs.catch_up", queueing_lock="catch_up")
+def catch_up(timestamp: int) -> None:
+    """See to it that every day of failed pushes is asked for, fetched and read."""
+    failed_pushes.plan_days()
+    for day_id in failed_pushes.list_due_days():
+        enqueue(
+            "campaigns.jobs.ask_failed_pushes",
+            once=f"failed-day-{day_id}",
+            priority=LAST,
+            day_id=day_id,
+        )
+    fetch, read = failed_pushes.list_due_files()
+    for file_id in fetch:
+        enqueue(
+            "campaigns.jobs.fetch_failed_pushes",
+            once=f"failed-file-{file_id}",
+            priority=LAST,
+            file_id=file_id,
+        )
+    for file_id in read:
+        enqueue_reading(file_id)
+    failed_pushes.forget_copies()
 
 
 @app.periodic(cron="* * * * *")
