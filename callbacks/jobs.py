@@ -30,5 +30,18 @@ def sweep_inbox(timestamp: int) -> None:
         processing.process_inbox()
 
 
-from callbacks import catching_up, inbox, processing, tally
-from campaigns.queue import LAST, enqueue
+@app.periodic(cron="* * * * * 20")
+@app.task(name="callbacks.jobs.count_inbox", queueing_lock="count_inbox")
+def count_inbox(timestamp: int) -> None:
+    """Count what came, and where everything is."""
+    close_old_connections()
+    tally.count_arrivals()
+    tally.take_snapshot()
+
+
+@app.task(name="callbacks.jobs.read_failed_pushes")
+def read_failed_pushes(file_id: int) -> None:
+    """Put the pushes of a fetched file into the inbox."""
+    close_old_connections()
+    if not catching_up.read_file(file_id):
+        enqueue("callbacks.jobs.read_failed_pushes", priority=LAST, file_id=file_id)
