@@ -24,6 +24,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from callbacks import inbox
+from campaigns.answering import ask
 from campaigns.models.accounts import hash_token
 from campaigns.platforms.registry import PLATFORMS
 from campaigns.platforms.values import clean_text
@@ -31,8 +32,11 @@ from campaigns.platforms.values import clean_text
 logger = logging.getLogger(__name__)
 
 TAKEN = b'{"code":0,"message":"success"}'
+#: every kind with which some platform asks something, by its name
+QUESTIONS = {kind: asked for one in PLATFORMS.values() for kind, asked in one.questions.items()}
 #: patience where the platform waits with a person on the line
 ANSWER_SECONDS = 0.25
+LEAST_ANSWER_SECONDS = 0.05
 CHUNK = 65_536
 
 
@@ -78,17 +82,14 @@ class Door(APIView):
         token, kind = split_address(address)
         token_hash = hash_token(token)
         arrived = raw.META.get("callboard.arrived") or time.monotonic()
-        answer: bytes | None = None
         try:
-            owner = inbox.find_owner(token_hash, ends=inbox.count_patience(arrived))
-            if owner is None:
+            if kind in QUESTIONS:
+                return answer_question(raw, token_hash, kind, arrived)
+            ends = inbox.count_patience(arrived)
+            if inbox.find_owner(token_hash, ends=ends) is None:
                 return refuse(404, "Not found.")
-            platform = PLATFORMS.get(owner.platform)
-            answer = platform.answers.get(kind) if platform is not None else None
-            patience = inbox.PATIENCE_SECONDS if answer is None else ANSWER_SECONDS
             delivery = read_delivery(raw, kind)
-            ends = inbox.count_patience(arrived, patience=patience)
-            if inbox.store(token_hash, delivery, ends=ends) is None:
+            if inbox.store(token_hash, delivery, ends=inbox.count_patience(arrived)) is None:
                 return refuse(404, "Not found.")
         except TooLarge:
             return refuse(413, "Too large.")
@@ -98,11 +99,10 @@ class Door(APIView):
             return refuse(400, "Cut short.")
         except inbox.DatabaseAway as error:
             logger.error("A push could not be stored: %s.", error)
-            if answer is None:
-                response = refuse(503, "Not taken. Send it again.")
-                response["Retry-After"] = "5"
-                return response
-        return HttpResponse(TAKEN if answer is None else answer, content_type="application/json")
+            response = refuse(503, "Not taken. Send it again.")
+            response["Retry-After"] = "5"
+            return response
+        return HttpResponse(TAKEN, content_type="application/json")
 
     def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         response = refuse(405, "Only POST.")
@@ -113,6 +113,36 @@ class Door(APIView):
         """Nothing of ours is known to come here. Not taken is the one thing it must say."""
         logger.error("The door failed: %s.", type(exc).__name__, exc_info=exc)
         return refuse(503, "Not taken. Send it again.")
+
+
+def answer_question(
+    request: HttpRequest, token_hash: str, kind: str, arrived: float
+) -> HttpResponse:
+    """Store the request, and answer it in time, with a person on the line: at worst with nothing
+    to say. Raises as ``read_delivery`` does."""
+    # one that waited long for a thread still gets a moment
+    deadline = max(arrived + ANSWER_SECONDS, time.monotonic() + LEAST_ANSWER_SECONDS)
+    try:
+        owner = inbox.find_owner(token_hash, ends=deadline)
+    except inbox.DatabaseAway as error:
+        logger.error("A question could not be answered: %s.", error)
+        return HttpResponse(QUESTIONS[kind].empty, content_type="application/json")
+    if owner is None:
+        return refuse(404, "Not found.")
+    delivery = read_delivery(request, kind)
+    vendor = PLATFORMS.get(owner.platform)
+    if vendor is None or kind not in vendor.questions:
+        ends = inbox.count_patience(arrived)
+        if inbox.store(token_hash, delivery, ends=ends) is None:
+            return refuse(404, "Not found.")
+        return HttpResponse(TAKEN, content_type="application/json")
+    asked = ask(token_hash, vendor=vendor, kind=kind, body=delivery.body, deadline=deadline)
+    try:
+        if inbox.store(token_hash, delivery, ends=deadline) is None:
+            return refuse(404, "Not found.")
+    except inbox.DatabaseAway as error:
+        logger.error("A question could not be stored: %s.", error)
+    return HttpResponse(asked.wait(), content_type="application/json")
 
 
 def split_address(address: str) -> tuple[str, str]:

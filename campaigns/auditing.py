@@ -12,7 +12,15 @@ from auditlog.registry import auditlog
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
-from campaigns.models import Account, CallbackToken, DoNotCallRule, Holiday, KeepRule
+from campaigns.models import (
+    Account,
+    CallbackToken,
+    ContextDefault,
+    DoNotCallRule,
+    Holiday,
+    KeepRule,
+    SemanticRule,
+)
 
 #: also the rows that point here, which auditlog takes for fields
 BY_PROGRAM = [
@@ -29,6 +37,11 @@ BY_PROGRAM = [
     "donotcall",
     "donotcallrule",
     "barlistimport",
+    "inbound_answers",
+    "inboundcontext",
+    "contextdefault",
+    "contextimport",
+    "semanticrule",
     "failed_push_days",
     "gaps",
     "keep_rule",
@@ -51,6 +64,8 @@ def register_configuration() -> None:
     )
     auditlog.register(CallbackToken, exclude_fields=["hash", "last_used_at"])
     auditlog.register(DoNotCallRule)
+    auditlog.register(ContextDefault)
+    auditlog.register(SemanticRule)
     auditlog.register(Holiday)
     auditlog.register(KeepRule)
     auditlog.register(

@@ -41,6 +41,17 @@ MANAGER = (
     "campaigns.add_donotcallrule",
     "campaigns.change_donotcallrule",
     "campaigns.delete_donotcallrule",
+    # what the platforms are answered during a call
+    "campaigns.add_inboundcontext",
+    "campaigns.change_inboundcontext",
+    "campaigns.delete_inboundcontext",
+    "campaigns.add_contextdefault",
+    "campaigns.change_contextdefault",
+    "campaigns.delete_contextdefault",
+    "campaigns.add_contextimport",
+    "campaigns.add_semanticrule",
+    "campaigns.change_semanticrule",
+    "campaigns.delete_semanticrule",
     "callbacks.change_receipt",
 )
 ADMIN = (

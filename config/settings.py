@@ -192,6 +192,10 @@ WITNESS_FILE = Path(env.str("WITNESS_FILE", default=str(DATA_DIR / "witness.json
 POLL_SECONDS = env.float("POLL_SECONDS", default=15.0)
 #: largest push that is taken, in bytes
 PUSH_MAX_BYTES = 5_000_000
+#: {code: dotted path of a function} for the semantic interface, see docs/answering.md
+SEMANTIC_FUNCTIONS: dict[str, str] = env.dict("SEMANTIC_FUNCTIONS", default={})
+#: seconds that such a function may take
+SEMANTIC_FUNCTION_SECONDS = env.float("SEMANTIC_FUNCTION_SECONDS", default=0.12)
 #: seconds in which the whole of a push must have come
 PUSH_BODY_SECONDS = env.float("PUSH_BODY_SECONDS", default=2.0)
 #: minutes without any push, while calls are made, after which a platform is silent: an alarm

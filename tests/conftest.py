@@ -18,7 +18,9 @@ def _empty_queue(request: pytest.FixtureRequest) -> Iterator[None]:
     from django.db import connection
 
     from callbacks import inbox
+    from campaigns import answering
 
+    answering.settle()
     inbox.settle()  # the door wakes the worker a moment after its answer
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_periodic_defers CASCADE")

@@ -138,7 +138,7 @@ def _tell_receiving(platform: Platform) -> str:
 
 
 def _tell_answering(platform: Platform) -> str:
-    return ", ".join(f"`{kind}`" for kind in platform.answers) or "no"
+    return ", ".join(f"`{kind}`" for kind in platform.questions) or "no"
 
 
 def _tell_verifying(platform: Platform) -> str:
@@ -152,8 +152,10 @@ def _tell_ability(platform: Platform, ability: Can) -> str:
 
 
 def _tell_answer(platform: Platform, kind: str) -> str:
-    answer = platform.answers.get(kind)
-    return f"; answered with `{answer.decode()}`" if answer is not None else ""
+    question = platform.questions.get(kind)
+    if question is None:
+        return ""
+    return f"; answered by what is configured, with `{question.empty.decode()}` when that is none"
 
 
 def _count(platform: Platform, standing: Standing) -> str:

@@ -10,6 +10,13 @@ from campaigns.models.accounts import (
     Voice,
 )
 from campaigns.models.agents import Agent, AgentEvent
+from campaigns.models.answering import (
+    ContextDefault,
+    ContextImport,
+    InboundAnswer,
+    InboundContext,
+    SemanticRule,
+)
 from campaigns.models.approvals import Approval
 from campaigns.models.barring import BarListImport, DoNotCall, DoNotCallRule
 from campaigns.models.calendar import Holiday
@@ -36,6 +43,8 @@ __all__ = [
     "CallbackToken",
     "Contact",
     "ContactImport",
+    "ContextDefault",
+    "ContextImport",
     "DoNotCall",
     "DoNotCallRule",
     "Erasure",
@@ -45,6 +54,8 @@ __all__ = [
     "Gap",
     "GapMark",
     "Holiday",
+    "InboundAnswer",
+    "InboundContext",
     "Incident",
     "Installation",
     "Instance",
@@ -53,6 +64,7 @@ __all__ = [
     "Recording",
     "RejectedRow",
     "Robot",
+    "SemanticRule",
     "StagedRow",
     "StatusChange",
     "Task",

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from campaigns.platforms.errors import ErrorCode, NotSent
 from campaigns.platforms.events import AnyEvent, TaskChanged
 from campaigns.platforms.http import Transport
+from campaigns.platforms.questions import Question
 
 
 class Can(StrEnum):
@@ -381,9 +382,9 @@ class Platform:
     secret_fields: frozenset[str] = frozenset()
     #: vendor's result code → our word, for the screens and for re-applying a corrected table
     results: Mapping[str, Any] = field(default_factory=dict)
-    #: kind → what a push of it is answered with where the platform waits for our word and we have
-    #: nothing to say; every other kind is answered with "taken"
-    answers: Mapping[str, bytes] = field(default_factory=dict)
+    #: kind → what the platform asks with it while it waits for our word; every other kind is
+    #: answered with "taken"
+    questions: Mapping[str, Question] = field(default_factory=dict)
     #: other names by which people call it, for the command line
     aliases: tuple[str, ...] = ()
     unverified: frozenset[Can] = frozenset()

@@ -10,7 +10,9 @@ import pytest
 @pytest.fixture(autouse=True)
 def _new_door() -> Iterator[None]:
     from callbacks import inbox
+    from campaigns import answering
 
     inbox.forget()
     yield
     inbox.settle()
+    answering.settle()

@@ -204,7 +204,7 @@ def test_the_declaration_is_whole(platform: Platform) -> None:
         assert error.advice.endswith(".")
     for known in platform.results.values():
         assert isinstance(known.result, Result)
-    assert set(platform.answers) <= set(platform.kinds)
+    assert set(platform.questions) <= set(platform.kinds)
 
 
 @pytest.mark.parametrize("platform", ALL)

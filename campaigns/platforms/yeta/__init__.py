@@ -1,13 +1,14 @@
 """In: nothing. Out: ``PLATFORM``, what the iFlytek yeta open platform is and can do.
 
 From "yeta开放平台开发接口": Part 1 in ``client``, Part 2 in ``callbacks``, both with the words of
-``vocabulary``.
+``vocabulary``, Part 3 in ``answers``.
 """
 
 from __future__ import annotations
 
 from campaigns.platforms.contract import AccountField, Can, Limits, Platform
-from campaigns.platforms.yeta.callbacks import ANSWERS, KINDS, parse
+from campaigns.platforms.yeta.answers import QUESTIONS
+from campaigns.platforms.yeta.callbacks import KINDS, parse
 from campaigns.platforms.yeta.capabilities import CAPABILITIES
 from campaigns.platforms.yeta.client import ROWS_PER_REQUEST, SPEEDS, YetaClient
 from campaigns.platforms.yeta.failed_pushes import split_failed_pushes
@@ -54,7 +55,7 @@ PLATFORM = Platform(
     documents=("yeta开放平台开发接口 (platforms/yeta-openapi.txt)",),
     secret_fields=frozenset({"token", "app_secret", "app_key"}),
     results=RESULTS,
-    answers=ANSWERS,
+    questions=QUESTIONS,
     split_failed_pushes=split_failed_pushes,
     failed_push_prefix_setting="push_download_prefix",
     follow_ups={"dialog": "receiveDialog", "recording": "receiveVoice"},

@@ -35,6 +35,7 @@ from campaigns.platforms.values import (
     Problem,
     read_address,
 )
+from campaigns.platforms.yeta.answers import QUESTIONS
 from campaigns.platforms.yeta.dialogs import read_turns
 from campaigns.platforms.yeta.vocabulary import DIRECTIONS, RESULTS, CallResult
 
@@ -45,9 +46,8 @@ KINDS = {
     "getDialogContext": "asks for the variables of an inbound call",
     "semantic": "asks for the meaning of what a contact said",
 }
-#: Part 3: the platform waits for these. No variables, no meaning found.
-ANSWERS = {"getDialogContext": b"{}", "semantic": b"[]"}
-REQUESTS = frozenset(ANSWERS)
+#: Part 3: no news but questions, see ``answers``
+REQUESTS = frozenset(QUESTIONS)
 
 #: A record of these ranks is believed over one of a lower rank.
 BASIC_RANK, OUTBOUND_RANK = 10, 20
