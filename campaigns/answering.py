@@ -51,8 +51,6 @@ THREADS = 8
 #: of a text so much is kept with a finding
 KEPT_TEXT = 200
 
-Outcome = InboundAnswer.Outcome
-
 _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="answer")
 _lock = threading.Lock()
 _under_way: WeakSet[Future[Any]] = WeakSet()
@@ -66,7 +64,8 @@ class Found:
     values: list[Value] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     detail: str = ""
-    outcome: str = Outcome.EMPTY
+    #: as of ``InboundAnswer.Outcome``
+    outcome: str = "empty"
 
 
 # ----------------------------------------------------------------------------- while somebody waits
@@ -158,7 +157,7 @@ def _answer(
     found = find_answer(account, question, body, at=asked_at, left=answering.left)
     answer = question.spell(found.values) if found.values else question.empty
     if not answering.give(answer):
-        found.outcome, found.detail = Outcome.LATE, TOO_LATE
+        found.outcome, found.detail = "late", TOO_LATE
         answer = question.empty
     row = InboundAnswer(account=account, kind=kind, asked_at=asked_at)
     row.sha256 = hashlib.sha256(body).digest()
@@ -200,11 +199,11 @@ def find_answer(
     """What a request is answered. Stores nothing. ``left``: seconds that are left; ``rules``
     instead of those that are stored and active."""
     if len(body) > MOST_BYTES:
-        return Found(None, detail=TOO_LARGE, outcome=Outcome.UNREADABLE)
+        return Found(None, detail=TOO_LARGE, outcome="unreadable")
     try:
         asked = question.read(body)
     except Unrecognised as error:
-        return Found(None, detail=f"{NOT_READ} ({error.reason})"[:300], outcome=Outcome.UNREADABLE)
+        return Found(None, detail=f"{NOT_READ} ({error.reason})"[:300], outcome="unreadable")
     found = Found(asked)
     try:
         if asked.about is About.VARIABLES:
@@ -213,17 +212,17 @@ def find_answer(
             _find_meaning(account, found, at=at, left=left, rules=rules)
     except Exception as error:
         log.error("An answer could not be found: %s.", type(error).__name__)
-        found.values, found.outcome = [], Outcome.FAILED
+        found.values, found.outcome = [], "failed"
         found.detail = f"{FAILED} ({type(error).__name__})"[:300]
         if isinstance(error, Error):
             raise
         return found
-    if found.outcome == Outcome.EMPTY and found.values:
-        found.outcome = Outcome.ANSWERED
+    if found.outcome == "empty" and found.values:
+        found.outcome = "answered"
     return found
 
 
-# ------------------------------------------------------------------------------ variables of callers
+# ----------------------------------------------------------------------------- variables of callers
 
 
 def find_variables(account: Account, asked: Asked, *, at: datetime) -> list[Value]:
@@ -339,7 +338,7 @@ def _ask_function(asked: Asked, found: Found, *, left: Callable[[], float]) -> l
     told["values"] = [{"key": one.key, "value": one.value} for one in values]
     found.findings.append(told)
     if told["why"]:
-        found.outcome, found.detail = Outcome.FAILED, told["why"][:300]
+        found.outcome, found.detail = "failed", told["why"][:300]
     return values
 
 

@@ -1,8 +1,8 @@
 """In: what somebody said, and the day on which it was said. Out: the days that were meant.
 
-明天, 大后天, 下周三, 这个月十五号, 三月五号, 二零二六年三月五日, 2026-03-05, 三天后, 半个月以后, 月底 …
-A day that no calendar has (二月三十号) is none. A day without its year, or without its month, is the
-next one that comes, the last one that was, or the nearest, as the caller wants it.
+明天, 大后天, 下周三, 这个月十五号, 三月五号, 二零二六年三月五日, 2026-03-05, 三天后, and so on.
+A day that no calendar has (二月三十号) is none. One without its year, or without its month, is the
+next that comes, the last that was, or the nearest, as the caller wants it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from datetime import date, timedelta
 from campaigns.semantics.numerals import read_number
 
 _N = r"[0-9零〇○一二两三四五六七八九十百廿卅]+"
-_YEAR = r"(?P<year>[0-9零〇○一二三四五六七八九]{4}|[0-9零〇○一二三四五六七八九]{2}|今|明|后|去|前)年(?:的)?"
+_Y = "[0-9零〇○一二三四五六七八九]"
+_YEAR = rf"(?P<year>{_Y}{{4}}|{_Y}{{2}}|今|明|后|去|前)年(?:的)?"
 _MONTH = r"(?P<month>[0-9]{1,2}|十[一二]?|[一二三四五六七八九])月份?(?:的)?"
 _DAY = r"(?P<day>[0-9]{1,2}|[一二三]?十[一二三四五六七八九]?|[一二三四五六七八九])"
 _DAYS = {"大前": -3, "前": -2, "昨": -1, "今": 0, "当": 0, "明": 1, "后": 2, "大后": 3, "次": 1}

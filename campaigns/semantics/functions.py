@@ -91,17 +91,22 @@ def read_values(told: Any) -> list[Value]:
     for number, one in enumerate(told or ()):
         if number >= MOST_VALUES:
             raise ValueError("too many values")
+        key: Any
+        type_: Any
+        value: Any
         if isinstance(one, Value):
-            one = {"key": one.key, "type": one.type, "value": one.value}
-        if not isinstance(one, Mapping):
+            key, type_, value = one.key, one.type, one.value
+        elif isinstance(one, Mapping):
+            key, type_, value = one.get("key"), one.get("type"), one.get("value")
+        else:
             raise TypeError("not a mapping")
-        key, type_, value = one.get("key"), one.get("type"), one.get("value")
         wanted: type | None = {"integer": int, "string": str}.get(str(type_))
-        if not isinstance(key, str) or not key or wanted is None or type(value) is not wanted:
+        if not isinstance(key, str) or not key or wanted is None:
+            raise TypeError("not a key and a type")
+        if type(value) is not wanted or not isinstance(value, int | str):
             raise TypeError("not a key, a type and a value of it")
         if isinstance(value, int) and abs(value) > MOST_INTEGER:
             raise ValueError("an integer that is too large")
-        assert isinstance(value, int | str)
         cut = value if isinstance(value, int) else value[:MOST_TEXT]
         values.setdefault(key[:MOST_TEXT], Value(key[:MOST_TEXT], cut))
     return list(values.values())

@@ -1,7 +1,7 @@
 """In: what somebody said. Out: the quantities in it: their values, exactly, and their units.
 
-Understands digits of any width, Chinese numerals as they are spoken (两千零五, 一百二, 三万五, 三点五,
-一米七五, 三块二毛五, 一年半) and mixtures of both (3万5). What is said only about is no quantity
+Understands digits of any width, Chinese numerals as they are spoken (两千零五, 一百二, 三万五,
+三点五, 一米七五, 三块二毛五, 一年半) and mixtures of both (3万5). What is said only about is none
 (三十多, 十几, 三四十, 三到五天): no value is better than a wrong one. Words that merely contain a
 numeral (一下, 万一, 星期三) are none.
 """
@@ -17,7 +17,9 @@ from fractions import Fraction
 HAN = {
     **dict(zip("零〇○一二三四五六七八九", (0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9), strict=True)),
     **dict(zip("壹贰叁肆伍陆柒捌玖貳叄陸", (1, 2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 6), strict=True)),
-    **{"两": 2, "兩": 2, "幺": 1},
+    "两": 2,
+    "兩": 2,
+    "幺": 1,
 }
 SMALL = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千": 1000, "仟": 1000}
 BIG = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
@@ -31,7 +33,7 @@ UNITS: dict[str, tuple[str, str, Fraction]] = {}
 
 def _add_units(family: str, *units: tuple[str, str, Fraction]) -> None:
     for canonical, words, factor in units:
-        UNITS.update({word: (canonical, family, factor) for word in words.split()})
+        UNITS.update(dict.fromkeys(words.split(), (canonical, family, factor)))
 
 
 _one = Fraction(1)
@@ -73,9 +75,7 @@ _add_units("pressure", ("毫米汞柱", "毫米汞柱 mmhg 毫米水银柱", _on
 _add_units("area", ("平方米", "平方米 平米 平方 平 m2", _one))
 _add_units("people", ("人", "人 个人 位 口人 名", _one))
 _add_units("degrees", ("度", "度 摄氏度 °c ℃", _one))
-for (
-    _word
-) in "个 次 台 套 件 只 张 本 份 户 间 辆 瓶 盒 箱 遍 回 号 楼 层 页 集 句 条 家 号线".split():
+for _word in ("号线", *"个次台套件只张本份户间辆瓶盒箱遍回号楼层页集句条家"):
     _add_units(_word, (_word, _word, _one))
 #: these mean a part only behind their whole: 三块二毛五分, 两小时三十分
 _PARTS = {"money": ("分", Fraction(1, 100)), "hours": ("分", Fraction(1, 60))}

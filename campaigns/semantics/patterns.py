@@ -21,9 +21,9 @@ from typing import Any
 MOST_TEXT = 1_000
 MOST_PATTERN = 300
 #: a pattern whose counted parts, written out, are longer
-MOST_STEPS = 500
+MOST_STEPS = 300
 #: steps taken for one text, some hundredths of a second; a pattern that needs more finds nothing
-MOST_WORK = 100_000
+MOST_WORK = 30_000
 
 _CHAR, _SPLIT, _JUMP, _SAVE, _ASSERT, _MATCH = range(6)
 
@@ -213,7 +213,7 @@ Saved = tuple[tuple[int, int], ...]
 
 
 def _run(program: Program, text: str) -> Found | None:
-    """Every way is followed at once; the earlier a way stands in the list, the more it is wanted."""
+    """All ways are followed at once; the earlier one stands in the list, the more it is wanted."""
     steps = program.steps
     ways: list[tuple[int, Saved]] = []
     best: tuple[int, int, Saved] | None = None
@@ -223,9 +223,9 @@ def _run(program: Program, text: str) -> Found | None:
         seen: set[int] = set()
         now: list[tuple[int, Saved, int]] = []
         for (at, saved), start in zip(ways, starts, strict=True):
-            _follow(program, text, place, at, saved, start, seen, now)
+            _follow(program, text, place, (at, saved, start), seen=seen, now=now)
         if best is None:
-            _follow(program, text, place, 0, (), place, seen, now)
+            _follow(program, text, place, (0, (), place), seen=seen, now=now)
         ways, starts = [], []
         work += len(seen)
         if work > MOST_WORK:
@@ -248,14 +248,14 @@ def _follow(
     program: Program,
     text: str,
     place: int,
-    at: int,
-    saved: Saved,
-    start: int,
+    way: tuple[int, Saved, int],
+    *,
     seen: set[int],
     now: list[tuple[int, Saved, int]],
 ) -> None:
     """Go on from a step to all that take a character, without taking one, in their order."""
-    waiting = [(at, saved)]
+    *first_step, start = way
+    waiting: list[Any] = [first_step]
     while waiting:
         at, saved = waiting.pop()
         if at in seen:

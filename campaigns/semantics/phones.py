@@ -1,6 +1,7 @@
 """In: what somebody said. Out: the phone numbers in it, in normal form.
 
-People say a number digit by digit, in groups, with 幺 for one and 洞 for zero, and "三个八" for 888.
+People say a number digit by digit, in groups, with 幺 for one and 洞 for zero, and 三个八
+for 888.
 """
 
 from __future__ import annotations

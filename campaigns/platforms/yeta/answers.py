@@ -1,4 +1,4 @@
-"""In: a request of Part 3 of "yeta开放平台开发接口". Out: what it asks, and the answer as it is spelt.
+"""In: a request of Part 3 of the platform's text. Out: what it asks, and the answer as it is spelt.
 
 getDialogContext is answered with a bare map, the semantic interface with a bare array of
 ``{"key", "type", "value"}``, whose type is integer or string. Ids are numbers or strings; the
