@@ -16,9 +16,12 @@ from campaigns.models import (
     Agent,
     AgentEvent,
     Contact,
+    ContextDefault,
+    InboundContext,
     Instance,
     Line,
     Robot,
+    SemanticRule,
     Task,
     Verification,
     Voice,
@@ -165,3 +168,32 @@ def walk(rows: Any, *states: str) -> None:
     ids = list(rows.values_list("pk", flat=True))
     for state in states:
         rows.model.objects.filter(pk__in=ids).update(status=state)
+
+
+def make_context(**fields: Any) -> InboundContext:
+    number = next(_numbers)
+    values: dict[str, Any] = {
+        "account": fields.get("account") or make_account(),
+        "relation_id": f"relation-{number}",
+        "values": {"姓名": "张三"},
+    }
+    return InboundContext.objects.create(**values | fields)
+
+
+def make_context_default(**fields: Any) -> ContextDefault:
+    values: dict[str, Any] = {
+        "account": fields.get("account") or make_account(),
+        "values": {"姓名": "客户"},
+    }
+    return ContextDefault.objects.create(**values | fields)
+
+
+def make_semantic_rule(**fields: Any) -> SemanticRule:
+    """Takes a number from the last answer, as an integer."""
+    values: dict[str, Any] = {
+        "account": fields.get("account") or make_account(),
+        "code": "SELF1",
+        "kind": "number",
+        "key": "value",
+    }
+    return SemanticRule.objects.create(**values | fields)

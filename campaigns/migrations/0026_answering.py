@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("campaigns", "0023_failed_pushes_and_gaps"),
+        ("campaigns", "0025_roles_of_keeping"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
