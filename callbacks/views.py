@@ -197,4 +197,9 @@ def read_body(request: HttpRequest) -> bytes:
 
 def refuse(status: int, sentence: str) -> HttpResponse:
     """A plain refusal, the same for everyone."""
-    return HttpResponse(f"{sentence}\n", status=status, content_type="text/plain; charset=utf-8")
+    logger.warning("A push was refused: %d %s", status, sentence)
+    response: Any = HttpResponse(
+        f"{sentence}\n", status=status, content_type="text/plain; charset=utf-8"
+    )
+    response._has_been_logged = True  # by Django it would be with the path, and so the token
+    return response  # type: ignore[no-any-return]

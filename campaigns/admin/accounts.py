@@ -31,12 +31,10 @@ from campaigns.admin.account_page import (
 )
 from campaigns.admin.base import (
     CallboardAdmin,
-    issue_form_token,
     make_sandbox_badge,
-    refuse_twice,
-    spend_form_token,
     tell_age,
 )
+from campaigns.admin.tokens import revoke, show_addresses
 from campaigns.models import Account
 from campaigns.platforms.contract import Can, Platform
 from campaigns.platforms.errors import PlatformError
@@ -70,6 +68,7 @@ class AccountAdmin(CallboardAdmin):
                 view(self.addresses),
                 name="campaigns_account_addresses",
             ),
+            path("<path:object_id>/revoke/", view(self.revoke), name="campaigns_account_revoke"),
             *super().get_urls(),
         ]
 
@@ -290,26 +289,12 @@ class AccountAdmin(CallboardAdmin):
         return redirect("admin:campaigns_account_change", account.pk)
 
     def addresses(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask first; then make new callback addresses and show them, this once."""
-        account = self._find_changeable(request, object_id)
-        made: list[tuple[str, str, str]] = []
-        if request.method == "POST":
-            if not spend_form_token(request):
-                refuse_twice(request)
-                return redirect("admin:campaigns_account_change", account.pk)
-            urls = catalog.make_callback_urls(account)
-            self.log_change(request, account, "New callback addresses.")
-            made = [
-                (kind or _("One address for everything"), _(words), urls[kind or "*"])
-                for kind, words in account.vendor.kinds.items()
-            ]
-        return self.show(
-            request,
-            "campaigns/account_addresses.html",
-            _("Callback addresses"),
-            account=account,
-            made=made,
-            tells_addresses=tells_addresses(account),
-            live=account.callback_tokens.filter(revoked_at=None),
-            form_token=issue_form_token(request),
-        )
+        """Which callback addresses there are; on a click the next ones, shown this once."""
+        return show_addresses(self, request, self._find_changeable(request, object_id))
+
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """End one of the callback addresses."""
+        return require_POST(self._revoke)(request, object_id)
+
+    def _revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return revoke(self, request, self._find_changeable(request, object_id))

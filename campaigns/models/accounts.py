@@ -281,8 +281,9 @@ class CallbackToken(models.Model):
         text = secrets.token_urlsafe(32)
         token = cls.objects.create(account=account, hash=hash_token(text), hint=text[-4:])
         live = account.callback_tokens.filter(revoked_at=None).order_by("-created_at", "-id")
-        stale = list(live.values_list("id", flat=True)[2:])
-        cls.objects.filter(id__in=stale).update(revoked_at=token.created_at)
+        for stale in live[2:]:  # row by row: each is a line of the history
+            stale.revoked_at = token.created_at
+            stale.save(update_fields=["revoked_at"])
         return token, text
 
 
