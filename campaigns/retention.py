@@ -21,6 +21,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.files.storage import Storage
 from django.db import connection, models, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
@@ -55,12 +56,9 @@ _OWN_FILE = re.compile(r"^(\d+)(?:_\w+)?\.\w+$")
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What of one kind and account is over its time: ``number`` is counted to ``most`` only."""
+    """What of one kind is over its time now; ``number`` is counted to a limit only."""
 
     kind: str
-    account: Account
-    days: int
-    before: datetime
     number: int
     oldest: datetime | None
 
@@ -156,7 +154,7 @@ def _erase_exchanges(ids: list[int]) -> None:
 
 
 def _find_dialogs() -> models.QuerySet[Any]:
-    return Call.objects.filter(turns__isnull=False).distinct()
+    return Call.objects.filter(Exists(Turn.objects.filter(call=OuterRef("pk"))))
 
 
 def _erase_dialogs(ids: list[int]) -> None:
@@ -320,33 +318,30 @@ def _find_top(kind: _Kind, cutoffs: Mapping[int, datetime]) -> int:
 
 
 def list_due(*, most: int | None = None) -> Iterator[Due]:
-    """What would be deleted now, by kind and account."""
-    rules = {rule.account_id: rule for rule in KeepRule.objects.all()}
-    accounts = list(Account.objects.order_by("name"))
+    """What would be deleted now, of each kind; counted no further than ``most``."""
     for name, kind in _list_kinds().items():
         cutoffs = find_cutoffs(name)
         top = _find_top(kind, cutoffs)
-        for account in accounts:
-            days = find_days(name, rules.get(account.pk))
-            if days is None:
-                continue
-            before = cutoffs[account.pk]
-            due = _only_due(kind.find().filter(pk__lt=top), kind, {account.pk: before})
-            if most is not None:
-                number = due.order_by().values("pk")[:most].count()
-            else:
-                number = due.order_by().values("pk").distinct().count()
-            oldest = due.order_by("pk").values_list(kind.column, flat=True).first()
-            yield Due(name, account, days, before, number, oldest)
+        if name == DIALOGS:
+            # Along the dialogs: nearly all calls of long ago have none any more.
+            spoken = Turn.objects.filter(call_id__lt=top).order_by("call_id")
+            calls = spoken.values_list("call_id", flat=True).distinct()
+            rows: Any = Call.objects.filter(pk__in=list(calls[:most]) if most else calls)
+        else:
+            rows = kind.find().filter(pk__lt=top)
+        due = _only_due(rows, kind, cutoffs).order_by("pk")
+        number = (due.values("pk")[:most] if most else due).count()
+        yield Due(name, number, due.values_list(kind.column, flat=True).first())
 
 
-def count_unseen() -> int:
+def count_unseen(*, most: int = 10_001) -> int:
     """Pushes that are over their time and stay, because nobody has looked at them."""
     receipts = apps.get_model("callbacks", "Receipt")._default_manager
     kind = _list_kinds()[PUSHES]
     cutoffs = find_cutoffs(PUSHES)
     waiting = receipts.filter(status__in=["received", "quarantined"])
-    return _only_due(waiting.filter(pk__lt=_find_top(kind, cutoffs)), kind, cutoffs).count()
+    old = _only_due(waiting.filter(pk__lt=_find_top(kind, cutoffs)), kind, cutoffs)
+    return old.values("pk")[:most].count()
 
 
 # ------------------------------------------------------------------------------------------- files

@@ -412,6 +412,12 @@ UNFOLD: dict[str, Any] = {
                         "link": reverse_lazy("admin:campaigns_exchange_changelist"),
                         "permission": lambda r: r.user.has_perm("campaigns.view_exchange"),
                     },
+                    {
+                        "title": _("Periods of keeping"),
+                        "icon": "auto_delete",
+                        "link": reverse_lazy("admin:campaigns_keeprule_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_keeprule"),
+                    },
                 ],
             },
             {

@@ -19,6 +19,7 @@ from campaigns.admin import (
     people,
     recordings,
     restore,
+    retention,
     tasks,
 )
 
@@ -41,5 +42,6 @@ __all__ = [
     "people",
     "recordings",
     "restore",
+    "retention",
     "tasks",
 ]

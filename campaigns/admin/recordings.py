@@ -43,16 +43,21 @@ def show_recording_status(recording: Recording) -> Any:
     return make_badge(recording.get_status_display(), color, title=_(recording.reason or " "))
 
 
+def tell_reason(recording: Recording) -> str:
+    told = _(recording.reason) if recording.reason else ""
+    return f"{told} ({show_moment(recording.deleted_at)})" if recording.deleted_at else told
+
+
 def describe_recording(recording: Recording, *, may_fetch: bool = False) -> dict[str, Any]:
     """What the player needs."""
-    lost = recording.status == Recording.Status.UNAVAILABLE
+    lost = recording.status == Recording.Status.UNAVAILABLE and recording.deleted_at is None
     return {
         "again": reverse("admin:campaigns_recording_again", args=[recording.pk])
         if may_fetch and lost
         else "",
         "recording": recording,
         "status": show_recording_status(recording),
-        "reason": _(recording.reason) if recording.reason else "",
+        "reason": tell_reason(recording),
         "audio": reverse("admin:campaigns_recording_audio", args=[recording.pk])
         if recording.status == Recording.Status.STORED
         else "",

@@ -59,6 +59,7 @@ def describe_call(call: Call) -> dict[str, Any]:
         "intention": call.intention or None,
         "attempt": call.attempt,
         "turns": [{"role": turn.role, "text": turn.text} for turn in call.turns.all()],
+        "dialog_deleted_at": in_zone(call, "dialog_deleted_at"),
         "recordings": [
             one.make_info() | ({"cut": True} if one.file and one.reason == SHORT else {})
             for one in call.recordings.order_by("id")
