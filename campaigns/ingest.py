@@ -176,7 +176,9 @@ def _write_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
         if merged == before and problems == call.problems:
             continue
         dialog = merged.get("dialog")
-        if dialog and dialog[:1] != before.get("dialog", [])[:1]:
+        richer = dialog and dialog[:1] != before.get("dialog", [])[:1]
+        # Words that were deleted because their time was over do not come back.
+        if dialog and richer and call.dialog_deleted_at is None:
             spoken[call.pk] = told[name].dialogs[dialog[0][2]["digest"]]
         changed.append(fill(call, merged, problems, region=account.region))
     Call.objects.bulk_create(

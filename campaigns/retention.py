@@ -247,11 +247,11 @@ def forget_old(
         after: int | None = reached.get(name, 0)
         while after is not None:
             began = time.monotonic()
-            if began >= ends:
-                return reached | {name: after}
             after = forget_batch(name, kind, cutoffs, after=after, top=top)
             if after is not None:
                 reached[name] = after
+                if time.monotonic() >= ends:
+                    return reached
                 time.sleep(max(REST_SECONDS, min(1.0, time.monotonic() - began)))
         reached[name] = -1
     return None

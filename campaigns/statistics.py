@@ -221,7 +221,7 @@ def summarise_home(user: Any) -> HomeSummary:
         waiting=waiting["n"],
         oldest_waiting=waiting["oldest"],
         recordings_lost=(
-            Recording.objects.filter(status="unavailable").count()
+            Recording.objects.filter(status="unavailable", deleted_at=None).count()
             if user.has_perm("campaigns.view_recording")
             else 0
         ),

@@ -173,7 +173,8 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
             "%(n)d recordings could not be fetched",
             summary.recordings_lost,
         ),
-        f"{reverse('admin:campaigns_recording_changelist')}?status__exact=unavailable",
+        f"{reverse('admin:campaigns_recording_changelist')}"
+        "?status__exact=unavailable&deleted_at__isnull=True",
     )
     add(
         summary.silent,

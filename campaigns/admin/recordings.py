@@ -181,4 +181,4 @@ class RecordingAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("reason"))
     def show_reason(self, recording: Recording) -> str:
-        return _(recording.reason) if recording.reason else ""
+        return tell_reason(recording)

@@ -1,5 +1,5 @@
-"""In: models/retention.py. Out: the page that says how long what is kept, what goes next and what has
-gone; the shorter periods of accounts; the list of deletions."""
+"""In: models/retention.py. Out: the page that says how long what is kept, what goes next and what
+has gone; the shorter periods of accounts; the list of deletions."""
 
 from __future__ import annotations
 

@@ -64,8 +64,8 @@ def report(result: Result) -> None:
     answers = ", ".join(f"{count} × {kind}" for kind, count in sorted(result.answers.items()))
     tell(
         f"seed {result.seed}: {result.seconds} s; {result.sent} sent, {result.taken} taken,"
-        f" {result.failed} handed in afterwards ({answers}); answers within {result.late} s (99 %),"
-        f" {result.latest} s (all); {sum(result.kills.values())} kills ({kills}),"
+        f" {result.failed} handed in afterwards ({answers}); answers within {result.waits} s (50 %,"
+        f" 99 %, all); {sum(result.kills.values())} kills ({kills}),"
         f" {result.stops} stops; {result.samples} samples; {result.rows}"
     )
     for one in result.wrong[:40]:

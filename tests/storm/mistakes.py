@@ -154,7 +154,7 @@ MISTAKES: dict[str, Mistake] = {
         "the door understands what it takes before it answers",
         "web",
         work_in_request,
-        "for its answer",
+        "for their answer",
     ),
 }
 

@@ -53,10 +53,10 @@ class Ledger:
         self.waits: list[float] = []
         self.done = 0
 
-    @property
-    def late(self) -> float:
-        """The wait that one in a hundred exceeds."""
-        return sorted(self.waits)[int(len(self.waits) * 0.99)] if self.waits else 0.0
+    def find_wait(self, share: float) -> float:
+        """The wait that this share of the answers came within."""
+        waits = sorted(self.waits)
+        return round(waits[min(int(len(waits) * share), len(waits) - 1)], 2) if waits else 0.0
 
 
 class Pusher:

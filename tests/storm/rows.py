@@ -120,7 +120,7 @@ def compare_rows(storm: dict[str, list[Any]], calm: dict[str, list[Any]]) -> lis
         if more or fewer:
             wrong.append(
                 f"{name}: {fewer.total()} rows are missing, {more.total()} are other or too many;"
-                f" missing {list(fewer)[:1]}, instead {list(more)[:1]}"
+                f" missing {' '.join(fewer)[:300]} instead {' '.join(more)[:300]}"
             )
     return wrong
 

@@ -31,7 +31,7 @@ class Options:
     kills: int = 30
     rate: float = 150.0
     workers: int = 2
-    patience: float = 120.0
+    patience: float = 300.0
     mistake: str = ""
 
 
@@ -46,8 +46,8 @@ class Result:
     taken: int = 0
     failed: int = 0
     answers: dict[str, int] = field(default_factory=dict)
-    late: float = 0.0
-    latest: float = 0.0
+    #: seconds that half, 99 of 100 and all answers came within
+    waits: list[float] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -103,7 +103,7 @@ def _run(house: House, options: Options, result: Result, say: Callable[[str], No
     result.wrong += _compare(calm, house)
     result.samples, result.answers = sampler.samples, dict(ledger.answers)
     result.sent, result.taken = ledger.sent.total(), ledger.taken.total()
-    result.late, result.latest = round(ledger.late, 2), round(max(ledger.waits, default=0.0), 2)
+    result.waits = [ledger.find_wait(share) for share in (0.5, 0.99, 1)]
     with house.connect() as session:
         for table in ("callbacks_receipt", "campaigns_call", "campaigns_turn"):
             found = session.execute(f"SELECT count(*) FROM {table}").fetchone()  # type: ignore[arg-type]

@@ -1,0 +1,340 @@
+"""In: rows of every age. Out: proof that what is over its time goes, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.management import call_command
+from django.db import connection, connections, transaction
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from callbacks import processing
+from callbacks.models import Forgotten, Receipt
+from campaigns import recordings, retention
+from campaigns.models import (
+    Account,
+    Attempt,
+    Call,
+    Erasure,
+    Exchange,
+    KeepRule,
+    Recording,
+    StatusChange,
+    Turn,
+)
+from tests.at_once import run_at_once
+from tests.callbacks.pushes import make_dialog, make_door, make_record, make_voice, push
+from tests.factories import make_account, make_task
+
+pytestmark = pytest.mark.django_db
+
+OLD = timedelta(days=400)
+
+
+@pytest.fixture(autouse=True)
+def _periods(settings: Any, tmp_path: Path) -> None:
+    settings.KEEP_PUSHES_DAYS = 100
+    settings.KEEP_EXCHANGES_DAYS = 100
+    settings.KEEP_DIALOGS_DAYS = 200
+    settings.KEEP_RECORDINGS_DAYS = 300
+    settings.MEDIA_ROOT = tmp_path
+
+
+def receive(token: str, call: str, *, bad: bool = False) -> None:
+    for kind, body in (
+        ("receiveCallRecord", make_record(call)),
+        ("receiveDialog", make_dialog(call)),
+        ("receiveVoice", make_voice(call)),
+    ):
+        assert push(token, kind, body[:-3] if bad else body).status_code == 200
+    processing.process_inbox()
+
+
+def let_pass(days: float) -> None:
+    """Everything becomes so much older."""
+    for table, columns in (
+        ("callbacks_receipt", ("received_at",)),
+        ("campaigns_call", ("created_at",)),
+        ("campaigns_exchange", ("started_at",)),
+        ("campaigns_recording", ("created_at", "fetched_at")),
+    ):
+        with connection.cursor() as cursor:
+            for column in columns:
+                cursor.execute(
+                    f"UPDATE {table} SET {column} = {column} - %s * interval '1 day'", [days]
+                )
+
+
+def make_exchange(account: Account, **fields: Any) -> Exchange:
+    values: dict[str, Any] = {
+        "purpose": "query_task", "method": "GET", "url": "http://127.0.0.1/", "outcome": "ok",
+        "started_at": timezone.now(), "seconds": 0.1,
+    }  # fmt: skip
+    return Exchange.objects.create(account=account, **values | fields)
+
+
+def store_file(recording: Recording) -> Path:
+    recording.file.save("x.wav", ContentFile(b"RIFF"), save=False)
+    Recording.objects.filter(pk=recording.pk).update(
+        status="stored", file=recording.file.name, fetched_at=timezone.now()
+    )
+    return Path(recording.file.path)
+
+
+def forget() -> dict[str, int]:
+    before = dict.fromkeys(Erasure.Kind.values, 0)
+    last = Erasure.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    assert retention.forget_old(seconds=60) is None
+    for row in Erasure.objects.filter(pk__gt=last):
+        before[row.kind] += row.number
+    return before
+
+
+NOTHING = {"pushes": 0, "exchanges": 0, "dialogs": 0, "recordings": 0}
+
+
+def test_each_kind_goes_when_its_own_period_is_over() -> None:
+    account, token = make_door()
+    receive(token, "call-1")
+    make_exchange(account)
+    file = store_file(Recording.objects.get())
+    let_pass(99)
+    assert forget() == NOTHING
+    let_pass(2)
+    assert forget() == NOTHING | {"pushes": 3, "exchanges": 1}
+    let_pass(100)
+    assert forget() == NOTHING | {"dialogs": 1}
+    assert file.exists()
+    let_pass(100)
+    assert forget() == NOTHING | {"recordings": 1}
+    assert not file.exists()
+    assert forget() == NOTHING
+    call = Call.objects.get()
+    assert (call.has_record, call.turns_count, call.turns.count()) == (True, 2, 0)
+    assert call.dialog_deleted_at is not None
+    recording = Recording.objects.get()
+    assert (recording.status, recording.reason) == ("unavailable", retention.DELETED)
+    assert recording.deleted_at is not None and not recording.file
+    assert not Receipt.objects.exists() and not Exchange.objects.exists()
+    assert not StatusChange.objects.filter(subject="receipt").exists()
+
+
+def test_what_was_received_can_still_be_accounted_for() -> None:
+    _, token = make_door()
+    receive(token, "call-1")
+    push(token, "semantic", b"{}")
+    processing.process_inbox()
+    let_pass(101)
+    forget()
+    assert dict(Forgotten.objects.values_list("status", "number")) == {
+        "processed": 3,
+        "ignored": 1,
+    }
+
+
+def test_what_nobody_has_looked_at_stays() -> None:
+    _, token = make_door()
+    receive(token, "call-1", bad=True)
+    push(token, "receiveCallRecord", make_record("waits"))
+    let_pass(1000)
+    assert forget() == NOTHING
+    assert retention.count_unseen() == 4
+    assert set(Receipt.objects.values_list("status", flat=True)) == {"quarantined", "received"}
+
+
+def test_exchanges_about_a_request_in_doubt_stay() -> None:
+    task = make_task()
+    attempt = Attempt.objects.create(
+        task=task, command="start", status="needs_human", lease_until=timezone.now()
+    )
+    make_exchange(task.account, attempt=attempt)
+    make_exchange(task.account)
+    let_pass(1000)
+    assert forget()["exchanges"] == 1
+    Attempt.objects.update(status="human_accepted")
+    assert forget()["exchanges"] == 1
+
+
+def test_a_push_that_comes_again_brings_no_dialog_and_no_recording_back() -> None:
+    _, token = make_door()
+    receive(token, "call-1")
+    file = store_file(Recording.objects.get())
+    let_pass(1000)
+    forget()
+    before = Call.objects.values().get()
+    receive(token, "call-1")
+    assert Call.objects.values().get() == before
+    assert not Turn.objects.exists() and not file.exists()
+    recording = Recording.objects.get()
+    assert recording.status == "unavailable"
+    assert recordings.retry_recordings(Recording.objects.all()) == []
+    assert Receipt.objects.filter(status="processed").count() == 3
+
+
+def test_a_richer_dialog_brings_the_words_not_back_either() -> None:
+    _, token = make_door()
+    receive(token, "call-1")
+    let_pass(1000)
+    forget()
+    rows = json.loads(make_dialog())["dialog"]
+    more = [*rows, rows[1] | {"seq": "2", "text_man": "再见"}]
+    push(token, "receiveDialog", make_dialog(dialog=more))
+    processing.process_inbox()
+    assert Receipt.objects.get().status == "processed"
+    assert not Turn.objects.exists()
+
+
+def test_an_account_may_have_shorter_periods_and_no_longer_ones(settings: Any) -> None:
+    (short, one), (longer, two) = make_door(), make_door()
+    KeepRule.objects.create(account=short, pushes_days=10, dialogs_days=20)
+    KeepRule.objects.create(account=longer, pushes_days=9000)
+    receive(one, "call-1")
+    receive(two, "call-2")
+    let_pass(11)
+    assert forget() == NOTHING | {"pushes": 3}
+    assert set(Receipt.objects.values_list("account", flat=True)) == {longer.pk}
+    let_pass(10)
+    assert forget() == NOTHING | {"dialogs": 1}
+    let_pass(80)
+    assert forget() == NOTHING | {"pushes": 3}
+    settings.KEEP_DIALOGS_DAYS = settings.KEEP_PUSHES_DAYS = 0
+    assert retention.find_days("pushes") is None
+    assert retention.find_days("dialogs", KeepRule(dialogs_days=5)) == 5
+    # Their words are in the pushes; but a platform hands in for a week what it could not push.
+    assert retention.find_days("pushes", KeepRule(dialogs_days=20)) == 20
+    assert retention.find_days("pushes", KeepRule(dialogs_days=5)) == 8
+    assert retention.find_days("exchanges", KeepRule(dialogs_days=5)) == 5
+
+
+def test_for_ever_means_for_ever(settings: Any) -> None:
+    for kind in Erasure.Kind.values:
+        setattr(settings, f"KEEP_{kind.upper()}_DAYS", 0)
+    _, token = make_door()
+    receive(token, "call-1")
+    let_pass(9000)
+    assert forget() == NOTHING
+
+
+def test_a_dry_run_counts_and_deletes_nothing() -> None:
+    account, token = make_door()
+    receive(token, "call-1")
+    make_exchange(account)
+    store_file(Recording.objects.get())
+    let_pass(1000)
+    due = {"pushes": 3, "exchanges": 1, "dialogs": 1, "recordings": 1}
+    for _ in range(2):
+        out = StringIO()
+        call_command("forget_old", "--dry-run", "--json", stdout=out)
+        assert json.loads(out.getvalue()) == due
+    out = StringIO()
+    call_command("forget_old", "--json", stdout=out)
+    assert json.loads(out.getvalue()) == due | {"files": 0}
+
+
+def test_few_rows_go_at_a_time_and_it_goes_on_where_it_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 7)
+    monkeypatch.setattr(retention, "REST_SECONDS", 0.0)
+    account = make_account()
+    for _ in range(50):
+        make_exchange(account)
+    let_pass(1000)
+    marks: dict[str, int] | None = {}
+    rounds = 0
+    while marks is not None:
+        marks = retention.forget_old(seconds=0, marks=marks)
+        rounds += 1
+        assert rounds < 20
+    assert not Exchange.objects.exists()
+    sizes = list(Erasure.objects.values_list("number", flat=True))
+    assert sum(sizes) == 50 and max(sizes) <= 7
+
+
+def test_the_file_of_a_deletion_that_was_cut_off_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, token = make_door()
+    receive(token, "call-1")
+    receive(token, "call-2")
+    lost, kept = (store_file(row) for row in Recording.objects.order_by("pk"))
+    Recording.objects.filter(call__platform_call_id="call-1").update(file="")
+    assert retention.sweep_files() == 0  # it may be one that is just being kept
+    monkeypatch.setattr(retention, "ORPHAN_SECONDS", -60)
+    assert retention.sweep_files() == 1
+    assert (lost.exists(), kept.exists()) == (False, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_somebody_holds_is_passed_over_and_no_push_waits() -> None:
+    _, token = make_door()
+    receive(token, "call-1")
+    let_pass(1000)
+    held = Receipt.objects.order_by("pk").first()
+    assert held is not None
+    with transaction.atomic():
+        Receipt.objects.select_for_update().get(pk=held.pk)
+
+        def work() -> dict[str, int]:
+            try:
+                return forget()
+            finally:
+                connections.close_all()
+
+        (gone,) = run_at_once([work])
+    assert gone["pushes"] == 2
+    assert forget()["pushes"] == 1
+
+
+# ------------------------------------------------------------------------------------------ screens
+
+
+def test_the_page_says_what_is_kept_and_what_goes(admin_client: Client) -> None:
+    account, token = make_door(name="Clinic")
+    receive(token, "call-1")
+    receive(token, "call-2", bad=True)
+    KeepRule.objects.create(account=account, dialogs_days=30)
+    let_pass(40)
+    page = admin_client.get(reverse("admin:campaigns_keeprule_changelist"))
+    text = page.content.decode()
+    assert page.status_code == 200
+    for word in ("KEEP_PUSHES_DAYS", "100 days", "Clinic", "30 days", "nobody has looked"):
+        assert word in text
+    forget()
+    assert (
+        "dialogs"
+        in admin_client.get(reverse("admin:campaigns_erasure_changelist")).content.decode()
+    )
+    call = Call.objects.filter(turns_count__gt=0).get()
+    told = admin_client.get(reverse("admin:campaigns_call_change", args=[call.pk])).content.decode()
+    assert "its period of keeping was over" in told and f"{datetime.now():%Y-%m}" in told  # noqa: DTZ005
+
+
+def test_a_period_is_entered_changed_and_refused(admin_client: Client) -> None:
+    account = make_account()
+    add = reverse("admin:campaigns_keeprule_add")
+    for days in ("3", "0", "-1", "9" * 5000, "x\x00"):
+        page = admin_client.post(add, {"account": account.pk, "pushes_days": days})
+        assert page.status_code == 200, days
+    assert not KeepRule.objects.exists()
+    admin_client.post(add, {"account": account.pk, "pushes_days": "30"})
+    assert KeepRule.objects.get().pushes_days == 30
+    change = reverse("admin:campaigns_keeprule_change", args=[KeepRule.objects.get().pk])
+    admin_client.post(change, {"pushes_days": "", "recordings_days": "9"})
+    assert KeepRule.objects.values_list("account", "pushes_days", "recordings_days").get() == (
+        account.pk,
+        None,
+        9,
+    )
+
+
+def test_who_may_not_see_it_sees_nothing(client: Client, django_user_model: Any) -> None:
+    client.force_login(django_user_model.objects.create_user("clerk", is_staff=True))
+    for name in ("keeprule_changelist", "keeprule_add", "erasure_changelist"):
+        assert client.get(reverse(f"admin:campaigns_{name}")).status_code == 403
