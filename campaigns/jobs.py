@@ -17,6 +17,7 @@ from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
 from campaigns import (
+    answering,
     attempts,
     batching,
     catalog,
@@ -290,6 +291,8 @@ def forget_files(timestamp: int) -> None:
 @app.task(name="campaigns.jobs.begin_forgetting", queueing_lock="begin_forgetting", priority=LAST)
 def begin_forgetting(timestamp: int) -> None:
     """Delete what was kept for long enough."""
+    while answering.forget_expired():
+        time.sleep(retention.REST_SECONDS)
     forget_old({})
 
 

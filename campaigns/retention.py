@@ -40,7 +40,7 @@ from campaigns.models.retention import LEAST_PUSH_DAYS, KeepRule
 
 logger = logging.getLogger(__name__)
 
-PUSHES, EXCHANGES, DIALOGS, RECORDINGS = Erasure.Kind.values
+PUSHES, EXCHANGES, DIALOGS, RECORDINGS, ANSWERS = Erasure.Kind.values
 #: rows of one statement; calls and files are fewer, there is more behind each of them
 BATCH, FEW = 1000, 100
 #: seconds of rest after each statement, at least; of work before a job gives its place to others
@@ -71,6 +71,8 @@ def find_days(kind: str, rule: KeepRule | None = None) -> int | None:
 
     Pushes and exchanges have the words of the dialogs in them: kept no longer than those.
     """
+    if kind == ANSWERS:  # each belongs to the push that asked
+        return find_days(PUSHES, rule)
     periods = [
         getattr(settings, f"KEEP_{kind.upper()}_DAYS"),
         getattr(rule, f"{kind}_days", None),
@@ -91,7 +93,7 @@ def find_cutoffs(kind: str, *, now: datetime | None = None) -> dict[int, datetim
     return {pk: now - timedelta(days=kept) for pk, kept in days.items() if kept}
 
 
-# ----------------------------------------------------------------------------------- the four kinds
+# ----------------------------------------------------------------------------------- the five kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,11 @@ def _find_exchanges() -> models.QuerySet[Any]:
 def _erase_exchanges(ids: list[int]) -> None:
     _let_go(Exchange, ids)
     _delete(Exchange, ids)
+
+
+def _erase_answers(ids: list[int]) -> None:
+    _let_go(InboundAnswer, ids)
+    _delete(InboundAnswer, ids)
 
 
 def _find_dialogs() -> models.QuerySet[Any]:
@@ -225,6 +232,10 @@ def _list_kinds() -> dict[str, _Kind]:
         RECORDINGS: _Kind(
             Recording, "created_at", "call__account", FEW, _find_recordings, _erase_recordings,
             by_id(Recording),
+        ),
+        ANSWERS: _Kind(
+            InboundAnswer, "asked_at", "account", BATCH, InboundAnswer.objects.all, _erase_answers,
+            by_id(InboundAnswer),
         ),
     }  # fmt: skip
 

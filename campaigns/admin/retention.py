@@ -22,6 +22,8 @@ from campaigns.models import Erasure, KeepRule
 
 #: so many that it matters no more how many exactly
 MOST = 10_001
+#: kinds that go by the setting of another
+SETTINGS = {"answers": "KEEP_PUSHES_DAYS"}
 
 
 def tell_days(days: int | None) -> str:
@@ -51,7 +53,7 @@ def describe_keeping() -> dict[str, Any]:
             {
                 "kind": Erasure.Kind(due.kind).label,
                 "days": tell_days(retention.find_days(due.kind)),
-                "setting": f"KEEP_{due.kind.upper()}_DAYS",
+                "setting": SETTINGS.get(due.kind, f"KEEP_{due.kind.upper()}_DAYS"),
                 "due": tell_number(due.number) if due.number else "",
                 "oldest": show_moment(due.oldest) if due.oldest and due.number else "",
                 "gone": f"{told['number']:,}" if told else "",

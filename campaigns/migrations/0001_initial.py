@@ -10,7 +10,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -19,539 +18,1416 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Account',
+            name="Account",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('platform', models.CharField(choices=campaigns.models.accounts.list_platforms, max_length=32, verbose_name='platform')),
-                ('name', models.CharField(max_length=100, unique=True, verbose_name='name')),
-                ('base_url', models.CharField(help_text="The address that the platform's calls begin with.", max_length=300, validators=[django.core.validators.URLValidator(schemes=['http', 'https'])], verbose_name='base URL')),
-                ('time_zone', models.CharField(default='Asia/Shanghai', help_text='Times that the platform gives without a zone are read in it.', max_length=64, validators=[campaigns.models.accounts.validate_time_zone], verbose_name='time zone')),
-                ('settings', models.JSONField(blank=True, default=campaigns.models.accounts.default_settings, verbose_name='settings')),
-                ('credentials', campaigns.models.fields.EncryptedSecrets(blank=True, default=dict, editable=False, verbose_name='credentials')),
-                ('is_active', models.BooleanField(default=True, help_text='Nothing is sent for an account that is not active; pushes are still taken.', verbose_name='active')),
-                ('rate_limit', models.PositiveIntegerField(default=20, help_text='At most this many requests per second go to the platform, over all workers.', verbose_name='requests per second')),
-                ('next_request_at', models.DateTimeField(editable=False, null=True)),
-                ('is_sandbox', models.BooleanField(default=False, editable=False, verbose_name='sandbox')),
-                ('callback_urls', models.JSONField(blank=True, default=dict, editable=False, verbose_name='addresses the platform uses')),
-                ('connection_checked_at', models.DateTimeField(editable=False, null=True, verbose_name='connection tested')),
-                ('connection_error', models.TextField(blank=True, editable=False, verbose_name='connection problem')),
-                ('synced_at', models.DateTimeField(editable=False, null=True, verbose_name='synchronised')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "platform",
+                    models.CharField(
+                        choices=campaigns.models.accounts.list_platforms,
+                        max_length=32,
+                        verbose_name="platform",
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, unique=True, verbose_name="name")),
+                (
+                    "base_url",
+                    models.CharField(
+                        help_text="The address that the platform's calls begin with.",
+                        max_length=300,
+                        validators=[django.core.validators.URLValidator(schemes=["http", "https"])],
+                        verbose_name="base URL",
+                    ),
+                ),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="Asia/Shanghai",
+                        help_text="Times that the platform gives without a zone are read in it.",
+                        max_length=64,
+                        validators=[campaigns.models.accounts.validate_time_zone],
+                        verbose_name="time zone",
+                    ),
+                ),
+                (
+                    "settings",
+                    models.JSONField(
+                        blank=True,
+                        default=campaigns.models.accounts.default_settings,
+                        verbose_name="settings",
+                    ),
+                ),
+                (
+                    "credentials",
+                    campaigns.models.fields.EncryptedSecrets(
+                        blank=True, default=dict, editable=False, verbose_name="credentials"
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Nothing is sent for an account that is not active; pushes are still taken.",
+                        verbose_name="active",
+                    ),
+                ),
+                (
+                    "rate_limit",
+                    models.PositiveIntegerField(
+                        default=20,
+                        help_text="At most this many requests per second go to the platform, over all workers.",
+                        verbose_name="requests per second",
+                    ),
+                ),
+                ("next_request_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "is_sandbox",
+                    models.BooleanField(default=False, editable=False, verbose_name="sandbox"),
+                ),
+                (
+                    "callback_urls",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        editable=False,
+                        verbose_name="addresses the platform uses",
+                    ),
+                ),
+                (
+                    "connection_checked_at",
+                    models.DateTimeField(
+                        editable=False, null=True, verbose_name="connection tested"
+                    ),
+                ),
+                (
+                    "connection_error",
+                    models.TextField(blank=True, editable=False, verbose_name="connection problem"),
+                ),
+                (
+                    "synced_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="synchronised"),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
             ],
             options={
-                'verbose_name': 'account',
-                'verbose_name_plural': 'accounts',
-                'ordering': ['name'],
+                "verbose_name": "account",
+                "verbose_name_plural": "accounts",
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Batch',
+            name="Batch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField(verbose_name='number')),
-                ('size', models.PositiveIntegerField(verbose_name='contacts')),
-                ('status', models.CharField(choices=[('planned', 'planned'), ('sending', 'sending'), ('accepted', 'accepted'), ('refused', 'refused'), ('not_sent', 'not sent'), ('unknown', 'unknown'), ('withdrawn', 'withdrawn')], default='planned', editable=False, max_length=10, verbose_name='status')),
-                ('reason', models.TextField(blank=True, editable=False, verbose_name='reason')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(verbose_name="number")),
+                ("size", models.PositiveIntegerField(verbose_name="contacts")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("planned", "planned"),
+                            ("sending", "sending"),
+                            ("accepted", "accepted"),
+                            ("refused", "refused"),
+                            ("not_sent", "not sent"),
+                            ("unknown", "unknown"),
+                            ("withdrawn", "withdrawn"),
+                        ],
+                        default="planned",
+                        editable=False,
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, editable=False, verbose_name="reason")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
             ],
             options={
-                'verbose_name': 'batch',
-                'verbose_name_plural': 'batches',
-                'ordering': ['task', 'number'],
+                "verbose_name": "batch",
+                "verbose_name_plural": "batches",
+                "ordering": ["task", "number"],
             },
         ),
         migrations.CreateModel(
-            name='AccountToken',
+            name="AccountToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('value', campaigns.models.fields.EncryptedSecrets(default=dict)),
-                ('expires_at', models.DateTimeField(null=True)),
-                ('account', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='token', to='campaigns.account')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("value", campaigns.models.fields.EncryptedSecrets(default=dict)),
+                ("expires_at", models.DateTimeField(null=True)),
+                (
+                    "account",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="token",
+                        to="campaigns.account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'platform token',
-                'verbose_name_plural': 'platform tokens',
+                "verbose_name": "platform token",
+                "verbose_name_plural": "platform tokens",
             },
         ),
         migrations.CreateModel(
-            name='CallbackToken',
+            name="CallbackToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('hash', models.CharField(editable=False, max_length=64, unique=True)),
-                ('hint', models.CharField(editable=False, max_length=8, verbose_name='ends with')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('last_used_at', models.DateTimeField(editable=False, null=True, verbose_name='last used')),
-                ('revoked_at', models.DateTimeField(blank=True, null=True, verbose_name='revoked')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='callback_tokens', to='campaigns.account')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("hash", models.CharField(editable=False, max_length=64, unique=True)),
+                ("hint", models.CharField(editable=False, max_length=8, verbose_name="ends with")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                (
+                    "last_used_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="last used"),
+                ),
+                ("revoked_at", models.DateTimeField(blank=True, null=True, verbose_name="revoked")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="callback_tokens",
+                        to="campaigns.account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'callback token',
-                'verbose_name_plural': 'callback tokens',
-                'ordering': ['-created_at'],
+                "verbose_name": "callback token",
+                "verbose_name_plural": "callback tokens",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Contact',
+            name="Contact",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('family_id', models.BigIntegerField(editable=False)),
-                ('round', models.PositiveSmallIntegerField(default=1, editable=False, verbose_name='round')),
-                ('line_number', models.PositiveIntegerField(null=True, verbose_name='line of the file')),
-                ('phone', models.CharField(max_length=20, verbose_name='phone')),
-                ('phone_raw', models.CharField(blank=True, max_length=100, verbose_name='phone as written')),
-                ('values', models.JSONField(default=dict, verbose_name='values')),
-                ('status', models.CharField(choices=[('ready', 'ready'), ('excluded', 'excluded'), ('planned', 'planned'), ('sending', 'sending'), ('unknown', 'unknown'), ('accepted', 'accepted'), ('rejected', 'rejected'), ('finished', 'finished'), ('withdrawn', 'withdrawn')], default='ready', editable=False, max_length=10, verbose_name='status')),
-                ('reason', models.TextField(blank=True, editable=False, verbose_name='reason')),
-                ('platform_contact_id', models.CharField(blank=True, max_length=100, verbose_name='platform id')),
-                ('calls_made', models.PositiveSmallIntegerField(default=0, editable=False, verbose_name='calls')),
-                ('answered', models.BooleanField(default=False, editable=False, verbose_name='answered')),
-                ('result', models.CharField(blank=True, editable=False, max_length=20, verbose_name='result')),
-                ('intention', models.CharField(blank=True, editable=False, max_length=50, verbose_name='intention')),
-                ('last_call_at', models.DateTimeField(editable=False, null=True, verbose_name='last call')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('account', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='campaigns.account')),
-                ('batch', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='contacts', to='campaigns.batch', verbose_name='batch')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("family_id", models.BigIntegerField(editable=False)),
+                (
+                    "round",
+                    models.PositiveSmallIntegerField(
+                        default=1, editable=False, verbose_name="round"
+                    ),
+                ),
+                (
+                    "line_number",
+                    models.PositiveIntegerField(null=True, verbose_name="line of the file"),
+                ),
+                ("phone", models.CharField(max_length=20, verbose_name="phone")),
+                (
+                    "phone_raw",
+                    models.CharField(blank=True, max_length=100, verbose_name="phone as written"),
+                ),
+                ("values", models.JSONField(default=dict, verbose_name="values")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("ready", "ready"),
+                            ("excluded", "excluded"),
+                            ("planned", "planned"),
+                            ("sending", "sending"),
+                            ("unknown", "unknown"),
+                            ("accepted", "accepted"),
+                            ("rejected", "rejected"),
+                            ("finished", "finished"),
+                            ("withdrawn", "withdrawn"),
+                        ],
+                        default="ready",
+                        editable=False,
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, editable=False, verbose_name="reason")),
+                (
+                    "platform_contact_id",
+                    models.CharField(blank=True, max_length=100, verbose_name="platform id"),
+                ),
+                (
+                    "calls_made",
+                    models.PositiveSmallIntegerField(
+                        default=0, editable=False, verbose_name="calls"
+                    ),
+                ),
+                (
+                    "answered",
+                    models.BooleanField(default=False, editable=False, verbose_name="answered"),
+                ),
+                (
+                    "result",
+                    models.CharField(
+                        blank=True, editable=False, max_length=20, verbose_name="result"
+                    ),
+                ),
+                (
+                    "intention",
+                    models.CharField(
+                        blank=True, editable=False, max_length=50, verbose_name="intention"
+                    ),
+                ),
+                (
+                    "last_call_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="last call"),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="campaigns.account",
+                    ),
+                ),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="contacts",
+                        to="campaigns.batch",
+                        verbose_name="batch",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'contact',
-                'verbose_name_plural': 'contacts',
-                'ordering': ['id'],
+                "verbose_name": "contact",
+                "verbose_name_plural": "contacts",
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Call',
+            name="Call",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('platform_call_id', models.CharField(max_length=200, verbose_name="platform's call id")),
-                ('platform_task_id', models.CharField(blank=True, max_length=100)),
-                ('platform_contact_id', models.CharField(blank=True, max_length=100)),
-                ('platform_robot_id', models.CharField(blank=True, max_length=100)),
-                ('relation_id', models.CharField(blank=True, max_length=200, verbose_name='relation id')),
-                ('direction', models.CharField(blank=True, choices=[('outbound', 'outbound'), ('inbound', 'inbound')], max_length=10, verbose_name='direction')),
-                ('caller', models.CharField(blank=True, max_length=64, verbose_name='caller')),
-                ('callee', models.CharField(blank=True, max_length=64, verbose_name='callee')),
-                ('dialed_at', models.DateTimeField(null=True, verbose_name='dialled')),
-                ('ringing_at', models.DateTimeField(null=True, verbose_name='ringing since')),
-                ('answered_at', models.DateTimeField(null=True, verbose_name='picked up')),
-                ('ended_at', models.DateTimeField(null=True, verbose_name='ended')),
-                ('answered', models.BooleanField(null=True, verbose_name='answered')),
-                ('ring_seconds', models.PositiveIntegerField(null=True, verbose_name='ring time')),
-                ('talk_seconds', models.PositiveIntegerField(null=True, verbose_name='talk time')),
-                ('result', models.CharField(choices=[('answered', 'answered'), ('no_answer', 'no answer'), ('busy', 'busy'), ('rejected', 'declined'), ('powered_off', 'powered off'), ('unreachable', 'unreachable'), ('invalid_number', 'invalid number'), ('suspended', 'suspended'), ('call_restricted', 'call restricted'), ('forwarded', 'forwarded'), ('network_failure', 'network failure'), ('line_failure', 'line failure'), ('timed_out', 'timed out'), ('abandoned', 'abandoned'), ('voicemail', 'voicemail'), ('transferred', 'transferred'), ('cancelled', 'cancelled'), ('unknown', 'unknown')], default='unknown', max_length=20, verbose_name='result')),
-                ('platform_result', models.CharField(blank=True, max_length=100, verbose_name="platform's result")),
-                ('platform_result_text', models.CharField(blank=True, max_length=300, verbose_name="platform's words for it")),
-                ('hangup_by', models.CharField(choices=[('contact', 'contact'), ('robot', 'robot'), ('agent', 'agent'), ('platform', 'platform'), ('unknown', 'unknown')], default='unknown', max_length=10, verbose_name='hung up by')),
-                ('intention', models.CharField(blank=True, max_length=50, verbose_name='intention')),
-                ('intention_min', models.CharField(blank=True, max_length=50, verbose_name='lowest intention')),
-                ('attempt', models.PositiveIntegerField(null=True, verbose_name='attempt')),
-                ('details', models.JSONField(default=dict, verbose_name='details')),
-                ('has_record', models.BooleanField(default=False, verbose_name='call record')),
-                ('turns_count', models.PositiveIntegerField(default=0, verbose_name='turns')),
-                ('evidence', models.JSONField(default=dict)),
-                ('conflicts', models.JSONField(default=dict, verbose_name='conflicts')),
-                ('problems', models.JSONField(default=dict, verbose_name='unusable fields')),
-                ('happened_at', models.DateTimeField(verbose_name='time')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='first heard')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='campaigns.account', verbose_name='account')),
-                ('contact', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='calls', to='campaigns.contact', verbose_name='contact')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "platform_call_id",
+                    models.CharField(max_length=200, verbose_name="platform's call id"),
+                ),
+                ("platform_task_id", models.CharField(blank=True, max_length=100)),
+                ("platform_contact_id", models.CharField(blank=True, max_length=100)),
+                ("platform_robot_id", models.CharField(blank=True, max_length=100)),
+                (
+                    "relation_id",
+                    models.CharField(blank=True, max_length=200, verbose_name="relation id"),
+                ),
+                (
+                    "direction",
+                    models.CharField(
+                        blank=True,
+                        choices=[("outbound", "outbound"), ("inbound", "inbound")],
+                        max_length=10,
+                        verbose_name="direction",
+                    ),
+                ),
+                ("caller", models.CharField(blank=True, max_length=64, verbose_name="caller")),
+                ("callee", models.CharField(blank=True, max_length=64, verbose_name="callee")),
+                ("dialed_at", models.DateTimeField(null=True, verbose_name="dialled")),
+                ("ringing_at", models.DateTimeField(null=True, verbose_name="ringing since")),
+                ("answered_at", models.DateTimeField(null=True, verbose_name="picked up")),
+                ("ended_at", models.DateTimeField(null=True, verbose_name="ended")),
+                ("answered", models.BooleanField(null=True, verbose_name="answered")),
+                ("ring_seconds", models.PositiveIntegerField(null=True, verbose_name="ring time")),
+                ("talk_seconds", models.PositiveIntegerField(null=True, verbose_name="talk time")),
+                (
+                    "result",
+                    models.CharField(
+                        choices=[
+                            ("answered", "answered"),
+                            ("no_answer", "no answer"),
+                            ("busy", "busy"),
+                            ("rejected", "declined"),
+                            ("powered_off", "powered off"),
+                            ("unreachable", "unreachable"),
+                            ("invalid_number", "invalid number"),
+                            ("suspended", "suspended"),
+                            ("call_restricted", "call restricted"),
+                            ("forwarded", "forwarded"),
+                            ("network_failure", "network failure"),
+                            ("line_failure", "line failure"),
+                            ("timed_out", "timed out"),
+                            ("abandoned", "abandoned"),
+                            ("voicemail", "voicemail"),
+                            ("transferred", "transferred"),
+                            ("cancelled", "cancelled"),
+                            ("unknown", "unknown"),
+                        ],
+                        default="unknown",
+                        max_length=20,
+                        verbose_name="result",
+                    ),
+                ),
+                (
+                    "platform_result",
+                    models.CharField(blank=True, max_length=100, verbose_name="platform's result"),
+                ),
+                (
+                    "platform_result_text",
+                    models.CharField(
+                        blank=True, max_length=300, verbose_name="platform's words for it"
+                    ),
+                ),
+                (
+                    "hangup_by",
+                    models.CharField(
+                        choices=[
+                            ("contact", "contact"),
+                            ("robot", "robot"),
+                            ("agent", "agent"),
+                            ("platform", "platform"),
+                            ("unknown", "unknown"),
+                        ],
+                        default="unknown",
+                        max_length=10,
+                        verbose_name="hung up by",
+                    ),
+                ),
+                (
+                    "intention",
+                    models.CharField(blank=True, max_length=50, verbose_name="intention"),
+                ),
+                (
+                    "intention_min",
+                    models.CharField(blank=True, max_length=50, verbose_name="lowest intention"),
+                ),
+                ("attempt", models.PositiveIntegerField(null=True, verbose_name="attempt")),
+                ("details", models.JSONField(default=dict, verbose_name="details")),
+                ("has_record", models.BooleanField(default=False, verbose_name="call record")),
+                ("turns_count", models.PositiveIntegerField(default=0, verbose_name="turns")),
+                ("evidence", models.JSONField(default=dict)),
+                ("conflicts", models.JSONField(default=dict, verbose_name="conflicts")),
+                ("problems", models.JSONField(default=dict, verbose_name="unusable fields")),
+                ("happened_at", models.DateTimeField(verbose_name="time")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="first heard")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="campaigns.account",
+                        verbose_name="account",
+                    ),
+                ),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="calls",
+                        to="campaigns.contact",
+                        verbose_name="contact",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'call',
-                'verbose_name_plural': 'calls',
-                'ordering': ['-happened_at', '-id'],
+                "verbose_name": "call",
+                "verbose_name_plural": "calls",
+                "ordering": ["-happened_at", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='ContactImport',
+            name="ContactImport",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file_name', models.CharField(max_length=255, verbose_name='file')),
-                ('sha256', models.CharField(max_length=64)),
-                ('status', models.CharField(choices=[('running', 'running'), ('done', 'done'), ('failed', 'failed')], default='running', editable=False, max_length=10, verbose_name='status')),
-                ('reason', models.TextField(blank=True, editable=False, verbose_name='reason')),
-                ('mapping', models.JSONField(default=dict, verbose_name='columns')),
-                ('loaded', models.PositiveIntegerField(default=0, verbose_name='loaded')),
-                ('excluded', models.PositiveIntegerField(default=0, verbose_name='excluded')),
-                ('rejected', models.PositiveIntegerField(default=0, verbose_name='rejected')),
-                ('rejected_rows', models.JSONField(default=list, verbose_name='rejected rows')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL, verbose_name='by')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("file_name", models.CharField(max_length=255, verbose_name="file")),
+                ("sha256", models.CharField(max_length=64)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("running", "running"), ("done", "done"), ("failed", "failed")],
+                        default="running",
+                        editable=False,
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, editable=False, verbose_name="reason")),
+                ("mapping", models.JSONField(default=dict, verbose_name="columns")),
+                ("loaded", models.PositiveIntegerField(default=0, verbose_name="loaded")),
+                ("excluded", models.PositiveIntegerField(default=0, verbose_name="excluded")),
+                ("rejected", models.PositiveIntegerField(default=0, verbose_name="rejected")),
+                ("rejected_rows", models.JSONField(default=list, verbose_name="rejected rows")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="by",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'contact import',
-                'verbose_name_plural': 'contact imports',
-                'ordering': ['-id'],
+                "verbose_name": "contact import",
+                "verbose_name_plural": "contact imports",
+                "ordering": ["-id"],
             },
         ),
         migrations.AddField(
-            model_name='contact',
-            name='source',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='contacts', to='campaigns.contactimport', verbose_name='import'),
+            model_name="contact",
+            name="source",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="contacts",
+                to="campaigns.contactimport",
+                verbose_name="import",
+            ),
         ),
         migrations.CreateModel(
-            name='Line',
+            name="Line",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seen_at', models.DateTimeField(editable=False, null=True, verbose_name='last seen')),
-                ('gone_at', models.DateTimeField(editable=False, null=True, verbose_name='gone since')),
-                ('raw', models.JSONField(default=dict, editable=False, verbose_name='as the platform sent it')),
-                ('number', models.CharField(max_length=64, verbose_name='number')),
-                ('concurrency', models.PositiveIntegerField(null=True, verbose_name='concurrent calls')),
-                ('hours', models.JSONField(default=list, verbose_name='working hours')),
-                ('state', models.CharField(choices=[('idle', 'idle'), ('busy', 'used by a task'), ('unknown', 'unknown')], default='unknown', max_length=20, verbose_name='state')),
-                ('platform_state', models.CharField(blank=True, max_length=50, verbose_name="platform's state")),
-                ('applied_at', models.DateTimeField(null=True, verbose_name='applied for')),
-                ('expires_at', models.DateTimeField(null=True, verbose_name='expires')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='campaigns.account', verbose_name='account')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "seen_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="last seen"),
+                ),
+                (
+                    "gone_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="gone since"),
+                ),
+                (
+                    "raw",
+                    models.JSONField(
+                        default=dict, editable=False, verbose_name="as the platform sent it"
+                    ),
+                ),
+                ("number", models.CharField(max_length=64, verbose_name="number")),
+                (
+                    "concurrency",
+                    models.PositiveIntegerField(null=True, verbose_name="concurrent calls"),
+                ),
+                ("hours", models.JSONField(default=list, verbose_name="working hours")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("idle", "idle"),
+                            ("busy", "used by a task"),
+                            ("unknown", "unknown"),
+                        ],
+                        default="unknown",
+                        max_length=20,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "platform_state",
+                    models.CharField(blank=True, max_length=50, verbose_name="platform's state"),
+                ),
+                ("applied_at", models.DateTimeField(null=True, verbose_name="applied for")),
+                ("expires_at", models.DateTimeField(null=True, verbose_name="expires")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="campaigns.account",
+                        verbose_name="account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'line',
-                'verbose_name_plural': 'lines',
-                'ordering': ['number', 'id'],
+                "verbose_name": "line",
+                "verbose_name_plural": "lines",
+                "ordering": ["number", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Recording',
+            name="Recording",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('address', models.CharField(max_length=1000, verbose_name='address at the platform')),
-                ('announced_bytes', models.BigIntegerField(null=True, verbose_name='announced size')),
-                ('announced_seconds', models.PositiveIntegerField(null=True, verbose_name='announced length')),
-                ('status', models.CharField(choices=[('remote', 'at the platform'), ('fetching', 'being fetched'), ('stored', 'stored'), ('unavailable', 'unavailable')], default='remote', editable=False, max_length=12, verbose_name='status')),
-                ('reason', models.TextField(blank=True, verbose_name='reason')),
-                ('tries', models.PositiveSmallIntegerField(default=0, verbose_name='tries')),
-                ('next_try_at', models.DateTimeField(null=True)),
-                ('file', models.FileField(blank=True, max_length=300, upload_to=campaigns.models.calls.name_recording_file)),
-                ('bytes', models.BigIntegerField(null=True, verbose_name='size')),
-                ('content_type', models.CharField(blank=True, max_length=100, verbose_name='type')),
-                ('sha256', models.CharField(blank=True, max_length=64)),
-                ('fetched_at', models.DateTimeField(null=True, verbose_name='fetched')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='announced')),
-                ('call', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='recordings', to='campaigns.call', verbose_name='call')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "address",
+                    models.CharField(max_length=1000, verbose_name="address at the platform"),
+                ),
+                (
+                    "announced_bytes",
+                    models.BigIntegerField(null=True, verbose_name="announced size"),
+                ),
+                (
+                    "announced_seconds",
+                    models.PositiveIntegerField(null=True, verbose_name="announced length"),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("remote", "at the platform"),
+                            ("fetching", "being fetched"),
+                            ("stored", "stored"),
+                            ("unavailable", "unavailable"),
+                        ],
+                        default="remote",
+                        editable=False,
+                        max_length=12,
+                        verbose_name="status",
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, verbose_name="reason")),
+                ("tries", models.PositiveSmallIntegerField(default=0, verbose_name="tries")),
+                ("next_try_at", models.DateTimeField(null=True)),
+                (
+                    "file",
+                    models.FileField(
+                        blank=True,
+                        max_length=300,
+                        upload_to=campaigns.models.calls.name_recording_file,
+                    ),
+                ),
+                ("bytes", models.BigIntegerField(null=True, verbose_name="size")),
+                ("content_type", models.CharField(blank=True, max_length=100, verbose_name="type")),
+                ("sha256", models.CharField(blank=True, max_length=64)),
+                ("fetched_at", models.DateTimeField(null=True, verbose_name="fetched")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="announced")),
+                (
+                    "call",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="recordings",
+                        to="campaigns.call",
+                        verbose_name="call",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'recording',
-                'verbose_name_plural': 'recordings',
-                'ordering': ['-id'],
+                "verbose_name": "recording",
+                "verbose_name_plural": "recordings",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Robot',
+            name="Robot",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seen_at', models.DateTimeField(editable=False, null=True, verbose_name='last seen')),
-                ('gone_at', models.DateTimeField(editable=False, null=True, verbose_name='gone since')),
-                ('raw', models.JSONField(default=dict, editable=False, verbose_name='as the platform sent it')),
-                ('platform_id', models.CharField(max_length=100, verbose_name='platform id')),
-                ('name', models.CharField(max_length=200, verbose_name='name')),
-                ('columns', models.JSONField(default=list, verbose_name='columns')),
-                ('state', models.CharField(choices=[('reviewing', 'in review'), ('refused', 'refused'), ('unpublished', 'not published'), ('published', 'published'), ('unknown', 'unknown')], default='unknown', max_length=20, verbose_name='state')),
-                ('platform_state', models.CharField(blank=True, max_length=50, verbose_name="platform's state")),
-                ('kind', models.CharField(choices=[('ordinary', 'ordinary'), ('dynamic', 'dynamic'), ('unknown', 'unknown')], default='unknown', max_length=20, verbose_name='kind')),
-                ('deleted', models.BooleanField(default=False, verbose_name='deleted at the platform')),
-                ('platform_created_at', models.DateTimeField(null=True, verbose_name='created at the platform')),
-                ('platform_updated_at', models.DateTimeField(null=True, verbose_name='changed at the platform')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='campaigns.account', verbose_name='account')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "seen_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="last seen"),
+                ),
+                (
+                    "gone_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="gone since"),
+                ),
+                (
+                    "raw",
+                    models.JSONField(
+                        default=dict, editable=False, verbose_name="as the platform sent it"
+                    ),
+                ),
+                ("platform_id", models.CharField(max_length=100, verbose_name="platform id")),
+                ("name", models.CharField(max_length=200, verbose_name="name")),
+                ("columns", models.JSONField(default=list, verbose_name="columns")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("reviewing", "in review"),
+                            ("refused", "refused"),
+                            ("unpublished", "not published"),
+                            ("published", "published"),
+                            ("unknown", "unknown"),
+                        ],
+                        default="unknown",
+                        max_length=20,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "platform_state",
+                    models.CharField(blank=True, max_length=50, verbose_name="platform's state"),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("ordinary", "ordinary"),
+                            ("dynamic", "dynamic"),
+                            ("unknown", "unknown"),
+                        ],
+                        default="unknown",
+                        max_length=20,
+                        verbose_name="kind",
+                    ),
+                ),
+                (
+                    "deleted",
+                    models.BooleanField(default=False, verbose_name="deleted at the platform"),
+                ),
+                (
+                    "platform_created_at",
+                    models.DateTimeField(null=True, verbose_name="created at the platform"),
+                ),
+                (
+                    "platform_updated_at",
+                    models.DateTimeField(null=True, verbose_name="changed at the platform"),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="campaigns.account",
+                        verbose_name="account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'robot',
-                'verbose_name_plural': 'robots',
-                'ordering': ['name', 'id'],
-            },
-        ),
-        migrations.AddField(
-            model_name='call',
-            name='robot',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='calls', to='campaigns.robot', verbose_name='robot'),
-        ),
-        migrations.CreateModel(
-            name='StatusChange',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('subject', models.CharField(max_length=20, verbose_name='what')),
-                ('subject_id', models.BigIntegerField(verbose_name='id')),
-                ('old', models.CharField(max_length=30, verbose_name='from')),
-                ('new', models.CharField(max_length=30, verbose_name='to')),
-                ('reason', models.TextField(blank=True, verbose_name='reason')),
-                ('values', models.JSONField(default=dict)),
-                ('at', models.DateTimeField(auto_now_add=True, verbose_name='at')),
-                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL, verbose_name='by')),
-            ],
-            options={
-                'verbose_name': 'status change',
-                'verbose_name_plural': 'status changes',
-                'ordering': ['-id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Task',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, verbose_name='name')),
-                ('kind', models.CharField(choices=[('campaign', 'campaign'), ('direct', 'direct call')], default='campaign', max_length=10, verbose_name='kind')),
-                ('speed', models.IntegerField(blank=True, null=True, verbose_name='speed')),
-                ('recall_count', models.PositiveSmallIntegerField(default=0, help_text='How often the platform calls again somebody who did not answer.', verbose_name='recalls')),
-                ('recall_wait_seconds', models.PositiveIntegerField(blank=True, help_text='In seconds.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(604800)], verbose_name='wait before a recall')),
-                ('windows', models.JSONField(blank=True, default=list, verbose_name='calling windows')),
-                ('begin_at', models.DateTimeField(blank=True, help_text='Empty: as soon as it is launched.', null=True, verbose_name='begin')),
-                ('end_at', models.DateTimeField(blank=True, null=True, verbose_name='end')),
-                ('turbo', models.BooleanField(default=False, help_text='Offered by the platform, which does not say what it does.', verbose_name='high performance mode')),
-                ('round', models.PositiveSmallIntegerField(default=1, editable=False, verbose_name='round')),
-                ('status', models.CharField(choices=[('draft', 'draft'), ('loading', 'loading'), ('loaded', 'loaded'), ('starting', 'starting'), ('running', 'running'), ('paused', 'paused'), ('finished', 'finished'), ('deleted', 'deleted'), ('failed', 'failed')], default='draft', editable=False, max_length=10, verbose_name='status')),
-                ('reason', models.TextField(blank=True, editable=False, verbose_name='reason')),
-                ('needs_attention', models.BooleanField(default=False, editable=False, verbose_name='needs attention')),
-                ('request', models.CharField(blank=True, choices=[('', 'nothing'), ('pause', 'pausing…'), ('resume', 'resuming…'), ('delete', 'deleting…'), ('rebuild', 'handing over anew…')], default='', editable=False, max_length=10, verbose_name='request')),
-                ('requested_at', models.DateTimeField(editable=False, null=True)),
-                ('platform_name', models.CharField(editable=False, max_length=150, verbose_name='name at the platform')),
-                ('platform_task_id', models.CharField(blank=True, editable=False, max_length=100, verbose_name='platform id')),
-                ('platform_state', models.CharField(blank=True, editable=False, max_length=20, verbose_name='state at the platform')),
-                ('platform_contacts', models.PositiveIntegerField(editable=False, null=True, verbose_name='contacts at the platform')),
-                ('platform_counts', models.JSONField(default=dict, editable=False, verbose_name="platform's counters")),
-                ('platform_checked_at', models.DateTimeField(editable=False, null=True, verbose_name='asked')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('launched_at', models.DateTimeField(editable=False, null=True, verbose_name='launched')),
-                ('finished_at', models.DateTimeField(editable=False, null=True, verbose_name='finished')),
-                ('not_before', models.DateTimeField(editable=False, null=True)),
-                ('setbacks', models.PositiveSmallIntegerField(default=0, editable=False)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='campaigns.account', verbose_name='account')),
-                ('created_by', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='created by')),
-                ('family', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='rounds', to='campaigns.task')),
-                ('launched_by', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='launched by')),
-                ('lines', models.ManyToManyField(to='campaigns.line', verbose_name='lines')),
-                ('robot', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='campaigns.robot', verbose_name='robot')),
-            ],
-            options={
-                'verbose_name': 'task',
-                'verbose_name_plural': 'tasks',
-                'ordering': ['-id'],
-                'permissions': [('launch_task', 'Can launch, pause, resume and delete tasks at the platform'), ('call_directly', 'Can call numbers directly'), ('unmask_phone', 'Can see whole phone numbers'), ('export_data', 'Can export data')],
-            },
-        ),
-        migrations.CreateModel(
-            name='Exchange',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('purpose', models.CharField(max_length=50, verbose_name='purpose')),
-                ('method', models.CharField(max_length=8, verbose_name='method')),
-                ('url', models.TextField(verbose_name='address')),
-                ('request', models.TextField(blank=True, verbose_name='request')),
-                ('http_code', models.PositiveIntegerField(null=True, verbose_name='HTTP status')),
-                ('response', models.TextField(blank=True, verbose_name='answer')),
-                ('outcome', models.CharField(max_length=30, verbose_name='outcome')),
-                ('started_at', models.DateTimeField(verbose_name='sent')),
-                ('seconds', models.FloatField(verbose_name='seconds')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='exchanges', to='campaigns.account', verbose_name='account')),
-                ('task', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='exchanges', to='campaigns.task', verbose_name='task')),
-            ],
-            options={
-                'verbose_name': 'exchange',
-                'verbose_name_plural': 'exchanges',
-                'ordering': ['-id'],
-            },
-        ),
-        migrations.AddField(
-            model_name='contactimport',
-            name='task',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='imports', to='campaigns.task', verbose_name='task'),
-        ),
-        migrations.AddField(
-            model_name='contact',
-            name='task',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='contacts', to='campaigns.task', verbose_name='task'),
-        ),
-        migrations.AddField(
-            model_name='call',
-            name='task',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='calls', to='campaigns.task', verbose_name='task'),
-        ),
-        migrations.AddField(
-            model_name='batch',
-            name='task',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='batches', to='campaigns.task', verbose_name='task'),
-        ),
-        migrations.CreateModel(
-            name='Attempt',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('command', models.CharField(choices=[('create', 'create task'), ('insert', 'insert contacts'), ('start', 'start task'), ('callout', 'call directly')], max_length=10, verbose_name='command')),
-                ('status', models.CharField(choices=[('sending', 'sending'), ('accepted', 'accepted'), ('refused', 'refused'), ('not_sent', 'not sent'), ('unknown', 'unknown'), ('confirmed_accepted', 'confirmed: accepted'), ('confirmed_absent', 'confirmed: never arrived'), ('needs_human', 'needs a decision'), ('human_accepted', 'decided: accepted'), ('human_resend', 'decided: send again')], default='sending', editable=False, max_length=20, verbose_name='status')),
-                ('reason', models.TextField(blank=True, editable=False, verbose_name='reason')),
-                ('code', models.CharField(blank=True, max_length=20, verbose_name="platform's code")),
-                ('started_at', models.DateTimeField(auto_now_add=True, verbose_name='started')),
-                ('lease_until', models.DateTimeField(editable=False)),
-                ('ended_at', models.DateTimeField(editable=False, null=True, verbose_name='ended')),
-                ('evidence', models.JSONField(default=list, verbose_name='evidence')),
-                ('batch', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.batch', verbose_name='batch')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.task', verbose_name='task')),
-            ],
-            options={
-                'verbose_name': 'attempt',
-                'verbose_name_plural': 'attempts',
-                'ordering': ['-id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Turn',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveIntegerField(verbose_name='position')),
-                ('role', models.CharField(choices=[('robot', 'robot'), ('contact', 'contact'), ('agent', 'agent')], max_length=10, verbose_name='who')),
-                ('text', models.TextField(blank=True, verbose_name='words')),
-                ('node_id', models.CharField(blank=True, max_length=200)),
-                ('node_name', models.CharField(blank=True, max_length=200, verbose_name='node')),
-                ('node_type', models.CharField(blank=True, max_length=50, verbose_name='node type')),
-                ('label', models.CharField(blank=True, max_length=200, verbose_name='label')),
-                ('intention', models.CharField(blank=True, max_length=50, verbose_name='intention')),
-                ('intention_text', models.CharField(blank=True, max_length=200)),
-                ('question_id', models.CharField(blank=True, max_length=200)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('spoke_at', models.DateTimeField(null=True)),
-                ('hits', models.JSONField(default=list, verbose_name='hits')),
-                ('call', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='turns', to='campaigns.call', verbose_name='call')),
-            ],
-            options={
-                'verbose_name': 'turn',
-                'verbose_name_plural': 'turns',
-                'ordering': ['call', 'position'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Voice',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seen_at', models.DateTimeField(editable=False, null=True, verbose_name='last seen')),
-                ('gone_at', models.DateTimeField(editable=False, null=True, verbose_name='gone since')),
-                ('raw', models.JSONField(default=dict, editable=False, verbose_name='as the platform sent it')),
-                ('code', models.CharField(max_length=64, verbose_name='code')),
-                ('name', models.CharField(max_length=100, verbose_name='name')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='campaigns.account', verbose_name='account')),
-            ],
-            options={
-                'verbose_name': 'voice',
-                'verbose_name_plural': 'voices',
-                'ordering': ['name', 'id'],
+                "verbose_name": "robot",
+                "verbose_name_plural": "robots",
+                "ordering": ["name", "id"],
             },
         ),
         migrations.AddField(
-            model_name='task',
-            name='voice',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='campaigns.voice', verbose_name='voice'),
+            model_name="call",
+            name="robot",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="calls",
+                to="campaigns.robot",
+                verbose_name="robot",
+            ),
+        ),
+        migrations.CreateModel(
+            name="StatusChange",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("subject", models.CharField(max_length=20, verbose_name="what")),
+                ("subject_id", models.BigIntegerField(verbose_name="id")),
+                ("old", models.CharField(max_length=30, verbose_name="from")),
+                ("new", models.CharField(max_length=30, verbose_name="to")),
+                ("reason", models.TextField(blank=True, verbose_name="reason")),
+                ("values", models.JSONField(default=dict)),
+                ("at", models.DateTimeField(auto_now_add=True, verbose_name="at")),
+                (
+                    "by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="by",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "status change",
+                "verbose_name_plural": "status changes",
+                "ordering": ["-id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Task",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, verbose_name="name")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("campaign", "campaign"), ("direct", "direct call")],
+                        default="campaign",
+                        max_length=10,
+                        verbose_name="kind",
+                    ),
+                ),
+                ("speed", models.IntegerField(blank=True, null=True, verbose_name="speed")),
+                (
+                    "recall_count",
+                    models.PositiveSmallIntegerField(
+                        default=0,
+                        help_text="How often the platform calls again somebody who did not answer.",
+                        verbose_name="recalls",
+                    ),
+                ),
+                (
+                    "recall_wait_seconds",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="In seconds.",
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(604800),
+                        ],
+                        verbose_name="wait before a recall",
+                    ),
+                ),
+                (
+                    "windows",
+                    models.JSONField(blank=True, default=list, verbose_name="calling windows"),
+                ),
+                (
+                    "begin_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Empty: as soon as it is launched.",
+                        null=True,
+                        verbose_name="begin",
+                    ),
+                ),
+                ("end_at", models.DateTimeField(blank=True, null=True, verbose_name="end")),
+                (
+                    "turbo",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Offered by the platform, which does not say what it does.",
+                        verbose_name="high performance mode",
+                    ),
+                ),
+                (
+                    "round",
+                    models.PositiveSmallIntegerField(
+                        default=1, editable=False, verbose_name="round"
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("draft", "draft"),
+                            ("loading", "loading"),
+                            ("loaded", "loaded"),
+                            ("starting", "starting"),
+                            ("running", "running"),
+                            ("paused", "paused"),
+                            ("finished", "finished"),
+                            ("deleted", "deleted"),
+                            ("failed", "failed"),
+                        ],
+                        default="draft",
+                        editable=False,
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, editable=False, verbose_name="reason")),
+                (
+                    "needs_attention",
+                    models.BooleanField(
+                        default=False, editable=False, verbose_name="needs attention"
+                    ),
+                ),
+                (
+                    "request",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "nothing"),
+                            ("pause", "pausing…"),
+                            ("resume", "resuming…"),
+                            ("delete", "deleting…"),
+                            ("rebuild", "handing over anew…"),
+                        ],
+                        default="",
+                        editable=False,
+                        max_length=10,
+                        verbose_name="request",
+                    ),
+                ),
+                ("requested_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "platform_name",
+                    models.CharField(
+                        editable=False, max_length=150, verbose_name="name at the platform"
+                    ),
+                ),
+                (
+                    "platform_task_id",
+                    models.CharField(
+                        blank=True, editable=False, max_length=100, verbose_name="platform id"
+                    ),
+                ),
+                (
+                    "platform_state",
+                    models.CharField(
+                        blank=True,
+                        editable=False,
+                        max_length=20,
+                        verbose_name="state at the platform",
+                    ),
+                ),
+                (
+                    "platform_contacts",
+                    models.PositiveIntegerField(
+                        editable=False, null=True, verbose_name="contacts at the platform"
+                    ),
+                ),
+                (
+                    "platform_counts",
+                    models.JSONField(
+                        default=dict, editable=False, verbose_name="platform's counters"
+                    ),
+                ),
+                (
+                    "platform_checked_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="asked"),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                (
+                    "launched_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="launched"),
+                ),
+                (
+                    "finished_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="finished"),
+                ),
+                ("not_before", models.DateTimeField(editable=False, null=True)),
+                ("setbacks", models.PositiveSmallIntegerField(default=0, editable=False)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="campaigns.account",
+                        verbose_name="account",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="created by",
+                    ),
+                ),
+                (
+                    "family",
+                    models.ForeignKey(
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="rounds",
+                        to="campaigns.task",
+                    ),
+                ),
+                (
+                    "launched_by",
+                    models.ForeignKey(
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="launched by",
+                    ),
+                ),
+                ("lines", models.ManyToManyField(to="campaigns.line", verbose_name="lines")),
+                (
+                    "robot",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="campaigns.robot",
+                        verbose_name="robot",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "task",
+                "verbose_name_plural": "tasks",
+                "ordering": ["-id"],
+                "permissions": [
+                    ("launch_task", "Can launch, pause, resume and delete tasks at the platform"),
+                    ("call_directly", "Can call numbers directly"),
+                    ("unmask_phone", "Can see whole phone numbers"),
+                    ("export_data", "Can export data"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Exchange",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("purpose", models.CharField(max_length=50, verbose_name="purpose")),
+                ("method", models.CharField(max_length=8, verbose_name="method")),
+                ("url", models.TextField(verbose_name="address")),
+                ("request", models.TextField(blank=True, verbose_name="request")),
+                ("http_code", models.PositiveIntegerField(null=True, verbose_name="HTTP status")),
+                ("response", models.TextField(blank=True, verbose_name="answer")),
+                ("outcome", models.CharField(max_length=30, verbose_name="outcome")),
+                ("started_at", models.DateTimeField(verbose_name="sent")),
+                ("seconds", models.FloatField(verbose_name="seconds")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="exchanges",
+                        to="campaigns.account",
+                        verbose_name="account",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="exchanges",
+                        to="campaigns.task",
+                        verbose_name="task",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "exchange",
+                "verbose_name_plural": "exchanges",
+                "ordering": ["-id"],
+            },
+        ),
+        migrations.AddField(
+            model_name="contactimport",
+            name="task",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="imports",
+                to="campaigns.task",
+                verbose_name="task",
+            ),
+        ),
+        migrations.AddField(
+            model_name="contact",
+            name="task",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="contacts",
+                to="campaigns.task",
+                verbose_name="task",
+            ),
+        ),
+        migrations.AddField(
+            model_name="call",
+            name="task",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="calls",
+                to="campaigns.task",
+                verbose_name="task",
+            ),
+        ),
+        migrations.AddField(
+            model_name="batch",
+            name="task",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="batches",
+                to="campaigns.task",
+                verbose_name="task",
+            ),
+        ),
+        migrations.CreateModel(
+            name="Attempt",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "command",
+                    models.CharField(
+                        choices=[
+                            ("create", "create task"),
+                            ("insert", "insert contacts"),
+                            ("start", "start task"),
+                            ("callout", "call directly"),
+                        ],
+                        max_length=10,
+                        verbose_name="command",
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("sending", "sending"),
+                            ("accepted", "accepted"),
+                            ("refused", "refused"),
+                            ("not_sent", "not sent"),
+                            ("unknown", "unknown"),
+                            ("confirmed_accepted", "confirmed: accepted"),
+                            ("confirmed_absent", "confirmed: never arrived"),
+                            ("needs_human", "needs a decision"),
+                            ("human_accepted", "decided: accepted"),
+                            ("human_resend", "decided: send again"),
+                        ],
+                        default="sending",
+                        editable=False,
+                        max_length=20,
+                        verbose_name="status",
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, editable=False, verbose_name="reason")),
+                (
+                    "code",
+                    models.CharField(blank=True, max_length=20, verbose_name="platform's code"),
+                ),
+                ("started_at", models.DateTimeField(auto_now_add=True, verbose_name="started")),
+                ("lease_until", models.DateTimeField(editable=False)),
+                ("ended_at", models.DateTimeField(editable=False, null=True, verbose_name="ended")),
+                ("evidence", models.JSONField(default=list, verbose_name="evidence")),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attempts",
+                        to="campaigns.batch",
+                        verbose_name="batch",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attempts",
+                        to="campaigns.task",
+                        verbose_name="task",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "attempt",
+                "verbose_name_plural": "attempts",
+                "ordering": ["-id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Turn",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("position", models.PositiveIntegerField(verbose_name="position")),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("robot", "robot"), ("contact", "contact"), ("agent", "agent")],
+                        max_length=10,
+                        verbose_name="who",
+                    ),
+                ),
+                ("text", models.TextField(blank=True, verbose_name="words")),
+                ("node_id", models.CharField(blank=True, max_length=200)),
+                ("node_name", models.CharField(blank=True, max_length=200, verbose_name="node")),
+                (
+                    "node_type",
+                    models.CharField(blank=True, max_length=50, verbose_name="node type"),
+                ),
+                ("label", models.CharField(blank=True, max_length=200, verbose_name="label")),
+                (
+                    "intention",
+                    models.CharField(blank=True, max_length=50, verbose_name="intention"),
+                ),
+                ("intention_text", models.CharField(blank=True, max_length=200)),
+                ("question_id", models.CharField(blank=True, max_length=200)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("spoke_at", models.DateTimeField(null=True)),
+                ("hits", models.JSONField(default=list, verbose_name="hits")),
+                (
+                    "call",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="turns",
+                        to="campaigns.call",
+                        verbose_name="call",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "turn",
+                "verbose_name_plural": "turns",
+                "ordering": ["call", "position"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Voice",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "seen_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="last seen"),
+                ),
+                (
+                    "gone_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="gone since"),
+                ),
+                (
+                    "raw",
+                    models.JSONField(
+                        default=dict, editable=False, verbose_name="as the platform sent it"
+                    ),
+                ),
+                ("code", models.CharField(max_length=64, verbose_name="code")),
+                ("name", models.CharField(max_length=100, verbose_name="name")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="campaigns.account",
+                        verbose_name="account",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "voice",
+                "verbose_name_plural": "voices",
+                "ordering": ["name", "id"],
+            },
+        ),
+        migrations.AddField(
+            model_name="task",
+            name="voice",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                to="campaigns.voice",
+                verbose_name="voice",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='line',
-            constraint=models.UniqueConstraint(fields=('account', 'number'), name='one_line_per_number'),
+            model_name="line",
+            constraint=models.UniqueConstraint(
+                fields=("account", "number"), name="one_line_per_number"
+            ),
         ),
         migrations.AddIndex(
-            model_name='recording',
-            index=models.Index(condition=models.Q(('status__in', ['remote', 'fetching'])), fields=['next_try_at'], name='recording_waiting'),
+            model_name="recording",
+            index=models.Index(
+                condition=models.Q(("status__in", ["remote", "fetching"])),
+                fields=["next_try_at"],
+                name="recording_waiting",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='recording',
-            constraint=models.UniqueConstraint(fields=('call', 'address'), name='one_recording_per_address'),
+            model_name="recording",
+            constraint=models.UniqueConstraint(
+                fields=("call", "address"), name="one_recording_per_address"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='robot',
-            constraint=models.UniqueConstraint(fields=('account', 'platform_id'), name='one_robot_per_id'),
+            model_name="robot",
+            constraint=models.UniqueConstraint(
+                fields=("account", "platform_id"), name="one_robot_per_id"
+            ),
         ),
         migrations.AddIndex(
-            model_name='statuschange',
-            index=models.Index(fields=['subject', 'subject_id', 'id'], name='history_subject'),
+            model_name="statuschange",
+            index=models.Index(fields=["subject", "subject_id", "id"], name="history_subject"),
         ),
         migrations.AddIndex(
-            model_name='exchange',
-            index=models.Index(fields=['account', '-id'], name='exchange_account'),
+            model_name="exchange",
+            index=models.Index(fields=["account", "-id"], name="exchange_account"),
         ),
         migrations.AddIndex(
-            model_name='exchange',
-            index=models.Index(fields=['task', '-id'], name='exchange_task'),
+            model_name="exchange",
+            index=models.Index(fields=["task", "-id"], name="exchange_task"),
         ),
         migrations.AddIndex(
-            model_name='contact',
-            index=models.Index(fields=['task', 'status', 'id'], name='contact_task_status'),
+            model_name="contact",
+            index=models.Index(fields=["task", "status", "id"], name="contact_task_status"),
         ),
         migrations.AddIndex(
-            model_name='contact',
-            index=models.Index(fields=['task', 'phone'], name='contact_task_phone'),
+            model_name="contact",
+            index=models.Index(fields=["task", "phone"], name="contact_task_phone"),
         ),
         migrations.AddIndex(
-            model_name='contact',
-            index=models.Index(fields=['phone'], name='contact_phone'),
+            model_name="contact",
+            index=models.Index(fields=["phone"], name="contact_phone"),
         ),
         migrations.AddIndex(
-            model_name='contact',
-            index=models.Index(condition=models.Q(('platform_contact_id', ''), _negated=True), fields=['account', 'platform_contact_id'], name='contact_platform_id'),
+            model_name="contact",
+            index=models.Index(
+                condition=models.Q(("platform_contact_id", ""), _negated=True),
+                fields=["account", "platform_contact_id"],
+                name="contact_platform_id",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='contact',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['planned', 'sending', 'unknown', 'accepted'])), fields=('account', 'phone', 'family_id', 'round'), name='one_unsettled_contact'),
+            model_name="contact",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status__in", ["planned", "sending", "unknown", "accepted"])),
+                fields=("account", "phone", "family_id", "round"),
+                name="one_unsettled_contact",
+            ),
         ),
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(condition=models.Q(('relation_id', ''), _negated=True), fields=['relation_id'], name='call_relation'),
+            model_name="call",
+            index=models.Index(
+                condition=models.Q(("relation_id", ""), _negated=True),
+                fields=["relation_id"],
+                name="call_relation",
+            ),
         ),
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(fields=['-happened_at', '-id'], name='call_happened'),
+            model_name="call",
+            index=models.Index(fields=["-happened_at", "-id"], name="call_happened"),
         ),
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(fields=['task', '-happened_at'], name='call_task'),
+            model_name="call",
+            index=models.Index(fields=["task", "-happened_at"], name="call_task"),
         ),
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(fields=['account', '-happened_at'], name='call_account'),
+            model_name="call",
+            index=models.Index(fields=["account", "-happened_at"], name="call_account"),
         ),
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(fields=['callee'], name='call_callee'),
+            model_name="call",
+            index=models.Index(fields=["callee"], name="call_callee"),
         ),
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(fields=['caller'], name='call_caller'),
+            model_name="call",
+            index=models.Index(fields=["caller"], name="call_caller"),
         ),
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(condition=models.Q(('contact', None), models.Q(('platform_contact_id', ''), _negated=True)), fields=['account', 'platform_contact_id'], name='call_unlinked'),
+            model_name="call",
+            index=models.Index(
+                condition=models.Q(
+                    ("contact", None), models.Q(("platform_contact_id", ""), _negated=True)
+                ),
+                fields=["account", "platform_contact_id"],
+                name="call_unlinked",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='call',
-            constraint=models.UniqueConstraint(fields=('account', 'platform_call_id'), name='one_call_per_platform_id'),
+            model_name="call",
+            constraint=models.UniqueConstraint(
+                fields=("account", "platform_call_id"), name="one_call_per_platform_id"
+            ),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(fields=['status'], name='batch_status'),
+            model_name="batch",
+            index=models.Index(fields=["status"], name="batch_status"),
         ),
         migrations.AddConstraint(
-            model_name='batch',
-            constraint=models.UniqueConstraint(fields=('task', 'number'), name='one_batch_per_number'),
+            model_name="batch",
+            constraint=models.UniqueConstraint(
+                fields=("task", "number"), name="one_batch_per_number"
+            ),
         ),
         migrations.AddIndex(
-            model_name='attempt',
-            index=models.Index(fields=['status'], name='attempt_status'),
+            model_name="attempt",
+            index=models.Index(fields=["status"], name="attempt_status"),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.UniqueConstraint(condition=models.Q(('batch', None), ('status__in', ['sending', 'unknown', 'needs_human'])), fields=('task', 'command'), name='one_open_attempt_per_command'),
+            model_name="attempt",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("batch", None), ("status__in", ["sending", "unknown", "needs_human"])
+                ),
+                fields=("task", "command"),
+                name="one_open_attempt_per_command",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['sending', 'unknown', 'needs_human', 'accepted', 'confirmed_accepted', 'human_accepted'])), fields=('batch',), name='one_live_attempt_per_batch'),
+            model_name="attempt",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    (
+                        "status__in",
+                        [
+                            "sending",
+                            "unknown",
+                            "needs_human",
+                            "accepted",
+                            "confirmed_accepted",
+                            "human_accepted",
+                        ],
+                    )
+                ),
+                fields=("batch",),
+                name="one_live_attempt_per_batch",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='turn',
-            constraint=models.UniqueConstraint(fields=('call', 'position'), name='one_turn_per_position'),
+            model_name="turn",
+            constraint=models.UniqueConstraint(
+                fields=("call", "position"), name="one_turn_per_position"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='voice',
-            constraint=models.UniqueConstraint(fields=('account', 'code'), name='one_voice_per_code'),
+            model_name="voice",
+            constraint=models.UniqueConstraint(
+                fields=("account", "code"), name="one_voice_per_code"
+            ),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(fields=['status'], name='task_status'),
+            model_name="task",
+            index=models.Index(fields=["status"], name="task_status"),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(fields=['account', 'platform_task_id'], name='task_platform_id'),
+            model_name="task",
+            index=models.Index(fields=["account", "platform_task_id"], name="task_platform_id"),
         ),
     ]

@@ -6,188 +6,388 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0004_sandbox_says_so'),
+        ("campaigns", "0004_sandbox_says_so"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Agent',
+            name="Agent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.CharField(max_length=100, verbose_name='number')),
-                ('name', models.CharField(blank=True, max_length=100, verbose_name='name')),
-                ('state', models.CharField(choices=[('offline', 'offline'), ('online', 'logged in'), ('idle', 'free'), ('busy', 'on a break'), ('dialling', 'dialling'), ('ringing', 'ringing'), ('talking', 'talking'), ('wrap_up', 'wrapping up'), ('holding', 'call on hold'), ('muted', 'muted'), ('disconnected', 'not connected'), ('invalid', 'not valid'), ('custom', 'own state'), ('unknown', 'unknown')], default='unknown', max_length=20, verbose_name='state')),
-                ('platform_state', models.CharField(blank=True, max_length=100, verbose_name="platform's state")),
-                ('platform_state_text', models.CharField(blank=True, max_length=100, verbose_name="platform's words for it")),
-                ('since', models.DateTimeField(null=True, verbose_name='since')),
-                ('logged_in', models.BooleanField(null=True, verbose_name='logged in')),
-                ('logged_in_changed_at', models.DateTimeField(null=True, verbose_name='logged in or out')),
-                ('platform_call_id', models.CharField(blank=True, max_length=200, verbose_name="platform's call id")),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='first heard')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.CharField(max_length=100, verbose_name="number")),
+                ("name", models.CharField(blank=True, max_length=100, verbose_name="name")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("offline", "offline"),
+                            ("online", "logged in"),
+                            ("idle", "free"),
+                            ("busy", "on a break"),
+                            ("dialling", "dialling"),
+                            ("ringing", "ringing"),
+                            ("talking", "talking"),
+                            ("wrap_up", "wrapping up"),
+                            ("holding", "call on hold"),
+                            ("muted", "muted"),
+                            ("disconnected", "not connected"),
+                            ("invalid", "not valid"),
+                            ("custom", "own state"),
+                            ("unknown", "unknown"),
+                        ],
+                        default="unknown",
+                        max_length=20,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "platform_state",
+                    models.CharField(blank=True, max_length=100, verbose_name="platform's state"),
+                ),
+                (
+                    "platform_state_text",
+                    models.CharField(
+                        blank=True, max_length=100, verbose_name="platform's words for it"
+                    ),
+                ),
+                ("since", models.DateTimeField(null=True, verbose_name="since")),
+                ("logged_in", models.BooleanField(null=True, verbose_name="logged in")),
+                (
+                    "logged_in_changed_at",
+                    models.DateTimeField(null=True, verbose_name="logged in or out"),
+                ),
+                (
+                    "platform_call_id",
+                    models.CharField(blank=True, max_length=200, verbose_name="platform's call id"),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="first heard")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
             ],
             options={
-                'verbose_name': 'agent',
-                'verbose_name_plural': 'agents',
-                'ordering': ['account', 'number'],
+                "verbose_name": "agent",
+                "verbose_name_plural": "agents",
+                "ordering": ["account", "number"],
             },
         ),
         migrations.CreateModel(
-            name='AgentEvent',
+            name="AgentEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(verbose_name='at')),
-                ('order', models.SmallIntegerField(default=0)),
-                ('source', models.CharField(max_length=100, verbose_name='source')),
-                ('state', models.CharField(choices=[('offline', 'offline'), ('online', 'logged in'), ('idle', 'free'), ('busy', 'on a break'), ('dialling', 'dialling'), ('ringing', 'ringing'), ('talking', 'talking'), ('wrap_up', 'wrapping up'), ('holding', 'call on hold'), ('muted', 'muted'), ('disconnected', 'not connected'), ('invalid', 'not valid'), ('custom', 'own state'), ('unknown', 'unknown')], max_length=20, verbose_name='state')),
-                ('platform_state', models.CharField(blank=True, max_length=100, verbose_name="platform's state")),
-                ('platform_state_text', models.CharField(blank=True, max_length=100, verbose_name="platform's words for it")),
-                ('logged_in', models.BooleanField(null=True, verbose_name='logged in')),
-                ('name', models.CharField(blank=True, max_length=100, verbose_name='name')),
-                ('platform_call_id', models.CharField(blank=True, max_length=200, verbose_name="platform's call id")),
-                ('platform_event_id', models.CharField(blank=True, max_length=100, verbose_name="platform's event id")),
-                ('details', models.JSONField(default=dict, verbose_name='details')),
-                ('digest', models.CharField(max_length=64)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField(verbose_name="at")),
+                ("order", models.SmallIntegerField(default=0)),
+                ("source", models.CharField(max_length=100, verbose_name="source")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("offline", "offline"),
+                            ("online", "logged in"),
+                            ("idle", "free"),
+                            ("busy", "on a break"),
+                            ("dialling", "dialling"),
+                            ("ringing", "ringing"),
+                            ("talking", "talking"),
+                            ("wrap_up", "wrapping up"),
+                            ("holding", "call on hold"),
+                            ("muted", "muted"),
+                            ("disconnected", "not connected"),
+                            ("invalid", "not valid"),
+                            ("custom", "own state"),
+                            ("unknown", "unknown"),
+                        ],
+                        max_length=20,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "platform_state",
+                    models.CharField(blank=True, max_length=100, verbose_name="platform's state"),
+                ),
+                (
+                    "platform_state_text",
+                    models.CharField(
+                        blank=True, max_length=100, verbose_name="platform's words for it"
+                    ),
+                ),
+                ("logged_in", models.BooleanField(null=True, verbose_name="logged in")),
+                ("name", models.CharField(blank=True, max_length=100, verbose_name="name")),
+                (
+                    "platform_call_id",
+                    models.CharField(blank=True, max_length=200, verbose_name="platform's call id"),
+                ),
+                (
+                    "platform_event_id",
+                    models.CharField(
+                        blank=True, max_length=100, verbose_name="platform's event id"
+                    ),
+                ),
+                ("details", models.JSONField(default=dict, verbose_name="details")),
+                ("digest", models.CharField(max_length=64)),
             ],
             options={
-                'verbose_name': 'agent event',
-                'verbose_name_plural': 'agent events',
-                'ordering': ['-at', '-order', '-digest'],
+                "verbose_name": "agent event",
+                "verbose_name_plural": "agent events",
+                "ordering": ["-at", "-order", "-digest"],
             },
         ),
         migrations.CreateModel(
-            name='Instance',
+            name="Instance",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField(verbose_name='number')),
-                ('platform_name', models.CharField(blank=True, max_length=150, verbose_name='name at the platform')),
-                ('platform_task_id', models.CharField(blank=True, max_length=100, verbose_name='platform id')),
-                ('platform_state', models.CharField(blank=True, max_length=20, verbose_name='state at the platform')),
-                ('platform_word', models.CharField(blank=True, max_length=100, verbose_name="platform's state")),
-                ('platform_checked_at', models.DateTimeField(null=True, verbose_name='told')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(verbose_name="number")),
+                (
+                    "platform_name",
+                    models.CharField(
+                        blank=True, max_length=150, verbose_name="name at the platform"
+                    ),
+                ),
+                (
+                    "platform_task_id",
+                    models.CharField(blank=True, max_length=100, verbose_name="platform id"),
+                ),
+                (
+                    "platform_state",
+                    models.CharField(
+                        blank=True, max_length=20, verbose_name="state at the platform"
+                    ),
+                ),
+                (
+                    "platform_word",
+                    models.CharField(blank=True, max_length=100, verbose_name="platform's state"),
+                ),
+                ("platform_checked_at", models.DateTimeField(null=True, verbose_name="told")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
             ],
             options={
-                'verbose_name': 'instance',
-                'verbose_name_plural': 'instances',
-                'ordering': ['task', 'number'],
+                "verbose_name": "instance",
+                "verbose_name_plural": "instances",
+                "ordering": ["task", "number"],
             },
         ),
         migrations.CreateModel(
-            name='Verification',
+            name="Verification",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(max_length=64)),
-                ('query', models.JSONField(default=dict, verbose_name='asked with')),
-                ('claim', models.JSONField(default=dict, verbose_name='what the push says')),
-                ('status', models.CharField(choices=[('unasked', 'not asked'), ('asking', 'being asked'), ('verified', 'verified'), ('mismatch', 'the platform says otherwise'), ('failed', 'no answer'), ('too_old', 'too old to be asked about')], default='unasked', editable=False, max_length=10, verbose_name='status')),
-                ('reason', models.TextField(blank=True, editable=False, verbose_name='reason')),
-                ('differences', models.JSONField(default=list, verbose_name='differences')),
-                ('asked_at', models.DateTimeField(null=True, verbose_name='asked')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='received')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("digest", models.CharField(max_length=64)),
+                ("query", models.JSONField(default=dict, verbose_name="asked with")),
+                ("claim", models.JSONField(default=dict, verbose_name="what the push says")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("unasked", "not asked"),
+                            ("asking", "being asked"),
+                            ("verified", "verified"),
+                            ("mismatch", "the platform says otherwise"),
+                            ("failed", "no answer"),
+                            ("too_old", "too old to be asked about"),
+                        ],
+                        default="unasked",
+                        editable=False,
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, editable=False, verbose_name="reason")),
+                ("differences", models.JSONField(default=list, verbose_name="differences")),
+                ("asked_at", models.DateTimeField(null=True, verbose_name="asked")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="received")),
             ],
             options={
-                'verbose_name': 'verification',
-                'verbose_name_plural': 'verifications',
-                'ordering': ['-id'],
+                "verbose_name": "verification",
+                "verbose_name_plural": "verifications",
+                "ordering": ["-id"],
             },
         ),
         migrations.AddField(
-            model_name='call',
-            name='agent_name',
-            field=models.CharField(blank=True, max_length=100, verbose_name='agent'),
+            model_name="call",
+            name="agent_name",
+            field=models.CharField(blank=True, max_length=100, verbose_name="agent"),
         ),
         migrations.AddField(
-            model_name='call',
-            name='agent_number',
+            model_name="call",
+            name="agent_number",
             field=models.CharField(blank=True, max_length=100, verbose_name="agent's number"),
         ),
         migrations.AddField(
-            model_name='call',
-            name='queue_name',
-            field=models.CharField(blank=True, max_length=100, verbose_name='queue'),
+            model_name="call",
+            name="queue_name",
+            field=models.CharField(blank=True, max_length=100, verbose_name="queue"),
         ),
         migrations.AddField(
-            model_name='call',
-            name='stage',
-            field=models.CharField(choices=[('dialling', 'dialling'), ('ringing', 'ringing'), ('talking', 'talking'), ('ended', 'ended')], default='ended', max_length=10, verbose_name='stage'),
+            model_name="call",
+            name="stage",
+            field=models.CharField(
+                choices=[
+                    ("dialling", "dialling"),
+                    ("ringing", "ringing"),
+                    ("talking", "talking"),
+                    ("ended", "ended"),
+                ],
+                default="ended",
+                max_length=10,
+                verbose_name="stage",
+            ),
         ),
         migrations.AddField(
-            model_name='call',
-            name='wait_seconds',
-            field=models.PositiveIntegerField(null=True, verbose_name='waiting time'),
+            model_name="call",
+            name="wait_seconds",
+            field=models.PositiveIntegerField(null=True, verbose_name="waiting time"),
         ),
         migrations.AlterField(
-            model_name='account',
-            name='base_url',
-            field=models.CharField(blank=True, help_text="The address that the platform's calls begin with.", max_length=300, validators=[django.core.validators.URLValidator(schemes=['http', 'https'])], verbose_name='base URL'),
+            model_name="account",
+            name="base_url",
+            field=models.CharField(
+                blank=True,
+                help_text="The address that the platform's calls begin with.",
+                max_length=300,
+                validators=[django.core.validators.URLValidator(schemes=["http", "https"])],
+                verbose_name="base URL",
+            ),
         ),
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(condition=models.Q(('agent_number', ''), _negated=True), fields=['account', 'agent_number', '-happened_at'], name='call_agent'),
+            model_name="call",
+            index=models.Index(
+                condition=models.Q(("agent_number", ""), _negated=True),
+                fields=["account", "agent_number", "-happened_at"],
+                name="call_agent",
+            ),
         ),
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(condition=models.Q(('stage', 'ended'), _negated=True), fields=['-happened_at'], name='call_going_on'),
+            model_name="call",
+            index=models.Index(
+                condition=models.Q(("stage", "ended"), _negated=True),
+                fields=["-happened_at"],
+                name="call_going_on",
+            ),
         ),
         migrations.AddField(
-            model_name='agent',
-            name='account',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='agents', to='campaigns.account', verbose_name='account'),
+            model_name="agent",
+            name="account",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="agents",
+                to="campaigns.account",
+                verbose_name="account",
+            ),
         ),
         migrations.AddField(
-            model_name='agentevent',
-            name='agent',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='campaigns.agent', verbose_name='agent'),
+            model_name="agentevent",
+            name="agent",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="events",
+                to="campaigns.agent",
+                verbose_name="agent",
+            ),
         ),
         migrations.AddField(
-            model_name='instance',
-            name='task',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='instances', to='campaigns.task', verbose_name='task'),
+            model_name="instance",
+            name="task",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="instances",
+                to="campaigns.task",
+                verbose_name="task",
+            ),
         ),
         migrations.AddField(
-            model_name='attempt',
-            name='instance',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.instance', verbose_name='instance'),
+            model_name="attempt",
+            name="instance",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="attempts",
+                to="campaigns.instance",
+                verbose_name="instance",
+            ),
         ),
         migrations.AddField(
-            model_name='batch',
-            name='instance',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='batches', to='campaigns.instance', verbose_name='instance'),
+            model_name="batch",
+            name="instance",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="batches",
+                to="campaigns.instance",
+                verbose_name="instance",
+            ),
         ),
         migrations.AddField(
-            model_name='verification',
-            name='call',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='verifications', to='campaigns.call', verbose_name='call'),
+            model_name="verification",
+            name="call",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="verifications",
+                to="campaigns.call",
+                verbose_name="call",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='agent',
-            constraint=models.UniqueConstraint(fields=('account', 'number'), name='one_agent_per_number'),
+            model_name="agent",
+            constraint=models.UniqueConstraint(
+                fields=("account", "number"), name="one_agent_per_number"
+            ),
         ),
         migrations.AddIndex(
-            model_name='agentevent',
-            index=models.Index(fields=['agent', '-at', '-order', '-digest'], name='agent_event_newest'),
+            model_name="agentevent",
+            index=models.Index(
+                fields=["agent", "-at", "-order", "-digest"], name="agent_event_newest"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='agentevent',
-            constraint=models.UniqueConstraint(fields=('agent', 'digest'), name='one_agent_event_per_digest'),
+            model_name="agentevent",
+            constraint=models.UniqueConstraint(
+                fields=("agent", "digest"), name="one_agent_event_per_digest"
+            ),
         ),
         migrations.AddIndex(
-            model_name='instance',
-            index=models.Index(condition=models.Q(('platform_task_id', ''), _negated=True), fields=['platform_task_id'], name='instance_platform_id'),
+            model_name="instance",
+            index=models.Index(
+                condition=models.Q(("platform_task_id", ""), _negated=True),
+                fields=["platform_task_id"],
+                name="instance_platform_id",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='instance',
-            constraint=models.UniqueConstraint(fields=('task', 'number'), name='one_instance_per_number'),
+            model_name="instance",
+            constraint=models.UniqueConstraint(
+                fields=("task", "number"), name="one_instance_per_number"
+            ),
         ),
         migrations.AddIndex(
-            model_name='verification',
-            index=models.Index(condition=models.Q(('status', 'asking')), fields=['asked_at'], name='verification_asking'),
+            model_name="verification",
+            index=models.Index(
+                condition=models.Q(("status", "asking")),
+                fields=["asked_at"],
+                name="verification_asking",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='verification',
-            constraint=models.UniqueConstraint(fields=('call', 'digest'), name='one_verification_per_push'),
+            model_name="verification",
+            constraint=models.UniqueConstraint(
+                fields=("call", "digest"), name="one_verification_per_push"
+            ),
         ),
     ]

@@ -4,14 +4,17 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0006_roles_of_new_models'),
+        ("campaigns", "0006_roles_of_new_models"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='agentevent',
-            index=models.Index(condition=models.Q(('logged_in__isnull', False)), fields=['agent', '-at', '-order', '-digest'], name='agent_event_login'),
+            model_name="agentevent",
+            index=models.Index(
+                condition=models.Q(("logged_in__isnull", False)),
+                fields=["agent", "-at", "-order", "-digest"],
+                name="agent_event_login",
+            ),
         ),
     ]

@@ -4,30 +4,29 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0007_agent_logins'),
+        ("campaigns", "0007_agent_logins"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='attempt',
-            name='asked_at',
+            model_name="attempt",
+            name="asked_at",
             field=models.DateTimeField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='instance',
-            name='nodes',
-            field=models.JSONField(default=dict, verbose_name='parts'),
+            model_name="instance",
+            name="nodes",
+            field=models.JSONField(default=dict, verbose_name="parts"),
         ),
         migrations.AddField(
-            model_name='task',
-            name='results_asked_at',
+            model_name="task",
+            name="results_asked_at",
             field=models.DateTimeField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='verification',
-            name='tries',
-            field=models.PositiveSmallIntegerField(default=0, verbose_name='tries'),
+            model_name="verification",
+            name="tries",
+            field=models.PositiveSmallIntegerField(default=0, verbose_name="tries"),
         ),
     ]

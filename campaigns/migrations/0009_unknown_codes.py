@@ -4,14 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0008_asked_and_told'),
+        ("campaigns", "0008_asked_and_told"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(condition=models.Q(('result', 'unknown'), models.Q(('platform_result', ''), _negated=True)), fields=['account', 'platform_result'], name='call_unknown_code'),
+            model_name="call",
+            index=models.Index(
+                condition=models.Q(
+                    ("result", "unknown"), models.Q(("platform_result", ""), _negated=True)
+                ),
+                fields=["account", "platform_result"],
+                name="call_unknown_code",
+            ),
         ),
     ]

@@ -4,33 +4,54 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0009_unknown_codes'),
+        ("campaigns", "0009_unknown_codes"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='call',
-            name='final',
+            model_name="call",
+            name="final",
             field=models.BooleanField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='verification',
-            name='said',
-            field=models.CharField(blank=True, max_length=300, verbose_name='the platform says'),
+            model_name="verification",
+            name="said",
+            field=models.CharField(blank=True, max_length=300, verbose_name="the platform says"),
         ),
         migrations.AlterField(
-            model_name='verification',
-            name='status',
-            field=models.CharField(choices=[('unasked', 'not asked'), ('asking', 'being asked'), ('verified', 'verified'), ('mismatch', 'the platform says otherwise'), ('denied', 'not confirmed'), ('failed', 'could not be asked'), ('too_old', 'too old to be asked about')], default='unasked', editable=False, max_length=10, verbose_name='status'),
+            model_name="verification",
+            name="status",
+            field=models.CharField(
+                choices=[
+                    ("unasked", "not asked"),
+                    ("asking", "being asked"),
+                    ("verified", "verified"),
+                    ("mismatch", "the platform says otherwise"),
+                    ("denied", "not confirmed"),
+                    ("failed", "could not be asked"),
+                    ("too_old", "too old to be asked about"),
+                ],
+                default="unasked",
+                editable=False,
+                max_length=10,
+                verbose_name="status",
+            ),
         ),
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(condition=models.Q(('platform_result', ''), _negated=True), fields=['platform_result', '-happened_at'], name='call_platform_result'),
+            model_name="call",
+            index=models.Index(
+                condition=models.Q(("platform_result", ""), _negated=True),
+                fields=["platform_result", "-happened_at"],
+                name="call_platform_result",
+            ),
         ),
         migrations.AddIndex(
-            model_name='verification',
-            index=models.Index(condition=models.Q(('status', 'verified'), _negated=True), fields=['status', 'call'], name='verification_not_verified'),
+            model_name="verification",
+            index=models.Index(
+                condition=models.Q(("status", "verified"), _negated=True),
+                fields=["status", "call"],
+                name="verification_not_verified",
+            ),
         ),
     ]

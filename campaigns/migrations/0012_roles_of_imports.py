@@ -10,7 +10,12 @@ from django.db import migrations
 from campaigns.roles import ROLES, find_permissions, make_permissions
 
 MODELS = (
-    "barlistimport", "contactimport", "donotcall", "donotcallrule", "rejectedrow", "stagedrow",
+    "barlistimport",
+    "contactimport",
+    "donotcall",
+    "donotcallrule",
+    "rejectedrow",
+    "stagedrow",
 )
 
 

@@ -8,200 +8,458 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0012_roles_of_imports'),
+        ("campaigns", "0012_roles_of_imports"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='account',
-            name='call_days',
-            field=models.JSONField(blank=True, default=campaigns.models.accounts.all_days, verbose_name='calling days'),
+            model_name="account",
+            name="call_days",
+            field=models.JSONField(
+                blank=True, default=campaigns.models.accounts.all_days, verbose_name="calling days"
+            ),
         ),
         migrations.AddField(
-            model_name='account',
-            name='call_hours',
-            field=models.JSONField(blank=True, default=list, help_text="Nobody is called outside of them, by the account's zone and by the zone of the number's region. Empty: only the tasks' own windows hold.", verbose_name='calling hours'),
+            model_name="account",
+            name="call_hours",
+            field=models.JSONField(
+                blank=True,
+                default=list,
+                help_text="Nobody is called outside of them, by the account's zone and by the zone of the number's region. Empty: only the tasks' own windows hold.",
+                verbose_name="calling hours",
+            ),
         ),
         migrations.AddField(
-            model_name='account',
-            name='failure_percent',
-            field=models.PositiveSmallIntegerField(blank=True, default=50, help_text="In percent of a task's last calls or requests. A task that fails so often pauses itself. Empty: never.", null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)], verbose_name='pause at failures of'),
+            model_name="account",
+            name="failure_percent",
+            field=models.PositiveSmallIntegerField(
+                blank=True,
+                default=50,
+                help_text="In percent of a task's last calls or requests. A task that fails so often pauses itself. Empty: never.",
+                null=True,
+                validators=[
+                    django.core.validators.MinValueValidator(1),
+                    django.core.validators.MaxValueValidator(100),
+                ],
+                verbose_name="pause at failures of",
+            ),
         ),
         migrations.AddField(
-            model_name='account',
-            name='failure_sample',
-            field=models.PositiveSmallIntegerField(default=50, help_text='So many calls are looked at; with fewer nothing is concluded.', validators=[django.core.validators.MinValueValidator(5), django.core.validators.MaxValueValidator(1000)], verbose_name='among the last'),
+            model_name="account",
+            name="failure_sample",
+            field=models.PositiveSmallIntegerField(
+                default=50,
+                help_text="So many calls are looked at; with fewer nothing is concluded.",
+                validators=[
+                    django.core.validators.MinValueValidator(5),
+                    django.core.validators.MaxValueValidator(1000),
+                ],
+                verbose_name="among the last",
+            ),
         ),
         migrations.AddField(
-            model_name='account',
-            name='keeps_holidays',
-            field=models.BooleanField(default=True, help_text='Nobody is called on the days in the table of holidays.', verbose_name='keeps holidays'),
+            model_name="account",
+            name="keeps_holidays",
+            field=models.BooleanField(
+                default=True,
+                help_text="Nobody is called on the days in the table of holidays.",
+                verbose_name="keeps holidays",
+            ),
         ),
         migrations.AddField(
-            model_name='account',
-            name='slowed_at',
+            model_name="account",
+            name="slowed_at",
             field=models.DateTimeField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='account',
-            name='slowed_to',
+            model_name="account",
+            name="slowed_to",
             field=models.FloatField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='account',
-            name='stopped_at',
-            field=models.DateTimeField(editable=False, null=True, verbose_name='stopped'),
+            model_name="account",
+            name="stopped_at",
+            field=models.DateTimeField(editable=False, null=True, verbose_name="stopped"),
         ),
         migrations.AddField(
-            model_name='account',
-            name='stopped_reason',
-            field=models.TextField(blank=True, editable=False, verbose_name='reason'),
+            model_name="account",
+            name="stopped_reason",
+            field=models.TextField(blank=True, editable=False, verbose_name="reason"),
         ),
         migrations.AddField(
-            model_name='attempt',
-            name='fault',
-            field=models.CharField(blank=True, max_length=300, verbose_name='fault'),
+            model_name="attempt",
+            name="fault",
+            field=models.CharField(blank=True, max_length=300, verbose_name="fault"),
         ),
         migrations.AddField(
-            model_name='batch',
-            name='checks',
-            field=models.JSONField(default=list, editable=False, verbose_name='checks'),
+            model_name="batch",
+            name="checks",
+            field=models.JSONField(default=list, editable=False, verbose_name="checks"),
         ),
         migrations.AddField(
-            model_name='batch',
-            name='not_before',
-            field=models.DateTimeField(editable=False, null=True, verbose_name='waits until'),
+            model_name="batch",
+            name="not_before",
+            field=models.DateTimeField(editable=False, null=True, verbose_name="waits until"),
         ),
         migrations.AddField(
-            model_name='exchange',
-            name='attempt',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='exchanges', to='campaigns.attempt', verbose_name='request'),
+            model_name="exchange",
+            name="attempt",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="exchanges",
+                to="campaigns.attempt",
+                verbose_name="request",
+            ),
         ),
         migrations.AddField(
-            model_name='task',
-            name='daily_cap',
-            field=models.PositiveIntegerField(blank=True, help_text="At most so many are called on one day, by the account's zone. Empty: all.", null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='contacts per day'),
+            model_name="task",
+            name="daily_cap",
+            field=models.PositiveIntegerField(
+                blank=True,
+                help_text="At most so many are called on one day, by the account's zone. Empty: all.",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(1)],
+                verbose_name="contacts per day",
+            ),
         ),
         migrations.AddField(
-            model_name='task',
-            name='held_at',
+            model_name="task",
+            name="held_at",
             field=models.DateTimeField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='task',
-            name='held_until',
+            model_name="task",
+            name="held_until",
             field=models.DateTimeField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='task',
-            name='hold_reason',
+            model_name="task",
+            name="hold_reason",
             field=models.TextField(blank=True, editable=False),
         ),
         migrations.AddField(
-            model_name='task',
-            name='hold_rule',
+            model_name="task",
+            name="hold_rule",
             field=models.CharField(blank=True, editable=False, max_length=20),
         ),
         migrations.AddField(
-            model_name='task',
-            name='hold_values',
+            model_name="task",
+            name="hold_values",
             field=models.JSONField(default=dict, editable=False),
         ),
         migrations.AddField(
-            model_name='task',
-            name='paused_by_rule',
+            model_name="task",
+            name="paused_by_rule",
             field=models.CharField(blank=True, editable=False, max_length=20),
         ),
         migrations.AddField(
-            model_name='task',
-            name='trial_of',
-            field=models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='trials', to='campaigns.task'),
+            model_name="task",
+            name="trial_of",
+            field=models.ForeignKey(
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="trials",
+                to="campaigns.task",
+            ),
         ),
         migrations.CreateModel(
-            name='Installation',
+            name="Installation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fingerprint', models.CharField(blank=True, max_length=200)),
-                ('held_at', models.DateTimeField(null=True, verbose_name='held since')),
-                ('reason', models.TextField(blank=True, verbose_name='reason')),
-                ('reason_values', models.JSONField(default=dict)),
-                ('restored_at', models.DateTimeField(null=True, verbose_name='restored')),
-                ('released_at', models.DateTimeField(null=True, verbose_name='released')),
-                ('released_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='released by')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fingerprint", models.CharField(blank=True, max_length=200)),
+                ("held_at", models.DateTimeField(null=True, verbose_name="held since")),
+                ("reason", models.TextField(blank=True, verbose_name="reason")),
+                ("reason_values", models.JSONField(default=dict)),
+                ("restored_at", models.DateTimeField(null=True, verbose_name="restored")),
+                ("released_at", models.DateTimeField(null=True, verbose_name="released")),
+                (
+                    "released_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="released by",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'installation',
-                'verbose_name_plural': 'installations',
-                'permissions': [('release_hold', 'Can let calls go on after a database was restored')],
+                "verbose_name": "installation",
+                "verbose_name_plural": "installations",
+                "permissions": [
+                    ("release_hold", "Can let calls go on after a database was restored")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Approval',
+            name="Approval",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('launch', 'launch a task'), ('resend', 'send again')], max_length=10, verbose_name='what')),
-                ('status', models.CharField(choices=[('asked', 'waits for a second person'), ('approved', 'approved'), ('declined', 'declined'), ('withdrawn', 'withdrawn'), ('used', 'carried out')], default='asked', editable=False, max_length=10, verbose_name='status')),
-                ('reason_given', models.TextField(blank=True, verbose_name='reason')),
-                ('answer', models.TextField(blank=True, verbose_name='answer')),
-                ('facts', models.JSONField(default=dict, verbose_name='what it is about')),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('asked_at', models.DateTimeField(auto_now_add=True, verbose_name='asked')),
-                ('decided_at', models.DateTimeField(null=True, verbose_name='answered')),
-                ('asked_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='asked by')),
-                ('attempt', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='approvals', to='campaigns.attempt', verbose_name='request')),
-                ('decided_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='answered by')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='approvals', to='campaigns.task', verbose_name='task')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("launch", "launch a task"), ("resend", "send again")],
+                        max_length=10,
+                        verbose_name="what",
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("asked", "waits for a second person"),
+                            ("approved", "approved"),
+                            ("declined", "declined"),
+                            ("withdrawn", "withdrawn"),
+                            ("used", "carried out"),
+                        ],
+                        default="asked",
+                        editable=False,
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                ("reason_given", models.TextField(blank=True, verbose_name="reason")),
+                ("answer", models.TextField(blank=True, verbose_name="answer")),
+                ("facts", models.JSONField(default=dict, verbose_name="what it is about")),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("asked_at", models.DateTimeField(auto_now_add=True, verbose_name="asked")),
+                ("decided_at", models.DateTimeField(null=True, verbose_name="answered")),
+                (
+                    "asked_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="asked by",
+                    ),
+                ),
+                (
+                    "attempt",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="approvals",
+                        to="campaigns.attempt",
+                        verbose_name="request",
+                    ),
+                ),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="answered by",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="approvals",
+                        to="campaigns.task",
+                        verbose_name="task",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'approval',
-                'verbose_name_plural': 'approvals',
-                'ordering': ['-id'],
-                'permissions': [('decide_approval', 'Can approve what another person asks for')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('attempt', None), ('status__in', ['asked', 'approved'])), fields=('kind', 'task'), name='one_open_approval_per_task'), models.UniqueConstraint(condition=models.Q(('status__in', ['asked', 'approved'])), fields=('kind', 'attempt'), name='one_open_approval_per_attempt'), models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['approved', 'used']), _negated=True), ('decided_by', None), ('asked_by', None), models.Q(('decided_by', models.F('asked_by')), _negated=True), _connector='OR'), name='two_persons_approve')],
+                "verbose_name": "approval",
+                "verbose_name_plural": "approvals",
+                "ordering": ["-id"],
+                "permissions": [("decide_approval", "Can approve what another person asks for")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(
+                            ("attempt", None), ("status__in", ["asked", "approved"])
+                        ),
+                        fields=("kind", "task"),
+                        name="one_open_approval_per_task",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("status__in", ["asked", "approved"])),
+                        fields=("kind", "attempt"),
+                        name="one_open_approval_per_attempt",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status__in", ["approved", "used"]), _negated=True),
+                            ("decided_by", None),
+                            ("asked_by", None),
+                            models.Q(("decided_by", models.F("asked_by")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="two_persons_approve",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Holiday',
+            name="Holiday",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField(verbose_name='day')),
-                ('name', models.CharField(max_length=100, verbose_name='name')),
-                ('region', models.CharField(blank=True, help_text='Two letters of a country, like CN. Empty: everywhere.', max_length=2, validators=[campaigns.models.accounts.validate_region], verbose_name='region')),
-                ('works', models.BooleanField(default=False, help_text='People may be called on it although it is no calling day of the week.', verbose_name='working day')),
-                ('account', models.ForeignKey(blank=True, help_text='Empty: for all accounts.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='holidays', to='campaigns.account', verbose_name='account')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("day", models.DateField(verbose_name="day")),
+                ("name", models.CharField(max_length=100, verbose_name="name")),
+                (
+                    "region",
+                    models.CharField(
+                        blank=True,
+                        help_text="Two letters of a country, like CN. Empty: everywhere.",
+                        max_length=2,
+                        validators=[campaigns.models.accounts.validate_region],
+                        verbose_name="region",
+                    ),
+                ),
+                (
+                    "works",
+                    models.BooleanField(
+                        default=False,
+                        help_text="People may be called on it although it is no calling day of the week.",
+                        verbose_name="working day",
+                    ),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: for all accounts.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="holidays",
+                        to="campaigns.account",
+                        verbose_name="account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'holiday',
-                'verbose_name_plural': 'holidays',
-                'ordering': ['day', 'region', 'id'],
-                'constraints': [models.UniqueConstraint(fields=('day', 'region', 'account'), name='one_holiday_per_day'), models.UniqueConstraint(condition=models.Q(('account', None)), fields=('day', 'region'), name='one_common_holiday_per_day')],
+                "verbose_name": "holiday",
+                "verbose_name_plural": "holidays",
+                "ordering": ["day", "region", "id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("day", "region", "account"), name="one_holiday_per_day"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("account", None)),
+                        fields=("day", "region"),
+                        name="one_common_holiday_per_day",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Incident',
+            name="Incident",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('called_twice', 'sent twice'), ('called_barred', 'called after a no'), ('called_unsent', 'called without being handed over')], max_length=20, verbose_name='what')),
-                ('reason', models.TextField(verbose_name='what happened')),
-                ('reason_values', models.JSONField(default=dict)),
-                ('opened_at', models.DateTimeField(auto_now_add=True, verbose_name='opened')),
-                ('closed_at', models.DateTimeField(null=True, verbose_name='closed')),
-                ('note', models.TextField(blank=True, verbose_name='what was done')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='incidents', to='campaigns.account', verbose_name='account')),
-                ('attempt', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='incidents', to='campaigns.attempt', verbose_name='request')),
-                ('closed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='closed by')),
-                ('contact', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='incidents', to='campaigns.contact', verbose_name='contact')),
-                ('task', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='incidents', to='campaigns.task', verbose_name='task')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("called_twice", "sent twice"),
+                            ("called_barred", "called after a no"),
+                            ("called_unsent", "called without being handed over"),
+                        ],
+                        max_length=20,
+                        verbose_name="what",
+                    ),
+                ),
+                ("reason", models.TextField(verbose_name="what happened")),
+                ("reason_values", models.JSONField(default=dict)),
+                ("opened_at", models.DateTimeField(auto_now_add=True, verbose_name="opened")),
+                ("closed_at", models.DateTimeField(null=True, verbose_name="closed")),
+                ("note", models.TextField(blank=True, verbose_name="what was done")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="incidents",
+                        to="campaigns.account",
+                        verbose_name="account",
+                    ),
+                ),
+                (
+                    "attempt",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="incidents",
+                        to="campaigns.attempt",
+                        verbose_name="request",
+                    ),
+                ),
+                (
+                    "closed_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="closed by",
+                    ),
+                ),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="incidents",
+                        to="campaigns.contact",
+                        verbose_name="contact",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="incidents",
+                        to="campaigns.task",
+                        verbose_name="task",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'incident',
-                'verbose_name_plural': 'incidents',
-                'ordering': ['-id'],
-                'indexes': [models.Index(condition=models.Q(('closed_at', None)), fields=['id'], name='incident_open')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('attempt__isnull', False), ('closed_at', None)), fields=('kind', 'attempt'), name='one_open_incident_per_attempt')],
+                "verbose_name": "incident",
+                "verbose_name_plural": "incidents",
+                "ordering": ["-id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("closed_at", None)), fields=["id"], name="incident_open"
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("attempt__isnull", False), ("closed_at", None)),
+                        fields=("kind", "attempt"),
+                        name="one_open_incident_per_attempt",
+                    )
+                ],
             },
         ),
     ]

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0014_roles_of_nobody_twice'),
+        ("campaigns", "0014_roles_of_nobody_twice"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='account',
-            name='next_call_at',
+            model_name="account",
+            name="next_call_at",
             field=models.DateTimeField(editable=False, null=True),
         ),
     ]

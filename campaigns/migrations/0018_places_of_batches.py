@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0017_guarded_moves'),
+        ("campaigns", "0017_guarded_moves"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='batch',
-            name='places',
+            model_name="batch",
+            name="places",
             field=models.JSONField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='task',
-            name='platform_windows',
+            model_name="task",
+            name="platform_windows",
             field=models.JSONField(editable=False, null=True),
         ),
     ]

@@ -4,14 +4,17 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0019_left_to_a_person_and_settled'),
+        ("campaigns", "0019_left_to_a_person_and_settled"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('status', 'planned')), fields=['task', 'number'], name='batch_planned'),
+            model_name="batch",
+            index=models.Index(
+                condition=models.Q(("status", "planned")),
+                fields=["task", "number"],
+                name="batch_planned",
+            ),
         ),
     ]

@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0020_next_batch'),
+        ("campaigns", "0020_next_batch"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='batch',
-            name='counted',
+            model_name="batch",
+            name="counted",
             field=models.BooleanField(default=False, editable=False),
         ),
         migrations.AddField(
-            model_name='task',
-            name='one_by_one',
+            model_name="task",
+            name="one_by_one",
             field=models.BooleanField(default=False, editable=False),
         ),
     ]

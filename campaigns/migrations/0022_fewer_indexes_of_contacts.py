@@ -5,15 +5,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0021_counted_batches'),
+        ("campaigns", "0021_counted_batches"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='contact',
-            name='task',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='contacts', to='campaigns.task', verbose_name='task'),
+            model_name="contact",
+            name="task",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="contacts",
+                to="campaigns.task",
+                verbose_name="task",
+            ),
         ),
     ]

@@ -6,53 +6,134 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0023_failed_pushes_and_gaps'),
+        ("campaigns", "0023_failed_pushes_and_gaps"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='call',
-            name='dialog_deleted_at',
-            field=models.DateTimeField(editable=False, null=True, verbose_name='dialog deleted'),
+            model_name="call",
+            name="dialog_deleted_at",
+            field=models.DateTimeField(editable=False, null=True, verbose_name="dialog deleted"),
         ),
         migrations.AddField(
-            model_name='recording',
-            name='deleted_at',
-            field=models.DateTimeField(editable=False, null=True, verbose_name='deleted'),
+            model_name="recording",
+            name="deleted_at",
+            field=models.DateTimeField(editable=False, null=True, verbose_name="deleted"),
         ),
         migrations.CreateModel(
-            name='Erasure',
+            name="Erasure",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('pushes', 'pushes'), ('exchanges', 'exchanges'), ('dialogs', 'dialogs'), ('recordings', 'recordings')], max_length=10, verbose_name='kind')),
-                ('number', models.PositiveIntegerField(verbose_name='deleted')),
-                ('before', models.DateTimeField(verbose_name='older than')),
-                ('at', models.DateTimeField(auto_now_add=True, verbose_name='deleted on')),
-                ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='campaigns.account', verbose_name='account')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("pushes", "pushes"),
+                            ("exchanges", "exchanges"),
+                            ("dialogs", "dialogs"),
+                            ("recordings", "recordings"),
+                        ],
+                        max_length=10,
+                        verbose_name="kind",
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(verbose_name="deleted")),
+                ("before", models.DateTimeField(verbose_name="older than")),
+                ("at", models.DateTimeField(auto_now_add=True, verbose_name="deleted on")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to="campaigns.account",
+                        verbose_name="account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'deletion',
-                'verbose_name_plural': 'deletions',
-                'ordering': ['-id'],
-                'default_permissions': ('view',),
+                "verbose_name": "deletion",
+                "verbose_name_plural": "deletions",
+                "ordering": ["-id"],
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
-            name='KeepRule',
+            name="KeepRule",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('pushes_days', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(8), django.core.validators.MaxValueValidator(36500)], verbose_name='days that pushes are kept')),
-                ('exchanges_days', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='days that exchanges are kept')),
-                ('dialogs_days', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='days that dialogs are kept')),
-                ('recordings_days', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='days that recordings are kept')),
-                ('account', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='keep_rule', to='campaigns.account', verbose_name='account')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "pushes_days",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(8),
+                            django.core.validators.MaxValueValidator(36500),
+                        ],
+                        verbose_name="days that pushes are kept",
+                    ),
+                ),
+                (
+                    "exchanges_days",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(36500),
+                        ],
+                        verbose_name="days that exchanges are kept",
+                    ),
+                ),
+                (
+                    "dialogs_days",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(36500),
+                        ],
+                        verbose_name="days that dialogs are kept",
+                    ),
+                ),
+                (
+                    "recordings_days",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(36500),
+                        ],
+                        verbose_name="days that recordings are kept",
+                    ),
+                ),
+                (
+                    "account",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="keep_rule",
+                        to="campaigns.account",
+                        verbose_name="account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'period of keeping',
-                'verbose_name_plural': 'periods of keeping',
-                'ordering': ['account__name'],
+                "verbose_name": "period of keeping",
+                "verbose_name_plural": "periods of keeping",
+                "ordering": ["account__name"],
             },
         ),
     ]

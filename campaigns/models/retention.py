@@ -52,6 +52,7 @@ class Erasure(models.Model):
         EXCHANGES = "exchanges", _("exchanges")
         DIALOGS = "dialogs", _("dialogs")
         RECORDINGS = "recordings", _("recordings")
+        ANSWERS = "answers", _("answers to a platform")
 
     account = models.ForeignKey(Account, models.SET_NULL, null=True, verbose_name=_("account"))
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)

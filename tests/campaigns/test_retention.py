@@ -25,6 +25,7 @@ from campaigns.models import (
     Call,
     Erasure,
     Exchange,
+    InboundAnswer,
     KeepRule,
     Recording,
     StatusChange,
@@ -98,7 +99,7 @@ def forget() -> dict[str, int]:
     return before
 
 
-NOTHING = {"pushes": 0, "exchanges": 0, "dialogs": 0, "recordings": 0}
+NOTHING = dict.fromkeys(Erasure.Kind.values, 0)
 
 
 def test_each_kind_goes_when_its_own_period_is_over() -> None:
@@ -163,6 +164,17 @@ def test_exchanges_about_a_request_in_doubt_stay() -> None:
     assert forget()["exchanges"] == 1
 
 
+def test_answers_go_with_the_pushes_that_asked() -> None:
+    account = make_account()
+    answer = InboundAnswer.objects.create(
+        account=account, kind="semantic", sha256=b"x" * 32, answer="[]", outcome="empty",
+        asked_at=timezone.now() - timedelta(days=99), took_ms=1,
+    )  # fmt: skip
+    assert forget() == NOTHING
+    InboundAnswer.objects.filter(pk=answer.pk).update(asked_at=timezone.now() - OLD)
+    assert forget() == NOTHING | {"answers": 1}
+
+
 def test_a_push_that_comes_again_brings_no_dialog_and_no_recording_back() -> None:
     _, token = make_door()
     receive(token, "call-1")
@@ -215,7 +227,7 @@ def test_an_account_may_have_shorter_periods_and_no_longer_ones(settings: Any) -
 
 
 def test_for_ever_means_for_ever(settings: Any) -> None:
-    for kind in Erasure.Kind.values:
+    for kind in ("pushes", "exchanges", "dialogs", "recordings"):
         setattr(settings, f"KEEP_{kind.upper()}_DAYS", 0)
     _, token = make_door()
     receive(token, "call-1")
@@ -229,7 +241,7 @@ def test_a_dry_run_counts_and_deletes_nothing() -> None:
     make_exchange(account)
     store_file(Recording.objects.get())
     let_pass(1000)
-    due = {"pushes": 3, "exchanges": 1, "dialogs": 1, "recordings": 1}
+    due = NOTHING | {"pushes": 3, "exchanges": 1, "dialogs": 1, "recordings": 1}
     for _ in range(2):
         out = StringIO()
         call_command("forget_old", "--dry-run", "--json", stdout=out)

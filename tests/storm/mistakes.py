@@ -33,23 +33,23 @@ def reply_before_commit() -> None:
 
     store = inbox.store
 
-    def promise(*args: Any, **named: Any) -> bool:
+    def promise(*args: Any, **named: Any) -> int:
         def keep() -> None:
             time.sleep(0.05)
-            store(*args, **named)
+            store(*args, **named | {"ends": time.monotonic() + 5})
 
         threading.Thread(target=keep).start()
-        return True
+        return 1
 
     inbox.store = promise
 
 
 def commit_in_memory() -> None:
-    from callbacks import inbox
+    from callbacks import sessions
 
     rewrite(
-        inbox._execute,
-        ("SET synchronous_commit TO on;", "SET synchronous_commit TO off;"),
+        sessions._Session.__init__,
+        ("SET synchronous_commit TO on", "SET synchronous_commit TO off"),
     )
 
 
@@ -58,11 +58,11 @@ def answer_anyway() -> None:
 
     store = inbox.store
 
-    def shrug(*args: Any, **named: Any) -> bool:
+    def shrug(*args: Any, **named: Any) -> int | None:
         try:
             return store(*args, **named)
         except inbox.DatabaseAway:
-            return True
+            return 1
 
     inbox.store = shrug
 
@@ -117,7 +117,7 @@ def work_in_request() -> None:
 
     store = inbox.store
 
-    def store_and_work(*args: Any, **named: Any) -> bool:
+    def store_and_work(*args: Any, **named: Any) -> int | None:
         stored = store(*args, **named)
         processing.process_inbox(seconds=5)
         return stored
