@@ -32,6 +32,7 @@ from campaigns.models import (
     Call,
     Erasure,
     Exchange,
+    InboundAnswer,
     Recording,
     StatusChange,
     Turn,
