@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db import close_old_connections
 from procrastinate.contrib.django import app
 
-from callbacks import catching_up, inbox, processing, tally
+from callbacks import catching_up, inbox, processing, rereading, tally
 from campaigns.queue import LAST, enqueue
 
 
@@ -37,6 +37,14 @@ def count_inbox(timestamp: int) -> None:
     close_old_connections()
     tally.count_arrivals()
     tally.take_snapshot()
+    rereading.wake_stalled()
+
+
+@app.task(name=rereading.JOB)
+def reread(rereading_id: int) -> None:
+    """Send many receipts through again, a piece at a time."""
+    close_old_connections()
+    rereading.work_on(rereading_id)
 
 
 @app.task(name="callbacks.jobs.read_failed_pushes")

@@ -22,7 +22,7 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import action
 
-from campaigns.admin import unknown_codes, verifications
+from campaigns.admin import unknown_codes, unmatched, verifications
 from campaigns.admin.bar_panel import describe_bar, find_phone
 from campaigns.admin.base import (
     EXPORT,
@@ -103,6 +103,11 @@ class CallAdmin(RevealingAdmin):
                 "unknown-codes/",
                 view(partial(unknown_codes.list_page, self)),
                 name="campaigns_call_unknown_codes",
+            ),
+            path(
+                "of-nobody/",
+                view(partial(unmatched.list_page, self)),
+                name="campaigns_call_unmatched",
             ),
             path(
                 "unknown-codes/<slug:platform>/read-again/",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+from django.apps import apps
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -12,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from campaigns import approvals, deciding, incidents
+from campaigns import approvals, deciding, incidents, silence
 from campaigns.admin.base import make_sandbox_badge, show_duration, tell_age
 from campaigns.admin.instances import name_platform_state
 from campaigns.admin.task_page import TASK_COLORS, make_bar
@@ -86,6 +87,7 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
         }
         for account in summary.stopped_accounts
     ]
+    lines += list_inbox_alarms(request)
     lines += [
         {
             "icon": "campaign",
@@ -195,6 +197,40 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
         }
         for account in summary.broken_accounts
     ]
+    return lines
+
+
+def list_inbox_alarms(request: HttpRequest) -> list[dict[str, Any]]:
+    """Platforms that tell nothing any more, and rows that vanished."""
+    user = request.user
+    page = reverse("admin:callbacks_health")
+    lines = []
+    if user.has_perm("callbacks.view_receipt") and user.has_perm("campaigns.view_account"):
+        lines = [
+            {
+                "icon": "volume_off",
+                "text": _("%(account)s tells nothing any more") % {"account": one.account.name},
+                "note": _("Calls are made, and no push came. The last one: %(age)s.")
+                % {"age": tell_age(one.heard_at)},
+                "url": page,
+                "bad": True,
+            }
+            for one in silence.find_silent_accounts()
+        ]
+    if user.has_perm("callbacks.view_receipt"):
+        # The inbox is a package above this one: asked for by name, not imported.
+        counted = apps.get_model("callbacks", "Snapshot").objects.filter(pk="inbox").first()
+        numbers = counted.numbers if counted else {}
+        if any(part.get("missing") for part in numbers.values()):
+            lines.append(
+                {
+                    "icon": "report",
+                    "text": _("What was received does not add up"),
+                    "note": _("Rows that were counted when they came are in no state now."),
+                    "url": page,
+                    "bad": True,
+                }
+            )
     return lines
 
 

@@ -159,6 +159,11 @@ class Call(models.Model):
                 condition=Q(contact=None) & ~Q(platform_contact_id=""),
                 name="call_unlinked",
             ),
+            models.Index(
+                fields=["account", "-happened_at", "-id"],
+                condition=Q(contact=None, direction="outbound"),
+                name="call_of_nobody",
+            ),
         ]
 
     def __str__(self) -> str:

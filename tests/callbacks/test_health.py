@@ -243,16 +243,17 @@ def test_the_metrics_tell_all_of_it_and_no_number(running: Task) -> None:
     tally.take_snapshot()
     text = Client().get("/metrics").content.decode()
     account = Account.objects.exclude(pk=running.account_id).get().pk
+    stream = f'account="{account}",kind="receiveCallRecord",platform="yeta"'
+    silent = f'account="{running.account_id}",platform="yeta"'
     for line in (
-        f'callboard_pushes_total{{account="{account}",kind="receiveCallRecord",platform="yeta"}} 2.0',
-        f'callboard_pushes_late_total{{account="{account}",kind="receiveCallRecord",platform="yeta"}} ',
-        f'callboard_pushes_quarantined{{account="{account}",kind="receiveCallRecord",'
-        'platform="yeta",reason="not_json"} 1.0',
+        f"callboard_pushes_total{{{stream}}} 2.0",
+        f"callboard_pushes_late_total{{{stream}}} ",
+        f'callboard_pushes_quarantined{{{stream},reason="not_json"}} 1.0',
         "callboard_pushes_repeated_total 1.0",
         'callboard_balance_missing{what="pushes"} 0.0',
         'callboard_balance_missing{what="contacts"} 0.0',
         'callboard_contacts{status="accepted"} 1.0',
-        f'callboard_account_silent_seconds{{account="{running.account_id}",platform="yeta"}} 3600.0',
+        f"callboard_account_silent_seconds{{{silent}}} 3600.0",
     ):
         assert line in text
     assert "1990000" not in text and token not in text

@@ -1,11 +1,15 @@
-"""In: models.Receipt. Out: the inbox screen: every push, its bytes, what became of it, "again"."""
+"""In: models.Receipt. Out: the list of pushes, and the page of one: its bytes, what they say, what
+became of it, "again"."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +18,7 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
     DropdownFilter,
@@ -22,20 +26,28 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import action
 
+from callbacks import tally
+from callbacks.admin import health, quarantine
+from callbacks.admin.words import name_event, name_reason
 from callbacks.models import Receipt
 from callbacks.processing import reprocess
 from callbacks.reading import show_body
+from callbacks.understanding import list_facts, try_reading
 from campaigns.admin.base import (
     UNMASK,
     CallboardAdmin,
     DaysFilter,
     InfinitePaginator,
     audit_reveal,
+    hide_phones,
     is_revealed,
     make_badge,
     make_link,
+    read_day,
+    show_moment,
     start_revealing,
 )
+from campaigns.admin.call_filters import PlatformFilter
 from campaigns.models import Call, StatusChange
 from campaigns.platforms.registry import PLATFORMS
 from campaigns.wording import tell_problem
@@ -46,28 +58,6 @@ STATUS_COLORS = {
     "ignored": "mute",
     "quarantined": "bad",
 }
-
-
-def name_reason(reason: str) -> str:
-    """The reason of a quarantine in the reader's language; a word we have no sentence for as it
-    is."""
-    words = {
-        "empty": _("the body is empty"),
-        "not_json": _("not JSON"),
-        "not_object": _("JSON, but no object"),
-        "too_deep": _("nested too deep"),
-        "too_large": _("too large once unpacked"),
-        "unknown_shape": _("no kind of push looks like this"),
-        "no_call_id": _("names no call"),
-        "no_agent": _("names no agent"),
-        "bad_address": _("the address of the recording cannot be used"),
-        "foreign_account": _("belongs to another account"),
-        "parser_failed": _("our own reading of it failed"),
-        "failed": _("failed at every try"),
-        "kills_worker": _("the worker died at every try"),
-        "request": _("a question of the platform"),
-    }
-    return words.get(reason, reason)
 
 
 class ReasonFilter(DropdownFilter):
@@ -97,6 +87,22 @@ class KindFilter(DropdownFilter):
         return queryset.filter(kind=value) if value else queryset
 
 
+class ReceivedFilter(DaysFilter):
+    """By the ids of these days: they are given in the order of time, and have an index."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        rows = super().queryset(request, queryset)
+        begin = read_day(self.used_parameters.get(f"{self.parameter_name}_from"))
+        end = read_day(self.used_parameters.get(f"{self.parameter_name}_to"))
+        slack = tally.SETTLED_AFTER
+        if begin:
+            rows = rows.filter(pk__gte=tally.find_first_id(begin, slack=slack))
+        if end:
+            beyond = end + timedelta(days=1) + slack
+            rows = rows.filter(pk__lt=tally.find_first_id(beyond, slack=timedelta(0)) + 1)
+        return rows
+
+
 @admin.register(Receipt)
 class ReceiptAdmin(CallboardAdmin):
     """Nothing of a push is edited; it can only be read again."""
@@ -121,12 +127,14 @@ class ReceiptAdmin(CallboardAdmin):
         ReasonFilter,
         KindFilter,
         ("account", RelatedDropdownFilter),
-        ("received_at", DaysFilter),
+        PlatformFilter,
+        ("received_at", ReceivedFilter),
     )
     sortable_by = ()
     search_fields = ("platform_call_id__exact",)
     search_help_text = gettext_lazy("The platform's id of a call")
     actions: Any = ("process_again",)
+    list_before_template = "callbacks/receipts_above.html"
     readonly_fields = fields = (
         "show_status",
         "show_reason",
@@ -143,6 +151,7 @@ class ReceiptAdmin(CallboardAdmin):
         "processed_at",
         "show_headers",
         "show_problems",
+        "show_says",
         "show_body",
         "show_history",
     )
@@ -161,21 +170,38 @@ class ReceiptAdmin(CallboardAdmin):
 
     @action(description=gettext_lazy("Process again"), permissions=["reprocess"])
     def process_again(self, request: HttpRequest, queryset: QuerySet[Receipt]) -> None:
-        count = reprocess(Receipt.objects.filter(pk__in=queryset.values("pk")), by=request.user)
-        if count:
-            messages.success(
-                request,
-                ngettext(
-                    "%(n)d push is processed again.", "%(n)d pushes are processed again.", count
-                )
-                % {"n": count},
-            )
-        else:
-            messages.info(request, _("What was chosen waits for its turn already."))
+        """The chosen ones; with "select all" every one that the filters leave."""
+        if request.POST.get("select_across") == "1":
+            quarantine.start(request, quarantine.read_filters(request.GET))
+            return
+        rows = Receipt.objects.filter(pk__in=queryset.values("pk"))
+        quarantine.tell_started(request, reprocess(rows, by=request.user))
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
+            path("health/", wrap(partial(health.show_page, self)), name="callbacks_health"),
+            path("health/live/", wrap(partial(health.show_live, self)), name="callbacks_live"),
+            path(
+                "quarantine/",
+                wrap(partial(quarantine.show_page, self)),
+                name="callbacks_quarantine",
+            ),
+            path(
+                "quarantine/again/",
+                wrap(partial(quarantine.read_again, self)),
+                name="callbacks_quarantine_again",
+            ),
+            path(
+                "quarantine/<int:rereading_id>/<slug:order>/",
+                wrap(partial(quarantine.order_rereading, self)),
+                name="callbacks_rereading_order",
+            ),
+            path(
+                "<path:object_id>/download/",
+                wrap(self.download_one),
+                name="callbacks_receipt_download",
+            ),
             path(
                 "<path:object_id>/again/",
                 wrap(self.process_one_again),
@@ -205,6 +231,20 @@ class ReceiptAdmin(CallboardAdmin):
         start_revealing(request, f"receipt-{row.pk}")
         return redirect("admin:callbacks_receipt_change", row.pk)
 
+    def download_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The bytes as they came, whole numbers among them: for those who may see these."""
+        row = self.find_row(request, object_id)
+        if request.method != "POST":
+            return HttpResponse(status=405)
+        if not request.user.has_perm(UNMASK):
+            raise PermissionDenied
+        audit_reveal(request, [row])
+        response = HttpResponse(bytes(row.body), content_type="application/octet-stream")
+        response["Content-Disposition"] = f'attachment; filename="receipt-{row.pk}.bin"'
+        response["X-Content-Type-Options"] = "nosniff"
+        response["Cache-Control"] = "no-store"
+        return response
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
@@ -223,9 +263,11 @@ class ReceiptAdmin(CallboardAdmin):
             )
             if revealed:
                 audit_reveal(request, [row])
+            may_reveal = request.user.has_perm(UNMASK)
             row.__dict__.update(
                 revealed=revealed,
-                may_reveal=request.user.has_perm(UNMASK),
+                may_reveal=may_reveal,
+                form=request.GET.get("as", "") if may_reveal else "",
                 may_reprocess=self.has_reprocess_permission(request),
             )
         return row
@@ -254,7 +296,7 @@ class ReceiptAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("detail"))
     def show_detail(self, row: Receipt) -> str:
-        return tell_problem(row.detail) or "–"
+        return str(hide_phones(tell_problem(row.detail))) or "–"
 
     @admin.display(description=gettext_lazy("call"))
     def show_call(self, row: Receipt) -> Any:
@@ -272,33 +314,82 @@ class ReceiptAdmin(CallboardAdmin):
     def show_problems(self, row: Receipt) -> Any:
         if not row.problems:
             return "–"
-        lines = [(field, tell_problem(why)) for field, why in sorted(row.problems.items())]
+        hidden = hide_phones(row.problems)
+        lines = [(field, tell_problem(why)) for field, why in sorted(hidden.items())]
         return format_html_join("", "<div><code>{}</code> {}</div>", lines)
+
+    @admin.display(description=gettext_lazy("what it says"))
+    def show_says(self, row: Receipt) -> Any:
+        """What today's code reads in it; of one in quarantine, whether it would be understood."""
+        found = try_reading(row)
+        if not found.status:
+            return _("Too large to be read for this page.")
+        again = row.status == "quarantined" and found.status != "quarantined"
+        note = _("It would be understood now: process it again.") if again else ""
+        if not found.events:
+            return note or name_reason(found.reason) or _("Nothing.")
+        whole = vars(row).get("revealed", False)
+        parts = []
+        for event in found.events:
+            facts = [
+                (name, self._spell(value if whole else hide_phones(value)))
+                for name, value in list_facts(event)
+            ]
+            lines = format_html_join("", '<div class="cb-name"><code>{}</code> {}</div>', facts)
+            parts.append((name_event(type(event).__name__), lines))
+        blocks = format_html_join(
+            "", '<div class="mb-2"><span class="cb-strong">{}</span>{}</div>', parts
+        )
+        if not note:
+            return blocks
+        return format_html('<div class="cb-badge good mb-2">{}</div>{}', note, blocks)
+
+    def _spell(self, value: Any) -> str:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return text if len(text) <= 1000 else f"{text[:1000]}…"
 
     @admin.display(description=gettext_lazy("body"))
     def show_body(self, row: Receipt) -> Any:
         body = bytes(row.body)
-        shown = show_body(body, whole=vars(row).get("revealed", False))
+        whole = vars(row).get("revealed", False)
+        shown = show_body(body, whole=whole, form=vars(row).get("form", ""))
         size = filesizeformat(len(body))
         more = _("Only the beginning is shown.") if shown.cut else ""
         return format_html(
-            '<div class="cb-quiet">{} · SHA-256 {} {}</div>'
+            '<div class="cb-quiet">{} · SHA-256 <span class="cb-name">{}</span> {}</div>'
             '<pre class="cb-mono" style="white-space:pre-wrap;max-height:40rem;overflow:auto">{}'
             "</pre>",
             size,
             bytes(row.sha256).hex(),
             more,
             shown.text,
-        )
+        ) + self._list_forms(row, shown.form)
+
+    def _list_forms(self, row: Receipt, shown: str) -> Any:
+        """Links to the other ways in which the same bytes can be looked at."""
+        if not vars(row).get("may_reveal"):
+            return ""
+        names = {"json": _("taken apart"), "text": _("as text"), "bytes": _("as bytes")}
+        others = [(f"?as={form}", name) for form, name in names.items() if form != shown]
+        return format_html_join(" · ", '<a class="cb-link" href="{}">{}</a>', others)
 
     @admin.display(description=gettext_lazy("history"))
     def show_history(self, row: Receipt) -> Any:
-        changes = StatusChange.objects.filter(subject="receipt", subject_id=row.pk)
+        names = dict(Receipt.Status.choices)
+        changes = StatusChange.objects.filter(subject="receipt", subject_id=row.pk).select_related(
+            "by"
+        )
         lines = [
-            (change.at.strftime("%Y-%m-%d %H:%M:%S %z"), change.old, change.new, change.sentence)
-            for change in changes.order_by("id")[:50]
+            (
+                show_moment(change.at),
+                names.get(change.old, change.old),
+                names.get(change.new, change.new),
+                change.sentence,
+                change.by or "",
+            )
+            for change in changes.order_by("-id")[:50]
         ]
-        return format_html_join("", "<div>{} · {} → {} · {}</div>", lines) if lines else "–"
+        return format_html_join("", "<div>{} · {} → {} · {} {}</div>", lines) if lines else "–"
 
     @admin.display(description="")
     def show_buttons(self, row: Receipt) -> Any:
@@ -315,3 +406,5 @@ class ReceiptAdmin(CallboardAdmin):
             yield reverse("admin:callbacks_receipt_again", args=[row.pk]), _("Process again")
         if vars(row).get("may_reveal") and not vars(row).get("revealed"):
             yield reverse("admin:callbacks_receipt_reveal", args=[row.pk]), _("Show phone numbers")
+        if vars(row).get("may_reveal"):
+            yield reverse("admin:callbacks_receipt_download", args=[row.pk]), _("Download")
