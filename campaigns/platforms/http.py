@@ -10,6 +10,7 @@ guessed from the type of an exception (``quality.md``, "Unknown outcomes").
 from __future__ import annotations
 
 import contextlib
+import functools
 import heapq
 import http.client
 import ipaddress
@@ -17,6 +18,7 @@ import itertools
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -29,6 +31,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
@@ -284,18 +287,76 @@ class _ObservedHTTPS(_Observed, HTTPSConnection):
     pass
 
 
-class _HTTPPool(urllib3.HTTPConnectionPool):
+class _Fresh:
+    """Mixed into urllib3's pools, which keep nothing: each request has a connection of its own, and
+    it ends with it, whatever the other side says."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        return self._new_conn()  # type: ignore[attr-defined]
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.close()
+
+
+class _HTTPPool(_Fresh, urllib3.HTTPConnectionPool):
     ConnectionCls = _ObservedHTTP
 
 
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
+class _HTTPSPool(_Fresh, urllib3.HTTPSConnectionPool):
     ConnectionCls = _ObservedHTTPS
 
 
+@functools.lru_cache(maxsize=4)
+def _open_trust(bundle: str) -> ssl.SSLContext:
+    """Whom TLS believes. Reading the bundle takes longer than a request, so it is read once."""
+    context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.load_verify_locations(bundle)
+    return context
+
+
 class _Adapter(HTTPAdapter):
+    """What of ``requests`` is used: no session, so neither redirects nor cookies nor a proxy."""
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def build_connection_pool_key_attributes(
+        self, request: Any, verify: Any, cert: Any = None
+    ) -> Any:
+        host, kwargs = super().build_connection_pool_key_attributes(request, verify, cert)
+        if host["scheme"] == "https":
+            kwargs["ssl_context"] = _open_trust(requests.adapters.DEFAULT_CA_BUNDLE_PATH)
+        return host, kwargs
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """The pool's own context verifies; the bundle is not read again for each connection."""
+        conn.cert_reqs = "CERT_REQUIRED"
+
+
+#: for all threads: it keeps nothing of one request for another
+_adapter = _Adapter(max_retries=0)
+_USUAL_HEADERS = {
+    "User-Agent": requests.utils.default_user_agent(),
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+}
+
+
+def _prepare(
+    method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+) -> requests.PreparedRequest:
+    """What ``requests`` makes of a request, without what a session asks and we never have."""
+    prepared = requests.PreparedRequest()
+    prepared.method = method
+    prepared.prepare_url(url, None)
+    prepared.headers = CaseInsensitiveDict({**_USUAL_HEADERS, **headers})
+    if body is not None:
+        prepared.body = body
+        prepared.headers["Content-Length"] = str(len(body))
+    return prepared
 
 
 @dataclass(slots=True)
@@ -433,16 +494,14 @@ class Transport:
         into: Callable[[bytes], Any] | None,
     ) -> Reply:
         try:
-            with requests.Session() as session:
-                session.trust_env = False
-                session.headers.update({"Accept-Encoding": "identity", "Connection": "close"})
-                adapter = _Adapter(max_retries=0)
-                session.mount("http://", adapter)
-                session.mount("https://", adapter)
-                response = session.request(
-                    method, url, data=body, headers=headers, allow_redirects=False, stream=True,
-                    timeout=(min(10.0, probe.remaining()), probe.remaining()),
-                )  # fmt: skip
+            prepared = _prepare(method, url, body, headers)
+            response = _adapter.send(
+                prepared,
+                stream=True,
+                timeout=(min(10.0, probe.remaining()), probe.remaining()),
+                proxies={},
+            )
+            with contextlib.closing(response):
                 sink = into if into is not None and response.status_code == 200 else None
                 content = _read_body(response, probe=probe, cap=cap, into=sink)
         except PlatformError:
@@ -480,13 +539,23 @@ class Transport:
                 text = text.replace(secret, REDACTED)
                 text = text.replace(json.dumps(secret)[1:-1], REDACTED)
         for name in self.secret_fields:
-            text = re.sub(
-                rf'("{re.escape(name)}"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|\\?$)|[^\s",}}\[{{][^,}}]*)',
-                rf'\1"{REDACTED}"',
-                text,
-            )
-            text = re.sub(rf"([?&]{re.escape(name)}=)[^&\s\"]*", rf"\1{REDACTED}", text)
+            if name in text:
+                in_json, in_address = _find_field(name)
+                text = in_json.sub(rf'\1"{REDACTED}"', text)
+                text = in_address.sub(rf"\1{REDACTED}", text)
         return _PHONE.sub(r"\1****\2", text)[:RECORDED_CHARS]
+
+
+@functools.lru_cache(maxsize=256)
+def _find_field(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Where a field of this name has its value: in JSON, and in an address."""
+    escaped = re.escape(name)
+    return (
+        re.compile(
+            rf'("{escaped}"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|\\?$)|[^\s",}}\[{{][^,}}]*)',
+        ),
+        re.compile(rf"([?&]{escaped}=)[^&\s\"]*"),
+    )
 
 
 def _read_body(

@@ -60,16 +60,35 @@ def retry_on_time_out() -> None:
 
 
 def retry_in_library() -> None:
+    import urllib3
+
     from campaigns.platforms import http
 
-    retry = "urllib3.util.Retry(total=3, read=3, allowed_methods=None)"
-    rewrite(http.Transport._send, ("max_retries=0", f"max_retries={retry}"))
+    retry = urllib3.util.Retry(total=3, read=3, allowed_methods=None)
+    http._adapter = http._Adapter(max_retries=retry)
 
 
 def follow_redirects() -> None:
+    import requests
+
     from campaigns.platforms import http
 
-    rewrite(http.Transport._send, ("allow_redirects=False", "allow_redirects=True"))
+    class Following(http._Adapter):
+        def send(self, request: Any, *args: Any, **named: Any) -> Any:
+            request.prepare_cookies({})
+            with requests.Session() as session:
+                for scheme in ("http://", "https://"):
+                    session.mount(scheme, http._Adapter(max_retries=0))
+                return session.send(request, *args, **named)
+
+    http._adapter = Following()
+
+
+def keep_connections() -> None:
+    from campaigns.platforms import http
+
+    del http._Fresh._get_conn
+    del http._Fresh._put_conn
 
 
 def trust_exceptions() -> None:
@@ -209,6 +228,11 @@ MISTAKES: dict[str, Mistake] = {
         "a redirect (307) is followed, with the request in it",
         follow_redirects,
         (f"{HTTP}test_a_redirect_is_not_followed",),
+    ),
+    "connection-kept": Mistake(
+        "a request goes over the connection of the one before it",
+        keep_connections,
+        (f"{HTTP}test_no_request_shares_anything_with_another",),
     ),
     "exceptions-decide": Mistake(
         "whether it was sent is guessed from the type of the exception",

@@ -67,6 +67,26 @@ def test_a_whole_reply_comes_back() -> None:
     assert b"application/json;charset=UTF-8" in server.requests[0]
 
 
+def test_no_request_shares_anything_with_another() -> None:
+    """The server leaves its connection open and hands out a cookie: neither is used again."""
+
+    def serve(connection: socket.socket, _: bytes) -> None:
+        head = f"Content-Length: {len(OK)}\r\nSet-Cookie: who=first; Path=/\r\n"
+        connection.sendall(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + OK)
+        seen.append(read_request(connection))  # until the other side closes it
+
+    seen: list[bytes] = []
+    with FaultyServer(serve) as server:
+        for _ in range(2):
+            assert post(server.url) == OK
+        ends = time.monotonic() + 5
+        while len(seen) < 2 and time.monotonic() < ends:
+            time.sleep(0.01)
+    assert seen == [b"", b""]  # both were closed, with nothing more on them
+    assert (server.receipts, server.connections) == (2, 2)
+    assert not any(b"cookie" in request.lower() for request in server.requests)
+
+
 # ------------------------------------------------------------------------------------- not sent
 
 
