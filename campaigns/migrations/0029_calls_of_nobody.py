@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('campaigns', '0027_roles_of_answering'),
+        ('campaigns', '0028_answers_are_kept_too'),
     ]
 
     operations = [
