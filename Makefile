@@ -25,7 +25,7 @@ bench: venv-dev ## measure the promises of speed beside their baselines (ROWS=10
 	$(PY) -m tests.benchmarks.bench_apply $(or $(PUSHES),20000) $(or $(PAST),300000) || missed=1; \
 	$(PY) -m tests.benchmarks.bench_dispatch $(or $(BATCHES),2000) || missed=1; \
 	BENCH_ROWS=$(or $(ROWS),1000000) $(PY) -m pytest -s -p no:xdist \
-	  tests/benchmarks/bench_import_door.py tests/benchmarks/bench_inbox.py $(ARGS) || missed=1; \
+	  tests/benchmarks/bench_import_door.py tests/benchmarks/bench_inbox.py tests/benchmarks/bench_retention.py $(ARGS) || missed=1; \
 	exit $$missed
 
 crash: venv-dev ## kill and stop workers while the platform fails: SEEDS=5 CONTACTS=1000 ARGS=…
