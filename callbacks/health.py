@@ -23,6 +23,8 @@ from campaigns.silence import Silence, find_silent_accounts
 
 APPLIED_WITHIN = timedelta(seconds=60)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+#: receipts that are not counted again for every question
+LARGE = 200_000
 #: lines of the summary of the quarantine
 MOST_GROUPS = 500
 
@@ -88,6 +90,19 @@ class Health:
     def inbox(self) -> dict[str, Any]:
         """The balance of the pushes; ``missing`` is 0 when it holds."""
         return self.whole.numbers.get("inbox", {}) if self.whole else {}
+
+    def count_states(self) -> dict[str, int]:
+        """{status: receipts} of a large inbox: what is done as it was counted last, the rest now.
+        Nothing of a small one, which is counted at once."""
+        done = self.inbox.get("processed", 0) + self.inbox.get("ignored", 0)
+        if done < LARGE:
+            return {}
+        return {
+            "received": self.waiting,
+            "quarantined": sum(one.count for one in self.quarantined),
+            "processed": self.inbox["processed"],
+            "ignored": self.inbox["ignored"],
+        }
 
     def list_totals(self) -> list[tuple[str, str, str, int, int]]:
         """(account's id, platform, kind, pushes ever received, late ones)"""

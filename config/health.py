@@ -132,8 +132,12 @@ class Counts:
     def collect(self) -> Iterator[Any]:
         yield make_gauge("callboard_tasks", "Tasks by status.", "status", count_by(Task))
         yield make_gauge("callboard_attempts", "Attempts by status.", "status", count_by(Attempt))
+        inbox = health.read_health()
         yield make_gauge(
-            "callboard_receipts", "Pushes in the inbox by status.", "status", count_by(Receipt)
+            "callboard_receipts",
+            "Pushes in the inbox by status.",
+            "status",
+            inbox.count_states() or count_by(Receipt),
         )
         held = Installation.objects.filter(held_at__isnull=False).exists()
         yield GaugeMetricFamily(
@@ -154,7 +158,7 @@ class Counts:
                 "callboard_worker_heartbeat_age_seconds", "Since a worker last spoke.", age
             )
         yield make_gauge("callboard_jobs", "Background jobs by status.", "status", count_jobs())
-        yield from describe_inbox(health.read_health())
+        yield from describe_inbox(inbox)
 
 
 def describe_inbox(inbox: health.Health) -> Iterator[Any]:

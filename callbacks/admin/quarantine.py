@@ -65,7 +65,7 @@ class ChooseForm(forms.Form):
         widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
     )
     end = forms.DateField(
-        label=gettext_lazy("to"),
+        label=gettext_lazy("received until"),
         required=False,
         widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
     )

@@ -5,10 +5,10 @@ They wait: as soon as a contact learns the platform's id that a call names, both
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
@@ -71,7 +71,7 @@ def describe_call(call: Call, why: str) -> dict[str, Any]:
 
 
 def explain(calls: list[Call]) -> list[str]:
-    """Why each found nobody, as far as the rows tell now."""
+    """Why each found nobody, as far as the rows tell now. In a few queries for all."""
     names = {call.platform_task_id for call in calls} - {""}
     tasks = set(
         Task.objects.filter(platform_task_id__in=names).values_list("account", "platform_task_id")
@@ -80,40 +80,57 @@ def explain(calls: list[Call]) -> list[str]:
             "task__account", "platform_task_id"
         )
     )
+    ids = {call.platform_contact_id for call in calls} - {""}
+    accounts = {call.account_id for call in calls}
+    holders = Counter(
+        Contact.objects.filter(account__in=accounts, platform_contact_id__in=ids).values_list(
+            "account", "platform_contact_id"
+        )
+    )
+    phones = {call.pk: read_phone(call) for call in calls if call.task_id}
+    people = Counter(
+        Contact.objects.filter(
+            task__in={call.task_id for call in calls if call.task_id},
+            phone__in=set(phones.values()) - {""},
+            status__in=CANDIDATES,
+        ).values_list("task", "phone")
+    )
     return [
-        explain_call(call, ours=(call.account_id, call.platform_task_id) in tasks) for call in calls
+        explain_call(
+            call,
+            ours=(call.account_id, call.platform_task_id) in tasks,
+            holders=holders[call.account_id, call.platform_contact_id],
+            people=people[call.task_id, phones.get(call.pk, "")],
+        )
+        for call in calls
     ]
 
 
-def explain_call(call: Call, *, ours: bool) -> str:
+def read_phone(call: Call) -> str:
+    try:
+        return normalise_phone(call.callee, region=call.account.region)
+    except PhoneRefused:
+        return ""
+
+
+def explain_call(call: Call, *, ours: bool, holders: int, people: int) -> str:
+    """``ours``: the task that it names is one of ours; ``holders``: contacts with the id that it
+    names; ``people``: contacts of its task with its number."""
     if call.platform_task_id and not ours and call.task_id is None:
         return _("It names a task that was not made here: somebody works at the platform itself.")
-    named = Q(account=call.account_id, platform_contact_id=call.platform_contact_id)
-    if call.platform_contact_id:
-        holders = Contact.objects.filter(named)[:2].count()
-        if holders > 1:
-            return _("Several contacts have the platform's id that it names: it may be any.")
-        if holders == 1:
-            return _("Its contact is known since a moment: they are joined with the next look.")
+    if call.platform_contact_id and holders > 1:
+        return _("Several contacts have the platform's id that it names: it may be any.")
+    if call.platform_contact_id and holders:
+        return _("Its contact is known since a moment: they are joined with the next look.")
+    if call.task_id is None and call.platform_contact_id:
+        return _(
+            "Nobody here has the platform's id that it names, and it names no task: it waits for a"
+            " reply that tells the id, or was called at the platform itself."
+        )
     if call.task_id is None:
-        if call.platform_contact_id:
-            return _(
-                "Nobody here has the platform's id that it names, and it names no task: it waits"
-                " for a reply that tells the id, or was called at the platform itself."
-            )
         return _("It names neither a task nor a contact.")
-    found = count_by_number(call)
-    if found > 1:
+    if people > 1:
         return _("Several contacts of its task have this number, and it does not say which.")
-    if found == 1:
+    if people == 1:
         return _("Of this number is a contact of its task whom the platform gave another id.")
     return _("Nobody of its task has this number.")
-
-
-def count_by_number(call: Call) -> int:
-    try:
-        phone = normalise_phone(call.callee, region=call.account.region)
-    except PhoneRefused:
-        return 0
-    people = Contact.objects.filter(task=call.task_id, phone=phone, status__in=CANDIDATES)
-    return people[:2].count()
