@@ -20,8 +20,8 @@ from tests.processes import ROOT
 
 @dataclass(frozen=True)
 class Mistake:
-    """``where``: the process that makes it. ``sign``: words of what must be said of it; what is lost
-    may be seen by the deliveries of a push that came again, too."""
+    """``where``: the process that makes it. ``sign``: words of what must be said of it; a loss may
+    show in the deliveries of a push that came again, too."""
 
     says: str
     where: str
