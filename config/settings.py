@@ -379,6 +379,30 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": _("Answers"),
+                "separator": True,
+                "items": [
+                    {
+                        "title": _("Semantic rules"),
+                        "icon": "rule",
+                        "link": reverse_lazy("admin:campaigns_semanticrule_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_semanticrule"),
+                    },
+                    {
+                        "title": _("Callers' variables"),
+                        "icon": "contact_phone",
+                        "link": reverse_lazy("admin:campaigns_inboundcontext_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_inboundcontext"),
+                    },
+                    {
+                        "title": _("Questions"),
+                        "icon": "forum",
+                        "link": reverse_lazy("admin:campaigns_inboundanswer_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_inboundanswer"),
+                    },
+                ],
+            },
+            {
                 "title": _("Platforms"),
                 "separator": True,
                 "items": [

@@ -3,6 +3,7 @@
 from campaigns.admin import (
     accounts,
     agents,
+    answering,
     approvals,
     attempts,
     bar_rules,
@@ -26,6 +27,7 @@ from campaigns.admin import (
 __all__ = [
     "accounts",
     "agents",
+    "answering",
     "approvals",
     "attempts",
     "bar_rules",

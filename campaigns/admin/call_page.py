@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -25,7 +25,7 @@ from campaigns.admin.base import (
 from campaigns.admin.call_details import describe_details
 from campaigns.admin.contacts import show_phone, show_result
 from campaigns.admin.recordings import FETCH, describe_recording
-from campaigns.models import Call, Turn
+from campaigns.models import Call, InboundAnswer, Turn
 from campaigns.wording import tell_problem
 
 #: a call that is going on and of which nothing was heard for so long may have ended unheard
@@ -36,6 +36,8 @@ QUIET_AFTER = {
 }
 #: calls of the same contact shown on the page of one
 SHOWN_CALLS = 30
+#: questions of the platform shown with it
+SHOWN_QUESTIONS = 20
 
 
 def is_going_on(call: Call) -> bool:
@@ -124,6 +126,7 @@ def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
         "conflicts": list_conflicts(row, whole=whole),
         "problems": [(field, tell_problem(why)) for field, why in sorted(row.problems.items())],
         "raw": print_json({"details": row.details, "evidence": row.evidence}, whole=whole),
+        "questions": list_questions(row, whole=whole),
         "receipts_url": (
             f"{receipts}?account__id__exact={row.account_id}"
             f"&platform_call_id__exact={row.platform_call_id}"
@@ -137,6 +140,19 @@ def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
         else [],
         "sandbox_badge": make_sandbox_badge() if row.account.is_sandbox else "",
     }
+
+
+def list_questions(call: Call, *, whole: bool) -> list[dict[str, Any]]:
+    """What the platform asked about the call, and what it was answered; by the relation id where
+    the question had no other."""
+    of_call = Q(platform_call_id=call.platform_call_id)
+    if call.relation_id:
+        of_call |= Q(platform_call_id="", relation_id=call.relation_id)
+    asked = InboundAnswer.objects.filter(of_call, account=call.account_id)
+    return [
+        {"row": one, "answer": show_words(one.answer, whole=whole)[:300]}
+        for one in asked.order_by("id")[:SHOWN_QUESTIONS]
+    ]
 
 
 def list_platform_ids(call: Call, *, whole: bool) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from campaigns.masking import mask_numbers
 from campaigns.models.accounts import Account, Robot
 from campaigns.platforms.questions import MOST_INTEGER
 
@@ -70,7 +71,7 @@ class InboundContext(models.Model):
         indexes = [models.Index(fields=["expires_at"], name="context_expires")]
 
     def __str__(self) -> str:
-        return self.relation_id
+        return mask_numbers(self.relation_id, likely=True)
 
 
 class ContextDefault(models.Model):

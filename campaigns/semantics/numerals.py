@@ -87,6 +87,7 @@ _RUN = re.compile(
     rf"(?:[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])|[{_ALL}]+)(?:[点.](?=[{_DIGITS}])[{_DIGITS}]+)?"
     rf"(?:(?<=[0-9])[{_SIZES}][{_ALL}]*|[{_SIZES}]*)"
 )
+_NUMBER = re.compile(rf"[{_ALL},]+(?:[点.][{_ALL}]*)?")
 _UNIT = re.compile("|".join(sorted(map(re.escape, UNITS), key=len, reverse=True)), re.IGNORECASE)
 _SHARE = re.compile(rf"([{_ALL}]+)分之(?=[{_ALL}])")
 _HALF = re.compile(r"半(?=个?(?:年|月|天|小时|钟头|斤|公斤|米|公里|块|元|个|吨|星期|辈子))")
@@ -257,6 +258,8 @@ def _join(first: Quantity, second: Quantity, text: str) -> Quantity | None:
 
 def read_number(text: str) -> Fraction | None:
     """The value of one number, None where it is none or only about one."""
+    if not _NUMBER.fullmatch(text):
+        return None
     head, point, tail = text.replace(",", "").replace("点", ".").partition(".")
     if not point:
         whole = _read_whole(head)
