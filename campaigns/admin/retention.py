@@ -79,7 +79,8 @@ class KeepRuleAdmin(CallboardAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         days = (("pushes_days", "exchanges_days"), ("dialogs_days", "recordings_days"))
-        return [(None, {"fields": ("account", *days)})]
+        text = _("Empty: as long as everybody else's. A period can be made shorter, not longer.")
+        return [(None, {"fields": ("account", *days), "description": text})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("account",) if obj is not None else ()
