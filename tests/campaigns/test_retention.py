@@ -295,6 +295,8 @@ def test_a_row_that_somebody_holds_is_passed_over_and_no_push_waits() -> None:
 
         def work() -> dict[str, int]:
             try:
+                with connection.cursor() as cursor:
+                    cursor.execute("SET lock_timeout TO '5s'")  # who waits is seen
                 return forget()
             finally:
                 connections.close_all()

@@ -23,6 +23,7 @@ def main() -> int:
         parser.add_argument(f"--{one.name}", type=kind, default=one.default)
     parser.add_argument("--seeds", type=int, default=1, help="how many runs, from --seed on")
     parser.add_argument("--keep", action="store_true", help="leave folder and logs")
+    parser.add_argument("--folder", type=Path, help="a folder with the tables of an earlier run")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     options = Options(**{one.name: getattr(given, one.name) for one in dataclasses.fields(Options)})
@@ -32,16 +33,17 @@ def main() -> int:
         return 0
     wrong = 0
     for seed in range(options.seed, options.seed + given.seeds):
-        result = run_one(dataclasses.replace(options, seed=seed), keep=given.keep)
+        result = run_one(dataclasses.replace(options, seed=seed), given.folder, keep=given.keep)
         report(result)
         wrong += bool(result.wrong)
     tell(f"{given.seeds - wrong} of {given.seeds} runs kept every promise.")
     return 1 if wrong else 0
 
 
-def run_one(options: Options, *, keep: bool = False) -> Result:
+def run_one(options: Options, folder: Path | None = None, *, keep: bool = False) -> Result:
     """A seed in a process of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="cb-storm-", dir="/tmp"))
+    keep = keep or folder is not None
+    folder = folder or Path(tempfile.mkdtemp(prefix="cb-storm-", dir="/tmp"))
     command = [sys.executable, "-m", "tests.storm", "--one", str(folder)]
     for name, value in dataclasses.asdict(options).items():
         command += [f"--{name}={value}"]

@@ -41,8 +41,9 @@ class House:
         self._starting = threading.Lock()
         server = local_postgres.ensure_running(self._place)
         with psycopg.connect(server.url, autocommit=True) as session:
-            session.execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
-            session.execute(f"CREATE DATABASE {TEMPLATE}")
+            known = session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE])
+            if known.fetchone() is None:
+                session.execute(f"CREATE DATABASE {TEMPLATE}")
         migrate(replace_database(server.url, TEMPLATE), folder)
         self.url = create_database(server.url, "storm", template=TEMPLATE)
         self.calm_url = create_database(server.url, "calm", template=TEMPLATE)

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import argparse
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -173,17 +176,22 @@ def plant(name: str, where: str) -> None:
 
 
 def main() -> int:
-    chosen = sys.argv[1:] or list(MISTAKES)
+    parser = argparse.ArgumentParser(prog="python -m tests.storm.mistakes", description=__doc__)
+    parser.add_argument("names", nargs="*", help="these only")
+    parser.add_argument("--pushes", default="1000")
+    parser.add_argument("--kills", default="10")
+    given = parser.parse_args()
     unseen = 0
-    for name in chosen:
+    folder = tempfile.mkdtemp(prefix="cb-storm-", dir="/tmp")
+    for name in given.names or MISTAKES:
         mistake = MISTAKES[name]
-        command = [sys.executable, "-m", "tests.storm", "--mistake", name, "--pushes", "2000"]
-        command += ["--kills", "12", "--patience", "40"]
+        command = [sys.executable, "-m", "tests.storm", "--mistake", name, "--folder", folder]
+        command += ["--pushes", given.pushes, "--kills", given.kills]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         told = list_signs(name, done.stderr)
         unseen += not told
-        print(f"| `{name}`: {mistake.says} | {told[0] if told else 'NOT SEEN'} |")
-        sys.stdout.flush()
+        print(f"| `{name}`: {mistake.says} | {told[0] if told else 'NOT SEEN'} |", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
     return 1 if unseen else 0
 
 
