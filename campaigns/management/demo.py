@@ -28,7 +28,7 @@ from campaigns.dispatch import launch_task
 from campaigns.drafting import Draft, create_draft
 from campaigns.importing import import_file
 from campaigns.management.secret_files import keep_token, read_token
-from campaigns.models import Account, Task
+from campaigns.models import Account, ContextDefault, SemanticRule, Task
 from campaigns.platforms.contract import Can
 from campaigns.platforms.http import SANDBOX_HEADER
 from campaigns.platforms.registry import PLATFORMS
@@ -91,6 +91,8 @@ def seed_guest(guest: Guest, sandbox_url: str, *, public_url: str, by: Any) -> s
         return ""
     account = point_account(account, guest, sandbox_url)
     point_sandbox(sandbox_url, account, guest, public_url=public_url)
+    if is_new and account.vendor.questions:
+        make_answers(account)
     task = guest.make_task(account, by) if is_new and guest.make_task is not None else None
     return _("The demo task “%(name)s” is launched.") % {"name": task.name} if task else ""
 
@@ -200,6 +202,27 @@ def silence_sandbox(sandbox_url: str, guest: Guest, *, for_now: bool) -> None:
     if not for_now:
         wish = {"platform": guest.platform, "urls": {}}
         ask_sandbox(sandbox_url, "PUT", f"/_sandbox/apps/{APP_KEY}", wish)
+
+
+def make_answers(account: Account) -> None:
+    """What the platform is told when somebody calls in, and when a script asks what was meant."""
+    ContextDefault.objects.create(account=account, values={"姓名": "客户", "产品": "宽带"})
+    code = {"account": account, "code": "SELF1"}
+    yes = ["是的", "对的", "没错", "可以", "有兴趣", "好的", "行吧"]
+    no = ["不需要", "不用", "不对", "没空", "不是"]
+    SemanticRule.objects.bulk_create(
+        [
+            SemanticRule(
+                **code,
+                order=10,
+                kind="choice",
+                key="interested",
+                choices=[*([word, "1"] for word in yes), *([word, "0"] for word in no)],
+            ),
+            SemanticRule(**code, order=20, kind="number", key="pressed", low=0, high=9),
+            SemanticRule(**code, order=30, kind="date", key="call_back_on", type="string"),
+        ]
+    )
 
 
 def make_renewal_task(account: Account, by: Any) -> Task:

@@ -197,7 +197,7 @@ _FORMS: list[tuple[re.Pattern[str], Reader]] = [
     (re.compile(rf"(?P<which>这|本|下下|上上|下|上)个?月(?:的)?(?:(?P<end>[底末])|{_DAY}[日号])"),
      _read_of_month),
     (re.compile(r"(?P<which>)月(?P<end>[底末])(?P<day>)"), _read_of_month),
-    (re.compile(rf"(?<![0-9年]){_MONTH}{_DAY}(?:[日号]|(?![0-9一二三四五六七八九十个点年月天块元]))"),
+    (re.compile(rf"(?<![0-9年零一二三四五六七八九十]){_MONTH}{_DAY}(?:[日号]|(?![0-9一二三四五六七八九十个点年月天块元]))"),
      _read_month_day),
     (re.compile(rf"(?P<count>{_N}|半)个?(?P<unit>天|日|年|月|周|星期|礼拜)"
                 r"(?:(?P<back>之?以?前)|之?以?后|过后)"), _read_relative),

@@ -120,9 +120,14 @@ class Quantity:
         return UNITS[self.unit][1] if self.unit in UNITS else ""
 
 
+def widen(text: str) -> str:
+    """Full-width and compatible characters as plain ones."""
+    return unicodedata.normalize("NFKC", text)
+
+
 def fold(text: str) -> str:
     """Full-width and compatible characters as plain ones, in lower case."""
-    plain = unicodedata.normalize("NFKC", text).lower()
+    plain = widen(text).lower()
     return plain.replace("廿", "二十").replace("卅", "三十").replace("￥", "¥")
 
 

@@ -103,9 +103,11 @@ def apply_rule(rule: Rule, asked: Asked, around: Surroundings) -> Finding:
     why, looked_at = NOTHING_SAID, ""
     for text in list_texts(rule, asked):
         looked_at = looked_at or text
-        folded = numerals.fold(text)[:MOST_TEXT]
+        # what a pattern takes is given as it was said
+        fold = numerals.widen if rule.kind == "pattern" else numerals.fold
+        folded = fold(text)[:MOST_TEXT]
         if rule.after:
-            _before, met, folded = folded.partition(numerals.fold(rule.after))
+            _before, met, folded = folded.partition(fold(rule.after))
             if not met:
                 why = NOTHING_FOUND if why == NOTHING_SAID else why
                 continue
