@@ -19,11 +19,13 @@ test: venv-dev ## run all tests against a real PostgreSQL (DATABASE_URL, or the 
 check: venv-dev ## format, lint, types, import contracts, deploy check, migrations, translations, docs/platforms.md
 	@$(PY) -m config.checks
 
-bench: venv-dev ## measure the promises of speed beside their baselines (ROWS=1000000 BATCHES=2000 PUSHES=20000 PAST=300000)
+bench: venv-dev ## measure the promises of speed beside their baselines (ROWS=1000000 BATCHES=2000 PUSHES=20000 PAST=300000 RECEIPTS=1000000)
 	@missed=0; \
 	$(PY) -m tests.benchmarks.bench_import $(or $(ROWS),1000000) || missed=1; \
 	$(PY) -m tests.benchmarks.bench_apply $(or $(PUSHES),20000) $(or $(PAST),300000) || missed=1; \
 	$(PY) -m tests.benchmarks.bench_dispatch $(or $(BATCHES),2000) || missed=1; \
+	BENCH_RECEIPTS=$(or $(RECEIPTS),1000000) $(PY) -m pytest -s -p no:xdist \
+	  tests/benchmarks/bench_health.py || missed=1; \
 	BENCH_ROWS=$(or $(ROWS),1000000) $(PY) -m pytest -s -p no:xdist \
 	  tests/benchmarks/bench_import_door.py tests/benchmarks/bench_inbox.py tests/benchmarks/bench_retention.py $(ARGS) || missed=1; \
 	exit $$missed

@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from callbacks import tally
 from callbacks.models import InboxTally, Receipt, Snapshot
-from campaigns.models import Account
+from campaigns.failed_pushes import find_alarms
+from campaigns.models import Account, FailedPushDay
 from campaigns.platforms.registry import PLATFORMS
 from campaigns.silence import Silence, find_silent_accounts
 
@@ -27,6 +28,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LARGE = 200_000
 #: lines of the summary of the quarantine
 MOST_GROUPS = 500
+MOST_DAYS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,8 @@ class Health:
     applied: int
     streams: list[Stream]
     silent: list[Silence]
+    #: days whose failed pushes could not be fetched
+    failed_days: list[FailedPushDay]
     whole: Snapshot | None
     minutes_at: datetime | None
 
@@ -143,6 +147,7 @@ def read_health() -> Health:
         applied=count_applied(now),
         streams=list_streams(now),
         silent=find_silent_accounts(now),
+        failed_days=list(find_alarms().select_related("account")[:MOST_DAYS]),
         whole=whole,
         minutes_at=minutes.taken_at if minutes else None,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -194,6 +195,16 @@ def describe_inbox(inbox: health.Health) -> Iterator[Any]:
         seconds = (inbox.taken_at - silence.since).total_seconds()
         silent.add_metric([str(silence.account.pk), silence.account.platform], seconds)
     yield silent
+    days = GaugeMetricFamily(
+        "callboard_failed_push_days",
+        "Days whose failed pushes could not all be fetched, and nobody said a word yet.",
+        labels=["account", "platform"],
+    )
+    for (pk, slug), number in Counter(
+        (str(day.account_id), day.account.platform) for day in inbox.failed_days
+    ).items():
+        days.add_metric([pk, slug], number)
+    yield days
     if inbox.whole is None:
         return
     received = CounterMetricFamily("callboard_pushes", "Pushes ever received.", labels=stream)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -18,7 +19,7 @@ from callbacks.admin.words import name_reason
 from callbacks.health import Group, Health, Stream, read_health
 from callbacks.models import InboxTally, Receipt
 from campaigns.admin.base import CallboardAdmin, make_link, show_moment, tell_age
-from campaigns.models import Contact
+from campaigns.models import Contact, FailedPushDay
 from campaigns.silence import Silence
 
 #: numbers of the job that are older than this are said to be
@@ -53,6 +54,9 @@ def describe_health(request: HttpRequest) -> dict[str, Any]:
         "streams": [describe_stream(one) for one in streams],
         "reasons": sum_reasons(health.quarantined),
         "silent": [describe_silence(one) for one in health.silent],
+        "days": [describe_day(one) for one in health.failed_days]
+        if request.user.has_perm("campaigns.view_failedpushday")
+        else [],
         "balances": describe_balances(health),
         "balance_age": describe_age(health.whole.taken_at if health.whole else None),
         "minutes_age": describe_age(health.minutes_at),
@@ -157,6 +161,15 @@ def describe_silence(one: Silence) -> dict[str, Any]:
         "since": show_moment(one.since),
         "tasks": ngettext("%(n)d running task", "%(n)d running tasks", one.tasks)
         % {"n": one.tasks},
+    }
+
+
+def describe_day(one: FailedPushDay) -> dict[str, Any]:
+    day = one.day.isoformat()
+    return {
+        "day": make_link(one, day) if admin.site.is_registered(FailedPushDay) else day,
+        "account": make_link(one.account),
+        "why": _(one.reason) if one.reason else "",
     }
 
 

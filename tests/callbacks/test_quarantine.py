@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -14,16 +15,17 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from callbacks import inbox, processing, rereading, tally
 from callbacks.models import Receipt, Rereading
 from callbacks.reading import SHOWN_BYTES, SHOWN_CHARS, show_body
 from callbacks.understanding import try_reading
-from campaigns.models import Account, Call, StatusChange
+from campaigns.models import Account, Call, FailedPushDay, StatusChange
 from campaigns.platforms.errors import Unrecognised
 from tests.callbacks.pushes import make_dialog, make_door, make_record, push
-from tests.factories import make_account
+from tests.factories import make_account, make_contact, make_task, walk
 
 pytestmark = pytest.mark.django_db
 PAGE, LIST = "admin:callbacks_quarantine", "admin:callbacks_receipt_changelist"
@@ -379,3 +381,31 @@ def test_a_balance_that_does_not_hold_is_red_there_and_at_home() -> None:
     page = client.get(reverse("admin:callbacks_health")).content.decode()
     assert "the balance does not hold" in page and "7 more were counted" in page
     assert "does not add up" in client.get(reverse("admin:index")).content.decode()
+
+
+def test_days_that_could_not_be_fetched_are_an_alarm_for_those_who_see_them() -> None:
+    account = make_account()
+    day = FailedPushDay.objects.create(account=account, day=date(2026, 11, 3))
+    FailedPushDay.objects.filter(pk=day.pk).update(status="missed")
+    client = log_in()
+    page = client.get(reverse("admin:callbacks_health")).content.decode()
+    assert "could not all be fetched" not in page
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="view_failedpushday"))
+    page = client.get(reverse("admin:callbacks_health")).content.decode()
+    assert "could not all be fetched" in page and "2026-11-03" in page
+    line = f'callboard_failed_push_days{{account="{account.pk}",platform="yeta"}} 1.0'
+    assert line in Client().get("/metrics").content.decode()
+
+
+def test_a_silent_platform_is_an_alarm_there_and_at_home_until_it_speaks() -> None:
+    began = timezone.now() - timedelta(hours=1)
+    task = make_task(status="running", launched_at=began)
+    contact = make_contact(task=task)
+    walk(type(contact).objects.filter(pk=contact.pk), "planned", "sending", "accepted")
+    client = log_in("view_account")
+    for name in ("admin:callbacks_health", "admin:index"):
+        page = client.get(reverse(name)).content.decode()
+        assert "tells nothing any more" in page and task.account.name in page
+    fill(task.account, 1)
+    for name in ("admin:callbacks_health", "admin:index"):
+        assert "tells nothing any more" not in client.get(reverse(name)).content.decode()
