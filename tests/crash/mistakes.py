@@ -206,10 +206,53 @@ def believe_absence_of_command() -> None:
     rewrite(requests.Answer.gone.fget, ("self.asked and self.heard", "self.asked"))
 
 
+def let_the_last_win() -> None:
+    from campaigns import evidence
+
+    evidence._weigh = lambda field, item: ()
+
+
+def change_without_lock() -> None:
+    from django.db.models import QuerySet
+
+    QuerySet.select_for_update = lambda self, **named: self
+
+
+def link_on_arrival_only() -> None:
+    from campaigns import ingest
+
+    link = ingest.link_calls
+
+    def link_pushed(account_id: int, **named: Any) -> Any:
+        return link(account_id, call_ids=named.get("call_ids", ()))
+
+    ingest.link_calls = link_pushed
+
+
+def count_tries_afterwards() -> None:
+    from callbacks import processing
+    from callbacks.models import Receipt
+
+    claim = "tries = tries + 1, "
+    if claim not in processing._CLAIM:
+        raise LookupError("A claim does not count its try in these words any more.")
+    processing._CLAIM = processing._CLAIM.replace(claim, "")
+    work = processing.process_batch
+
+    def work_and_count(receipts: Any) -> None:
+        work(receipts)
+        ids = [receipt.pk for receipt in receipts]
+        for receipt in Receipt.objects.filter(pk__in=ids):
+            Receipt.objects.filter(pk=receipt.pk).update(tries=receipt.tries + 1)
+
+    processing.process_batch = work_and_count
+
+
 HTTP = "tests/platforms/test_http.py::"
 DISPATCH = "tests/campaigns/test_dispatch.py::"
 PATHS = "tests/campaigns/test_barring_paths.py"
 FILLING = "tests/campaigns/test_filling_faults.py::"
+INGEST = "tests/campaigns/test_ingest.py::"
 
 MISTAKES: dict[str, Mistake] = {
     "retry-on-time-out": Mistake(
@@ -315,6 +358,34 @@ MISTAKES: dict[str, Mistake] = {
         "the calling hours are looked at when a task is launched only",
         ask_hours_at_launch_only,
         ("tests/campaigns/gates/test_hours.py::test_a_start_is_for_the_begin",),
+    ),
+    "last-write-wins": Mistake(
+        "of two statements about a call, the one that came last is believed",
+        let_the_last_win,
+        (
+            f"{INGEST}test_all_orders_give_the_same_evidence_and_no_field_is_ever_emptied",
+            f"{INGEST}test_merge_is_commutative_associative_and_idempotent",
+            f"{INGEST}test_orders_give_the_same_rows",
+        ),
+    ),
+    "changed-without-lock": Mistake(
+        "a call is read, changed and written back without a lock",
+        change_without_lock,
+        (f"{INGEST}test_the_same_pushes_on_sixteen_connections_at_once",),
+    ),
+    "linked-on-arrival": Mistake(
+        "a push is joined to its contact when it comes, and not when the contact learns its id",
+        link_on_arrival_only,
+        (f"{INGEST}test_a_push_that_overtakes_our_own_reply_is_linked_in_all_orders",),
+    ),
+    "counted-afterwards": Mistake(
+        "a try is counted when it is over, so one that kills is never counted",
+        count_tries_afterwards,
+        (
+            "tests/callbacks/test_processing.py::"
+            "test_a_receipt_that_kills_its_worker_is_tried_five_times_and_alone",
+            "tests/callbacks/test_poison.py",
+        ),
     ),
 }
 
