@@ -24,6 +24,7 @@ from campaigns import (
     dispatch,
     failed_pushes,
     failing,
+    gaps,
     gates,
     guarding,
     importing,
@@ -336,6 +337,13 @@ def catch_up(timestamp: int) -> None:
     for file_id in read:
         enqueue_reading(file_id)
     failed_pushes.forget_copies()
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(name="campaigns.jobs.reconcile_gaps", queueing_lock="reconcile_gaps", priority=LAST)
+def reconcile_gaps(timestamp: int) -> None:
+    """Find what should have come and did not, and close what came."""
+    gaps.reconcile_gaps()
 
 
 @app.periodic(cron="* * * * *")

@@ -200,6 +200,8 @@ SEMANTIC_FUNCTION_SECONDS = env.float("SEMANTIC_FUNCTION_SECONDS", default=0.12)
 PUSH_BODY_SECONDS = env.float("PUSH_BODY_SECONDS", default=2.0)
 #: minutes without any push, while calls are made, after which a platform is silent: an alarm
 SILENCE_MINUTES = env.float("SILENCE_MINUTES", default=15.0)
+#: what did not come so long after a call, or after a platform counted it, is a gap; 0: none is
+GAP_MINUTES = env.float("GAP_MINUTES", default=30.0)
 #: largest contact file, in bytes
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=250_000_000)
 #: days that our copy of a contact file is kept after its import ended

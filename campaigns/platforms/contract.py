@@ -396,7 +396,8 @@ class Platform:
     split_failed_pushes: Callable[[Iterable[bytes]], Iterator[FailedPush]] | None = None
     #: the setting with what stands before the relative paths of these files
     failed_push_prefix_setting: str = ""
-    #: what follows an answered call in pushes of their own (``dialog``, ``recording``) → their kind
+    #: what is told of a call in pushes of their own → their kind: the ``record`` of each, the
+    #: ``result`` of one that we made, ``dialog`` and ``recording`` of one that was answered
     follow_ups: Mapping[str, str] = field(default_factory=dict)
     #: the platform's counters of a task, by their names in ``TaskChanged.counts`` → what they count
     #: (``calls``, ``numbers``: who was called at least once, ``answered``)

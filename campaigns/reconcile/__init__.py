@@ -9,6 +9,8 @@ from campaigns.reconcile.polling import (
     ask_for_calls,
     end_task,
     finish_called,
+    has_ended_there,
+    is_time_to_ask,
     list_watched_tasks,
     poll_task,
 )
@@ -19,6 +21,8 @@ __all__ = [
     "ask_for_calls",
     "end_task",
     "finish_called",
+    "has_ended_there",
+    "is_time_to_ask",
     "list_unsettled_tasks",
     "list_watched_tasks",
     "poll_task",

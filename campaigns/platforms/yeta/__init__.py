@@ -58,7 +58,12 @@ PLATFORM = Platform(
     questions=QUESTIONS,
     split_failed_pushes=split_failed_pushes,
     failed_push_prefix_setting="push_download_prefix",
-    follow_ups={"dialog": "receiveDialog", "recording": "receiveVoice"},
+    follow_ups={
+        "record": "receiveCallRecord",
+        "result": "receiveCallRecord",
+        "dialog": "receiveDialog",
+        "recording": "receiveVoice",
+    },
     # process_count: 已呼叫次数; process_tel_count: 已呼叫号码数, recalls not counted; both are
     # "process_…", and the sample of the text has them equal where they cannot be
     counters={
