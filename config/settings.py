@@ -378,6 +378,18 @@ UNFOLD: dict[str, Any] = {
                         "link": reverse_lazy("admin:callbacks_receipt_changelist"),
                         "permission": lambda r: r.user.has_perm("callbacks.view_receipt"),
                     },
+                    {
+                        "title": _("Failed pushes"),
+                        "icon": "cloud_download",
+                        "link": reverse_lazy("admin:campaigns_failedpushday_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_failedpushday"),
+                    },
+                    {
+                        "title": _("Gaps"),
+                        "icon": "rule_folder",
+                        "link": reverse_lazy("admin:campaigns_gap_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_gap"),
+                    },
                 ],
             },
             {

@@ -15,6 +15,8 @@ from django.utils.translation import ngettext
 
 from campaigns import approvals, deciding, incidents, silence
 from campaigns.admin.base import make_sandbox_badge, show_duration, tell_age
+from campaigns.admin.failed_pushes import list_alarm_lines
+from campaigns.admin.gaps import list_gap_lines
 from campaigns.admin.instances import name_platform_state
 from campaigns.admin.task_page import TASK_COLORS, make_bar
 from campaigns.models import Account, Call
@@ -188,6 +190,7 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
         ),
         f"{reverse('admin:campaigns_contact_changelist')}?status__exact=accepted&called=no",
     )
+    lines += list_alarm_lines(request) + list_gap_lines(request)
     lines += [
         {
             "icon": "key_off",

@@ -8,6 +8,7 @@ work is taken up by another.
 """
 
 from campaigns.failed_pushes.days import (
+    ALARM_TRIES,
     CaughtUp,
     FailedPushRefused,
     ask_again,
@@ -33,6 +34,7 @@ from campaigns.failed_pushes.files import (
 from campaigns.failed_pushes.unpacking import Archive, Refused, open_archive
 
 __all__ = [
+    "ALARM_TRIES",
     "LOST_COPY",
     "READING_LEASE",
     "Archive",
