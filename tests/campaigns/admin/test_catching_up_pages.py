@@ -13,7 +13,7 @@ from django.utils import timezone
 from campaigns import failed_pushes, gaps
 from campaigns.models import Account, Call, FailedPushDay, FailedPushFile, Gap
 from tests.campaigns.admin.world import make_user
-from tests.factories import make_account, make_contact, walk
+from tests.factories import make_account, make_contact, make_task, walk
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +48,12 @@ def gap(account: Account) -> Gap:
         account=account, platform_call_id="call-1", happened_at=timezone.now()
     )
     reason = "The call was answered, but its dialog did not come."
-    Gap.objects.create(kind="silent", account=account, contact=make_contact(), reason=reason)
+    Gap.objects.create(
+        kind="silent",
+        account=account,
+        contact=make_contact(task=make_task(account=account)),
+        reason=reason,
+    )
     return Gap.objects.create(kind="dialog", account=account, call=call, reason=reason)
 
 
@@ -71,7 +76,7 @@ def test_the_pages_open(day: FailedPushDay, gap: Gap, language: str) -> None:
     page = read(browser, reverse(f"{DAYS}_changelist"))
     assert page.count(reverse(f"{DAYS}_fetch")) == 7
     page = read(browser, reverse(f"{DAYS}_change", args=[day.pk]))
-    assert "150/x/&lt;b&gt;.zip" in page and "1.2" in page
+    assert "150/x/&lt;b&gt;.zip" in page
     assert reverse(f"{DAYS}_dismiss", args=[day.pk]) in page
     assert "call-1" in read(browser, reverse(f"{GAPS}_changelist") + "?state=open")
     assert "call-1" in read(browser, reverse(f"{GAPS}_change", args=[gap.pk]))
@@ -154,6 +159,8 @@ def test_odd_addresses(day: FailedPushDay, gap: Gap) -> None:
         ):
             assert browser.get(f"{reverse(f'{name}_changelist')}?{odd}").status_code < 500
         for odd in ("0", "9" * 30, "x", "%00"):
-            assert browser.get(f"/admin/campaigns/gap/{odd}/change/").status_code in (302, 404)
+            assert browser.get(f"/admin/campaigns/gap/{odd}/change/").status_code in (
+                *(302, 400, 404),
+            )
             reply = browser.post(f"/admin/campaigns/failedpushday/{odd}/dismiss/", {"note": "x"})
-            assert reply.status_code in (302, 404)
+            assert reply.status_code in (302, 400, 404)
