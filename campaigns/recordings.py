@@ -34,8 +34,6 @@ from campaigns.platforms.values import Problem, read_address
 
 logger = logging.getLogger(__name__)
 
-#: seconds before the second, third … try; after the last one it is unavailable
-WAITS = (10, 60, 300, 1800, 7200, 21_600, 43_200)
 #: a file that is shorter than announced is asked for again this often before it is kept as it is
 SHORT_TRIES = 3
 DOWNLOAD_SECONDS = 120.0
@@ -169,10 +167,11 @@ def give_back(
     recording: Recording, reason: str, *, wait: float | None = None, counted: bool = True
 ) -> float | None:
     """Note a try that brought nothing; returns the wait before the next one, if there is one."""
-    if counted and recording.tries > len(WAITS):
+    waits = settings.RECORDING_WAITS
+    if counted and recording.tries > len(waits):
         lifecycle.move(recording, "unavailable", of=["fetching"], reason=reason, next_try_at=None)
         return None
-    seconds = wait if wait is not None else float(WAITS[min(recording.tries, len(WAITS)) - 1])
+    seconds = wait if wait is not None else float(waits[min(recording.tries, len(waits)) - 1])
     moved = lifecycle.move_rows(
         Recording.objects.filter(pk=recording.pk, tries=recording.tries),
         "remote",

@@ -217,6 +217,11 @@ IMPORT_FOLDER = (
 )
 #: largest recording, in bytes
 RECORDING_MAX_BYTES = env.int("RECORDING_MAX_BYTES", default=100_000_000)
+#: seconds before the second, third … try to fetch a recording; then it is unavailable.
+#: Together more than a day: platforms announce files that they make later
+RECORDING_WAITS = env.list(
+    "RECORDING_WAITS", cast=int, default=[10, 60, 300, 1800, 7200, 21_600, 57_600]
+) or [60]
 
 # ----------------------------------------------------------------------------------------- metrics
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
