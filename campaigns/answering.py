@@ -4,8 +4,8 @@ that keeps what was asked, found and answered.
 ``ask`` begins at once in a thread of its own; who waits for it gets the answer, or the empty one
 when the time is over. Whatever fails here, a database that is away, a function of the installation
 that raises or does not end, a request that nobody can read: the platform gets the empty answer.
-What is answered was written down first, as long as the database is fast enough; an answer that was
-found is given all the same when it is not.
+What is answered was written down first, as long as the database does that in a moment; an answer
+that was found is given all the same when it does not, and written down after.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from typing import Any
 from weakref import WeakSet
 
 from django.conf import settings
-from django.db import Error, connection, transaction
-from django.db.models import Q
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
+from django.db.models import IntegerField, Q
+from django.db.models import Value as Constant
 from django.utils import timezone
 
 from campaigns.models import (
@@ -45,8 +46,11 @@ log = logging.getLogger(__name__)
 
 #: a request that is larger is kept, and answered with nothing: reading it would take the time
 MOST_BYTES = 1_000_000
-#: kept back of the time for writing down what was found
+#: kept back of the time for writing down what was found, and waited for that at most
 WRITE_SECONDS = 0.05
+#: an account is known by heart for so long; whether its token still lives, the door decides
+KNOWN_SECONDS = 5.0
+KNOWN_ACCOUNTS = 1000
 THREADS = 8
 #: of a text so much is kept with a finding
 KEPT_TEXT = 200
@@ -77,17 +81,20 @@ class Answering:
     def __init__(self, question: Question, *, deadline: float) -> None:
         self.question = question
         self.deadline = deadline
+        self.settled = threading.Event()
         self.done = threading.Event()
         self.given: bytes | None = None
         self._lock = threading.Lock()
 
     def wait(self) -> bytes:
         """What the platform gets, at the latest when the time is over. Never fails."""
-        self.done.wait(max(0.0, self.deadline - time.monotonic()))
+        self.settled.wait(max(0.0, self.left()))
         with self._lock:
             if self.given is None:
                 self.given = self.question.empty
-            return self.given
+                return self.given
+        self.done.wait(max(0.0, min(self.left(), WRITE_SECONDS)))
+        return self.given
 
     def give(self, answer: bytes) -> bool:
         """Settle the answer; False when the empty one was given already."""
@@ -95,7 +102,8 @@ class Answering:
             if self.given is not None:
                 return False
             self.given = answer
-            return True
+        self.settled.set()
+        return True
 
     def left(self) -> float:
         return self.deadline - time.monotonic()
@@ -109,10 +117,18 @@ def ask(token_hash: str, *, vendor: Platform, kind: str, body: bytes, deadline: 
 
     def work() -> None:
         try:
-            _answer(answering, token_hash, kind, body, began=began, asked_at=asked_at)
+            try:
+                _answer(answering, token_hash, kind, body, began=began, asked_at=asked_at)
+            except (OperationalError, InterfaceError):
+                if connection.in_atomic_block or answering.given is not None:
+                    raise
+                # a connection that died since its last use is replaced, once
+                connection.close()
+                _answer(answering, token_hash, kind, body, began=began, asked_at=asked_at)
         except Exception as error:  # whatever it was, the platform gets the empty answer
             log.error("A question could not be answered: %s.", type(error).__name__)
         finally:
+            answering.settled.set()
             answering.done.set()
 
     if connection.in_atomic_block:  # somebody's transaction around us must see and hold the row
@@ -132,11 +148,15 @@ def settle() -> None:
 
 
 def _run(work: Callable[[], None]) -> None:
+    """A connection that works is kept as long as the settings say, and not asked each time whether
+    it still does."""
     try:
         work()
     finally:
         try:
-            connection.close_if_unusable_or_obsolete()
+            ends = connection.close_at
+            if connection.errors_occurred or (ends is not None and time.monotonic() >= ends):
+                connection.close()
         except Error:
             log.warning("A connection could not be closed.")
 
@@ -164,9 +184,21 @@ def _answer(
     keep(row, found, answer, took=time.monotonic() - began)
 
 
+_known: dict[str, tuple[float, Account]] = {}
+
+
 def find_account(token_hash: str) -> Account | None:
+    """Whose the live token is; one seen a moment ago is answered from memory."""
+    ends, account = _known.get(token_hash, (0.0, None))
+    if account is not None and time.monotonic() < ends and not connection.in_atomic_block:
+        return account
     live = Q(callback_tokens__hash=token_hash, callback_tokens__revoked_at=None)
-    return Account.objects.filter(live).first()
+    account = Account.objects.filter(live).first()
+    if account is not None and not connection.in_atomic_block:
+        if len(_known) >= KNOWN_ACCOUNTS:
+            _known.clear()
+        _known[token_hash] = (time.monotonic() + KNOWN_SECONDS, account)
+    return account
 
 
 def keep(row: InboundAnswer, found: Found, answer: bytes, *, took: float) -> None:
@@ -228,23 +260,22 @@ def find_answer(
 def find_variables(account: Account, asked: Asked, *, at: datetime) -> list[Value]:
     """The caller's own before the defaults, a robot's before those for all robots."""
     of_robot = Q(robot=None) | Q(robot__platform_id=asked.robot_id)
-    layers: list[dict[str, str]] = []
     defaults = ContextDefault.objects.filter(of_robot, account=account)
-    layers += _list_layers(defaults.values_list("robot_id", "values"))
+    own = InboundContext.objects.filter(of_robot, account=account, relation_id=asked.relation_id)
+    own = own.filter(Q(expires_at=None) | Q(expires_at__gt=at))
+    rows = _name_layer(defaults, 0)
     if asked.relation_id:
-        own = InboundContext.objects.filter(of_robot, account=account)
-        own = own.filter(relation_id=asked.relation_id)
-        own = own.filter(Q(expires_at=None) | Q(expires_at__gt=at))
-        layers += _list_layers(own.values_list("robot_id", "values"))
+        rows = rows.union(_name_layer(own, 1), all=True)
     values: dict[str, str] = {}
-    for layer in layers:
+    # what comes later rules
+    for _layer, _robot, layer in sorted(rows, key=lambda row: (row[0], row[1] is not None)):
         values |= layer
     return [Value(name, str(text)) for name, text in values.items()]
 
 
-def _list_layers(rows: Any) -> list[dict[str, str]]:
-    """What is for all robots first: what comes later rules."""
-    return [values for _robot, values in sorted(rows, key=lambda row: row[0] is not None)]
+def _name_layer(rows: Any, layer: int) -> Any:
+    named = rows.order_by().annotate(layer=Constant(layer, output_field=IntegerField()))
+    return named.values_list("layer", "robot_id", "values")
 
 
 # ------------------------------------------------------------------------------ what was meant
