@@ -111,7 +111,8 @@ def test_questions_are_answered_in_time(settings: Any, tmp_path: Any) -> None:
         f" ({late / P99_SECONDS:.2f} of the limit), latest {latest * 1000:.0f} ms"
         f" ({latest / LATEST_SECONDS:.2f} of the limit), {empty} empty; found after p50"
         f" {find_share(found, 0.5):.0f} ms, p99 {find_share(found, 0.99):.0f} ms; a push beside"
-        f" them: p50 {find_share(bare, 0.5) * 1000:.0f} ms, p99 {find_share(bare, 0.99) * 1000:.0f} ms;"
+        f" them: p50 {find_share(bare, 0.5) * 1000:.0f} ms,"
+        f" p99 {find_share(bare, 0.99) * 1000:.0f} ms;"
         f" load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
     assert InboundAnswer.objects.count() == count + 20
