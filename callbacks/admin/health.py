@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -167,9 +166,9 @@ def describe_silence(one: Silence) -> dict[str, Any]:
 def describe_day(one: FailedPushDay) -> dict[str, Any]:
     day = one.day.isoformat()
     return {
-        "day": make_link(one, day) if admin.site.is_registered(FailedPushDay) else day,
+        "day": make_link(one, day),
         "account": make_link(one.account),
-        "why": _(one.reason) if one.reason else "",
+        "why": one.sentence,
     }
 
 

@@ -73,8 +73,8 @@ def test_health_at_many_receipts() -> None:
         "health page": reverse("admin:callbacks_health"),
         "quarantine page": reverse("admin:callbacks_quarantine"),
         "list of a day": f"{reverse('admin:callbacks_receipt_changelist')}?received_at_from="
-        f"{timezone.localdate() - timedelta(days=3)}&received_at_to="
-        f"{timezone.localdate() - timedelta(days=3)}",
+        f"{timezone.localdate() - timedelta(days=10)}&received_at_to="
+        f"{timezone.localdate() - timedelta(days=10)}",
         "metrics": "/metrics",
     }
     pages: dict[str, Callable[[], object]] = {

@@ -15,9 +15,12 @@ from django.utils import timezone
 from callbacks import health, processing, tally
 from callbacks.management.commands.inbox_status import count_inbox
 from callbacks.models import Forgotten, InboxTally, Receipt, Snapshot
+from campaigns.importing.undo import undo_import
 from campaigns.models import Account, CallbackToken, StatusChange, Task
 from campaigns.silence import find_silent_accounts
+from campaigns.statistics import balance_contacts
 from tests.callbacks.pushes import make_door, make_record, push
+from tests.campaigns.importing.test_loading import load
 from tests.factories import make_account, make_contact, make_task, walk
 
 pytestmark = pytest.mark.django_db
@@ -146,6 +149,24 @@ def test_the_command_tells_the_same_as_ever_and_more() -> None:
     assert (found.waiting, found.repeats, found.repeats_hour, found.applied) == (1, 2, 1, 1)
     (group,) = found.quarantined
     assert (group.reason, group.account, group.kind) == ("empty", account, "receiveCallRecord")
+
+
+def test_contacts_are_held_against_what_their_imports_say() -> None:
+    one = load("客户手机号码,姓名\n19900000001,a\n19900000002,b\n19900000001,c\nx,d\n")
+    two = load("客户手机号码,姓名\n19900000003,a\n19900000004,b\n")
+    make_contact()  # of no file
+    counts = balance_contacts()
+    assert (counts["imported"], counts["otherwise"], counts["missing"]) == (5, 1, 0)
+    assert sum(counts["states"].values()) == 6
+    undo_import(two)  # while its task is a draft: its rows are gone, and it says so
+    assert balance_contacts()["missing"] == 0
+    task = one.task
+    walk(Task.objects.filter(pk=task.pk), "loading")
+    undo_import(one)  # they are withdrawn, and still there
+    counts = balance_contacts()
+    assert (counts["imported"], counts["missing"], counts["states"]["withdrawn"]) == (3, 0, 2)
+    one.contacts.filter(status="withdrawn").first().delete()
+    assert balance_contacts()["missing"] == 1
 
 
 # ------------------------------------------------------------------------------------------ silence

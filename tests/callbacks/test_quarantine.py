@@ -98,10 +98,13 @@ def test_all_of_a_kind_go_through_again_and_only_they() -> None:
     assert Receipt.objects.filter(status="received").count() == 2
     # a second click with the same form does nothing
     again = reverse("admin:callbacks_quarantine_again")
-    token_used = page.context["form_token"]
-    client.post(again, {"form_token": token_used, "status": "quarantined"})
-    client.post(again, {"form_token": token_used, "status": "quarantined"})
+    form = {"form_token": page.context["form_token"], "status": "quarantined"}
+    client.post(again, form)
+    assert not Receipt.objects.filter(status="quarantined").exists()
     processing.process_inbox()
+    assert Receipt.objects.filter(status="quarantined").count() == 4
+    client.post(again, form)
+    assert Receipt.objects.filter(status="quarantined").count() == 4
     changes = StatusChange.objects.filter(subject="receipt", new="received")
     assert set(changes.values_list("by__username", flat=True)) == {"ann"}
 
