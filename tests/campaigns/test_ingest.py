@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -41,6 +42,7 @@ from campaigns.platforms.events import (
     TurnSaid,
 )
 from campaigns.platforms.registry import PLATFORMS
+from tests.at_once import run_at_once
 from tests.callbacks.pushes import make_dialog, make_record, make_voice
 from tests.factories import make_account, make_contact, make_robot, make_task
 
@@ -645,3 +647,29 @@ def test_the_same_pushes_on_sixteen_connections_at_once() -> None:
     assert failures == []
     assert describe_rows(task.account) == describe_rows(alone.account)
     assert Call.objects.filter(account=task.account).count() == len(calls)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(3600)
+def test_the_four_pushes_of_a_call_on_sixteen_connections_at_once_lose_no_field() -> None:
+    """R5, where nothing is told again afterwards: what one connection writes over, nobody mends."""
+    calls = [f"call-{number}" for number in range(int(os.environ.get("R5_CALLS", "12")))]
+    task, alone = make_campaign(), make_campaign()
+    events = {call: list(make_events(call, task_data_id=None).values()) for call in calls}
+    for call in calls:
+        for event in events[call]:
+            apply(alone.account, event)
+
+    together = threading.Barrier(16, timeout=120)
+
+    def work(place: int) -> None:
+        try:
+            for call in calls:
+                together.wait()
+                apply(task.account, events[call][place % 4])
+        except BaseException:
+            together.abort()
+            raise
+
+    run_at_once([partial(work, place) for place in range(16)])
+    assert describe_rows(task.account) == describe_rows(alone.account)

@@ -371,7 +371,7 @@ MISTAKES: dict[str, Mistake] = {
     "changed-without-lock": Mistake(
         "a call is read, changed and written back without a lock",
         change_without_lock,
-        (f"{INGEST}test_the_same_pushes_on_sixteen_connections_at_once",),
+        (f"{INGEST}test_the_four_pushes_of_a_call_on_sixteen_connections_at_once_lose_no_field",),
     ),
     "linked-on-arrival": Mistake(
         "a push is joined to its contact when it comes, and not when the contact learns its id",
