@@ -8,14 +8,13 @@ that kills can take nobody with it.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -30,10 +29,11 @@ from callbacks.models import Receipt
 from campaigns import lifecycle
 from campaigns.ingest import apply_events, link_late
 from campaigns.models import Account, StatusChange
-from campaigns.platforms.contract import Push, Reading
+from campaigns.platforms.contract import Platform, Push, Reading
 from campaigns.platforms.errors import Ignored, Unrecognised
 from campaigns.platforms.events import AccountSeen, AgentChanged, AnyEvent, CallEvent
 from campaigns.platforms.values import clean_text
+from campaigns.prepared import open_cursor, write_array
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,9 @@ TRIED_TOO_OFTEN = N_("Given up after several tries.")
 AGAIN = N_("To be processed again.")
 
 _CLAIM = """
-UPDATE callbacks_receipt SET tries = tries + 1, claimed_until = statement_timestamp() + %(lease)s
+WITH claimed AS (
+UPDATE callbacks_receipt
+SET tries = tries + 1, claimed_until = statement_timestamp() + %(lease)s::interval
 WHERE id IN (
     SELECT id FROM (
         SELECT id, sum(octet_length(body)) OVER (ORDER BY id) AS total,
@@ -64,15 +66,58 @@ WHERE id IN (
         ) AS free
     ) AS counted WHERE total <= %(bytes)s OR place = 1
 )
-RETURNING id
+RETURNING id, account_id, kind, body, content_type, content_encoding, received_at, tries,
+    claimed_until
+)
+SELECT * FROM claimed ORDER BY id
 """
+
+# Where the lease ran out meanwhile, the receipt is somebody else's, who applies the same to the
+# same effect. The history row of each move is written by the same statement.
+_MOVE = """
+WITH found AS (
+    SELECT * FROM unnest(%(ids)s::bigint[], %(until)s::timestamptz[], %(status)s::text[],
+        %(reason)s::text[], %(detail)s::text[], %(problems)s::jsonb[], %(call)s::text[],
+        %(sentence)s::text[])
+        AS v(id, until, status, reason, detail, problems, call, sentence)
+), ours AS MATERIALIZED (
+    SELECT receipt.id FROM callbacks_receipt receipt JOIN found USING (id)
+    WHERE receipt.status = 'received' AND receipt.claimed_until IS NOT DISTINCT FROM found.until
+    ORDER BY receipt.id FOR UPDATE OF receipt
+), moved AS (
+    UPDATE callbacks_receipt receipt
+    SET status = found.status, reason = found.reason, detail = found.detail,
+        problems = found.problems, processed_at = statement_timestamp(), claimed_until = NULL,
+        platform_call_id = coalesce(nullif(found.call, ''), receipt.platform_call_id)
+    FROM ours JOIN found USING (id) WHERE receipt.id = ours.id
+    RETURNING receipt.id, found.status, found.sentence
+)
+INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, "values", at)
+SELECT 'receipt', id, 'received', status, sentence, '{}', statement_timestamp()
+FROM moved ORDER BY id RETURNING subject_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A receipt that is ours until ``claimed_until``, with what its understanding needs."""
+
+    pk: int
+    account: Account
+    kind: str
+    body: bytes
+    content_type: str
+    content_encoding: str
+    received_at: datetime
+    tries: int
+    claimed_until: datetime | None
 
 
 @dataclass(slots=True)
 class Outcome:
     """What became of one receipt, before it is written."""
 
-    receipt: Receipt
+    receipt: Claimed | Receipt
     status: str
     events: Sequence[AnyEvent] = ()
     reason: str = ""
@@ -101,11 +146,11 @@ def has_work() -> bool:
     return Receipt.objects.filter(free, status="received").exists()
 
 
-def claim(*, fresh: bool) -> list[Receipt]:
+def claim(*, fresh: bool) -> list[Claimed]:
     """Claim receipts and commit it: many that were never tried, or one that was."""
     statement = _CLAIM.format(tries="= 0" if fresh else f"BETWEEN 1 AND {MAX_TRIES - 1}")
     lease = min(LEASE_SECONDS, settings.LEASE_SECONDS)
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(
             statement,
             {
@@ -114,17 +159,19 @@ def claim(*, fresh: bool) -> list[Receipt]:
                 "bytes": BATCH_BYTES,
             },
         )
-        ids = [row[0] for row in cursor.fetchall()]
-    receipts = Receipt.objects.filter(pk__in=ids).select_related("account").order_by("id")
-    return list(receipts) if ids else []
+        rows = cursor.fetchall()
+    if not rows:
+        return []
+    accounts = Account.objects.in_bulk({row[1] for row in rows})
+    return [Claimed(row[0], accounts[row[1]], *row[2:]) for row in rows]
 
 
-def process_batch(receipts: Sequence[Receipt]) -> None:
+def process_batch(receipts: Sequence[Claimed]) -> None:
     """Understand and apply claimed receipts together. Where that fails, each goes alone from here:
     that is another try, and claimed as one."""
     by_account: dict[int, list[Outcome]] = defaultdict(list)
     for receipt in receipts:
-        by_account[receipt.account_id].append(understand(receipt))
+        by_account[receipt.account.pk].append(understand(receipt))
     for outcomes in by_account.values():
         try:
             apply_outcomes(outcomes)
@@ -139,7 +186,7 @@ def process_batch(receipts: Sequence[Receipt]) -> None:
                 mine.update(claimed_until=None)
 
 
-def note_failure(receipt: Receipt, error: Exception) -> None:
+def note_failure(receipt: Claimed | Receipt, error: Exception) -> None:
     """Write a failure on the receipt; it is tried again after a while, and given up at last."""
     # The type and nothing more: the text of an error may hold what was sent.
     what = type(error).__name__
@@ -158,7 +205,7 @@ def check_database(error: Exception) -> None:
         raise error
 
 
-def understand(receipt: Receipt) -> Outcome:
+def understand(receipt: Claimed | Receipt) -> Outcome:
     """What a receipt says. Pure, and final: what cannot be read now cannot be read later."""
     account: Account = receipt.account
     headers = {
@@ -166,13 +213,10 @@ def understand(receipt: Receipt) -> Outcome:
         "content-encoding": receipt.content_encoding,
     }
     try:
-        vendor = account.vendor
-        reading = Reading(
-            account.zone, {one.name: account.get_setting(one.name) for one in vendor.settings}
-        )
+        vendor, reading = prepare_reading(account)
         events = vendor.parse(Push(receipt.kind, bytes(receipt.body), headers), reading)
-        events = tuple(date_event(event, receipt) for event in events)
         for event in events:
+            date_event(event, receipt.received_at)
             if isinstance(event, AccountSeen) and not adopt_id(account, event):
                 raise Unrecognised("foreign_account")
     except Unrecognised as error:
@@ -198,7 +242,11 @@ def understand(receipt: Receipt) -> Outcome:
         )
     problems: dict[str, str] = {}
     for event in events:
-        problems |= {clean_text(k)[:200]: clean_text(v)[:300] for k, v in event.problems.items()}
+        if event.problems:
+            problems |= {
+                clean_text(name)[:200]: clean_text(why)[:300]
+                for name, why in event.problems.items()
+            }
     calls = [event.platform_call_id for event in events if isinstance(event, CallEvent)]
     return Outcome(
         receipt,
@@ -209,13 +257,29 @@ def understand(receipt: Receipt) -> Outcome:
     )
 
 
-def date_event(event: AnyEvent, receipt: Receipt) -> AnyEvent:
-    """The event with the time of the receipt where the push does not say when it happened."""
+#: {account: (the settings it was made of, its clock, the platform, how its pushes are read)}
+_readings: dict[int, tuple[Any, str, Platform, Reading]] = {}
+
+
+def prepare_reading(account: Account) -> tuple[Platform, Reading]:
+    """How the pushes of an account are read; made once for each time that it was loaded."""
+    known = _readings.get(account.pk)
+    if known and known[0] is account.settings and known[1] == account.time_zone:
+        return known[2], known[3]
+    vendor = account.vendor
+    settings = {one.name: account.get_setting(one.name) for one in vendor.settings}
+    reading = Reading(account.zone, settings)
+    _readings[account.pk] = account.settings, account.time_zone, vendor, reading
+    return vendor, reading
+
+
+def date_event(event: AnyEvent, received_at: datetime) -> None:
+    """Set the time of the receipt where the push does not say when it happened. The event has just
+    been made and nobody else has it: a copy of each would cost more than its reading."""
     if isinstance(event, AgentChanged) and event.at is None:
-        return dataclasses.replace(event, at=receipt.received_at)
-    if isinstance(event, CallEvent):
-        return dataclasses.replace(event, heard_at=receipt.received_at)
-    return event
+        object.__setattr__(event, "at", received_at)
+    elif isinstance(event, CallEvent):
+        object.__setattr__(event, "heard_at", received_at)
 
 
 def adopt_id(account: Account, event: AccountSeen) -> bool:
@@ -253,51 +317,28 @@ def move_all(outcomes: Iterable[Outcome]) -> int:
 
     One whose lease ran out may belong to somebody else, who applies the same to the same effect.
     """
-    by_id = {outcome.receipt.pk: outcome for outcome in outcomes}
-    with transaction.atomic():
-        rows = Receipt.objects.filter(pk__in=by_id, status=Receipt.Status.RECEIVED)
-        locked = rows.select_for_update().order_by("id").values_list("pk", "claimed_until")
-        mine = [by_id[pk] for pk, until in locked if until == by_id[pk].receipt.claimed_until]
-        write_findings(mine)
-        for status in {outcome.status for outcome in mine}:
-            ids = [outcome.receipt.pk for outcome in mine if outcome.status == status]
-            lifecycle.move_rows(
-                Receipt.objects.filter(pk__in=ids),
-                status,
-                of=["received"],
-                processed_at=timezone.now(),
-                claimed_until=None,
-            )
-        StatusChange.objects.bulk_create(
-            StatusChange(
-                subject="receipt",
-                subject_id=outcome.receipt.pk,
-                old=Receipt.Status.RECEIVED,
-                new=outcome.status,
-                reason=outcome.sentence,
-            )
-            for outcome in mine
-        )
-    return len(mine)
-
-
-def write_findings(outcomes: Sequence[Outcome]) -> None:
-    """Reason, detail, problems and the call of each receipt, in one statement."""
-    with connection.cursor() as cursor:
+    told = sorted(outcomes, key=lambda outcome: outcome.receipt.pk)
+    if not told:
+        return 0
+    for status in {outcome.status for outcome in told}:
+        lifecycle.check_moves(Receipt, ["received"], status)
+    with open_cursor() as cursor:
         cursor.execute(
-            "UPDATE callbacks_receipt SET reason = v.reason, detail = v.detail,"
-            " problems = v.problems, platform_call_id = coalesce(nullif(v.call, ''),"
-            " platform_call_id)"
-            " FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::jsonb[], %s::text[])"
-            " AS v(id, reason, detail, problems, call) WHERE callbacks_receipt.id = v.id",
-            [
-                [outcome.receipt.pk for outcome in outcomes],
-                [outcome.reason for outcome in outcomes],
-                [outcome.detail for outcome in outcomes],
-                [json.dumps(outcome.problems) for outcome in outcomes],
-                [outcome.platform_call_id for outcome in outcomes],
-            ],
+            _MOVE,
+            {
+                "ids": write_array(outcome.receipt.pk for outcome in told),
+                "until": write_array(outcome.receipt.claimed_until for outcome in told),
+                "status": write_array(outcome.status for outcome in told),
+                "reason": write_array(outcome.reason for outcome in told),
+                "detail": write_array(outcome.detail for outcome in told),
+                "problems": write_array(
+                    json.dumps(outcome.problems) if outcome.problems else "{}" for outcome in told
+                ),
+                "call": write_array(outcome.platform_call_id for outcome in told),
+                "sentence": write_array(outcome.sentence for outcome in told),
+            },
         )
+        return int(cursor.rowcount)
 
 
 def give_up_hopeless() -> int:

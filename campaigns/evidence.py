@@ -193,20 +193,25 @@ def _list_turn(turn: TurnSaid) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------- merge
 
 
-def merge(one: Mapping[str, list[list[Any]]], other: Mapping[str, list[list[Any]]]) -> Evidence:
-    """The union of two pieces of evidence."""
+def merge(*pieces: Mapping[str, list[list[Any]]]) -> Evidence:
+    """The union of pieces of evidence."""
     merged: Evidence = {}
-    for field in {*one, *other}:
-        items = [*one.get(field, ()), *other.get(field, ())]
+    several: set[str] = set()
+    for piece in pieces:
+        for field, items in piece.items():
+            known = merged.get(field)
+            merged[field] = items if known is None else [*known, *items]
+            if len(merged[field]) > 1:
+                several.add(field)
+    for field in several:
+        items = list({_identify(item): item for item in merged[field]}.values())
         if len(items) > 1:
-            known = {_identify(item): item for item in items}
-            items = list(known.values())
-        if len(items) > 1:
-            items.sort(key=lambda item: _weigh(field, item), reverse=True)
+            items.sort(key=lambda item, field=field: _weigh(field, item), reverse=True)  # type: ignore[misc]
         merged[field] = items[:KEPT]
-    details = sorted(field for field in merged if field.startswith("details."))
-    for field in details[KEPT_DETAILS:]:
-        del merged[field]
+    if len(merged) > KEPT_DETAILS:
+        details = sorted(field for field in merged if field.startswith("details."))
+        for field in details[KEPT_DETAILS:]:
+            del merged[field]
     return merged
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import JSONField
 from django.utils import timezone
 
 from campaigns import lifecycle
@@ -26,13 +28,20 @@ from campaigns.evidence import (
     INTEGER_MAX,
     LATEST,
     Evidence,
-    describe_dialog,
     merge,
     merge_problems,
     project,
     read_event,
 )
-from campaigns.linking import link_calls, link_late, link_pending
+from campaigns.linking import (
+    JOINED,
+    follow_up,
+    join_rows,
+    link_calls,
+    link_late,
+    link_pending,
+    write_joins,
+)
 from campaigns.models import Account, Call, Instance, Task, Turn, Verification
 from campaigns.platforms.contract import Can
 from campaigns.platforms.events import (
@@ -46,6 +55,7 @@ from campaigns.platforms.events import (
     TurnSaid,
 )
 from campaigns.platforms.values import BIGINT_MAX, clean, clean_text
+from campaigns.prepared import open_cursor, write_array
 from campaigns.queue import LAST, enqueue_all
 
 __all__ = [
@@ -72,6 +82,10 @@ _TURN_LIMITS = {
     name: Turn._meta.get_field(name).max_length or 0
     for name in ("node_id", "node_name", "node_type", "label", "intention", "intention_text")
 } | {"question_id": 200}
+_TURNS = (
+    "COPY campaigns_turn (call_id, position, role, text, started_at, spoke_at, hits,"
+    f" {', '.join(_TURN_LIMITS)}) FROM STDIN"
+)
 
 
 @dataclass(slots=True)
@@ -87,7 +101,7 @@ class Applied:
 class _Told:
     """What the events of one call say together."""
 
-    evidence: Evidence = field(default_factory=dict)
+    pieces: list[Evidence] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
     dialogs: dict[str, tuple[TurnSaid, ...]] = field(default_factory=dict)
     recordings: list[RecordingReady] = field(default_factory=list)
@@ -115,7 +129,6 @@ def apply_events(
             applied.call_ids = sorted(call.pk for call in calls.values())
             applied.recording_ids = _write_recordings(calls, told)
             _write_claims(account, {calls[name].pk: one.claims for name, one in told.items()})
-            link_calls(account.pk, call_ids=applied.call_ids)
         note_agents(account, [event for event in events if isinstance(event, AgentChanged)])
         for event in events:
             if isinstance(event, TaskChanged):
@@ -125,12 +138,13 @@ def apply_events(
 
 def _hear(told: _Told, event: CallEvent) -> None:
     evidence, problems = read_event(event)
-    told.evidence = merge(told.evidence, evidence) if told.evidence else evidence
-    told.problems = merge_problems(told.problems, problems)
+    told.pieces.append(evidence)
+    if problems:
+        told.problems = merge_problems(told.problems, problems)
     if event.heard_at and (told.heard_at is None or event.heard_at < told.heard_at):
         told.heard_at = event.heard_at
     if isinstance(event, DialogReady):
-        told.dialogs[describe_dialog(event.turns)["digest"]] = event.turns
+        told.dialogs[evidence["dialog"][0][2]["digest"]] = event.turns
     elif isinstance(event, RecordingReady):
         told.recordings.append(event)
     elif isinstance(event, PushClaimed):
@@ -141,55 +155,132 @@ def _hear(told: _Told, event: CallEvent) -> None:
 
 
 def _write_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
-    """{platform's call id: the row, locked and up to date}"""
+    """{platform's call id: the row, locked, joined and up to date}"""
     names = sorted(told)
     ours = Call.objects.filter(account=account, platform_call_id__in=names)
     present = set(ours.values_list("platform_call_id", flat=True))
+    # First what is new, sorted, before any lock: two transactions that insert the same calls wait,
+    # they never deadlock.
+    calls = _insert_calls(account, {name: told[name] for name in names if name not in present})
+    before: dict[int, int | None] = {call.pk: None for call in calls.values()}
+    others = [name for name in names if name not in calls]
+    if others:
+        rows = list(
+            Call.objects.filter(account=account, platform_call_id__in=others)
+            .select_for_update(of=("self",))
+            .order_by("id")
+            .only(*JOINED, "platform_call_id", "evidence", "problems", "dialog_deleted_at")
+        )
+        before |= {row.pk: row.contact_id for row in rows}
+        _update_calls(account, rows, told)
+        calls |= {row.platform_call_id: row for row in rows}
+    rows = sorted(calls.values(), key=lambda call: call.pk)
+    follow_up(account.pk, rows, before=before, region=account.region)
+    return calls
+
+
+def _insert_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
+    """Calls that nobody had heard of, joined and with their turns; those that somebody else has
+    written meanwhile are missing in what comes back."""
+    if not told:
+        return {}
     now = timezone.now()
-    # Sorted, before any lock: two transactions that insert the same calls wait, never deadlock.
-    # The dialog is left out, so that its turns are written below, under the lock.
-    Call.objects.bulk_create(
-        [
-            fill(
-                Call(
-                    account=account, platform_call_id=name, happened_at=told[name].heard_at or now
-                ),
-                {key: value for key, value in told[name].evidence.items() if key != "dialog"},
-                told[name].problems,
-                region=account.region,
-            )
-            for name in names
-            if name not in present
-        ],
-        ignore_conflicts=True,
+    made: dict[str, Call] = {}
+    for name, one in told.items():
+        call = Call(
+            account=account, platform_call_id=name, created_at=now, updated_at=now,
+            happened_at=one.heard_at or now,
+        )  # fmt: skip
+        evidence = merge(*one.pieces)
+        made[name] = fill(call, evidence, one.problems, region=account.region)
+    join_rows(account.pk, list(made.values()), region=account.region)
+    with open_cursor() as cursor:
+        cursor.execute(_INSERT, _list_columns(_NEW, made.values()))
+        ids = dict(cursor.fetchall())
+    calls = {}
+    for name, pk in ids.items():
+        calls[name] = made[name]
+        calls[name].pk = pk
+    _write_turns(
+        {
+            call.pk: told[name].dialogs[call.evidence["dialog"][0][2]["digest"]]
+            for name, call in calls.items()
+            if "dialog" in call.evidence
+        }
     )
-    calls = {
-        call.platform_call_id: call
-        for call in ours.select_for_update(of=("self",)).order_by("id").defer("details")
-    }
+    return calls
+
+
+def _update_calls(account: Account, rows: list[Call], told: dict[str, _Told]) -> None:
+    """Merge what was told into locked calls, join them, and write those that are not as before."""
     changed: list[Call] = []
     spoken: dict[int, tuple[TurnSaid, ...]] = {}
-    for name, call in calls.items():
-        before = call.evidence
-        merged = merge(before, told[name].evidence)
-        problems = merge_problems(call.problems, told[name].problems)
-        if merged == before and problems == call.problems:
+    for call in rows:
+        one = told[call.platform_call_id]
+        merged = merge(call.evidence, *one.pieces)
+        problems = merge_problems(call.problems, one.problems) if one.problems else call.problems
+        if merged == call.evidence and problems == call.problems:
             continue
         dialog = merged.get("dialog")
-        richer = dialog and dialog[:1] != before.get("dialog", [])[:1]
+        richer = dialog and dialog[:1] != call.evidence.get("dialog", [])[:1]
         # Words that were deleted because their time was over do not come back.
         if dialog and richer and call.dialog_deleted_at is None:
-            spoken[call.pk] = told[name].dialogs[dialog[0][2]["digest"]]
+            spoken[call.pk] = one.dialogs[dialog[0][2]["digest"]]
         changed.append(fill(call, merged, problems, region=account.region))
-    Call.objects.bulk_create(
-        changed,
-        update_conflicts=True,
-        unique_fields=["account", "platform_call_id"],
-        update_fields=UPDATED,
-    )
-    if spoken:
-        _write_turns(spoken)
-    return calls
+    joined = join_rows(account.pk, rows, region=account.region)
+    if changed:
+        now = timezone.now()
+        for call in changed:
+            call.updated_at = now
+        with open_cursor() as cursor:
+            cursor.execute(_UPDATE, _list_columns(_OLD, changed))
+    known = {call.pk for call in changed}
+    write_joins([call for call in joined if call.pk not in known])
+    _forget_turns(spoken)
+    _write_turns(spoken)
+
+
+def _list_columns(fields: Sequence[Any], calls: Iterable[Call]) -> list[str]:
+    """One array for each column."""
+    rows = [call.__dict__ for call in calls]
+    columns = []
+    for one in fields:
+        values = map(itemgetter(one.attname), rows)
+        columns.append(write_array(map(_write_json, values) if _is_json(one) else values))
+    return columns
+
+
+def _is_json(one: Any) -> bool:
+    return isinstance(one, JSONField)
+
+
+def _write_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else "{}"
+
+
+def _name_columns(fields: Sequence[Any], place: str = "") -> str:
+    return ", ".join(f"{place}{one.column}" for one in fields)
+
+
+def _spell_arrays(fields: Sequence[Any]) -> str:
+    """The arrays as the columns of v. A text is refused where it is too long, never cut."""
+    types = [str(one.cast_db_type(connection)) for one in fields]
+    kinds = ["text" if kind.startswith("varchar") else kind for kind in types]
+    return f"unnest({', '.join(f'%s::{kind}[]' for kind in kinds)}) AS v({_name_columns(fields)})"
+
+
+_NEW = [one for one in Call._meta.concrete_fields if not one.primary_key]
+_JOINS = ("contact", "task", "robot")
+_OLD = [Call._meta.get_field(name) for name in ("id", *UPDATED, *_JOINS)]
+_INSERT = f"""
+    INSERT INTO campaigns_call ({_name_columns(_NEW)})
+    SELECT {_name_columns(_NEW, "v.")} FROM {_spell_arrays(_NEW)}
+    ON CONFLICT (account_id, platform_call_id) DO NOTHING RETURNING platform_call_id, id
+"""  # noqa: S608
+_UPDATE = f"""
+    UPDATE campaigns_call SET {", ".join(f"{one.column} = v.{one.column}" for one in _OLD[1:])}
+    FROM {_spell_arrays(_OLD)} WHERE campaigns_call.id = v.id
+"""  # noqa: S608
 
 
 def fill(call: Call, evidence: Evidence, problems: dict[str, str], *, region: str = "CN") -> Call:
@@ -203,29 +294,30 @@ def fill(call: Call, evidence: Evidence, problems: dict[str, str], *, region: st
     return call
 
 
+def _forget_turns(call_ids: Collection[int]) -> None:
+    """Before the turns of a richer dialog take their place."""
+    if call_ids:
+        Turn.objects.filter(call_id__in=call_ids).delete()
+
+
 def _write_turns(spoken: dict[int, tuple[TurnSaid, ...]]) -> None:
-    """Replace the turns of calls whose richest dialog is a new one."""
-    Turn.objects.filter(call_id__in=spoken).delete()
-    Turn.objects.bulk_create(
-        [
-            Turn(
-                call_id=call_id,
-                position=position,
-                role=str(turn.role)[:10],
-                text=clean_text(turn.text),
-                started_at=_keep_time(turn.started_at),
-                spoke_at=_keep_time(turn.spoke_at),
-                hits=clean(turn.hits),
-                **{
-                    name: clean_text(getattr(turn, name))[:limit]
-                    for name, limit in _TURN_LIMITS.items()
-                },
-            )
-            for call_id, turns in spoken.items()
-            for position, turn in enumerate(turns)
-        ],
-        batch_size=2000,
-    )
+    """Write the turns of locked calls that have none."""
+    if not spoken:
+        return
+    with connection.cursor() as cursor, cursor.copy(_TURNS) as copy:
+        for call_id, turns in spoken.items():
+            for position, turn in enumerate(turns):
+                copy.write_row(
+                    (
+                        *(call_id, position, str(turn.role)[:10], clean_text(turn.text)),
+                        *(_keep_time(turn.started_at), _keep_time(turn.spoke_at)),
+                        json.dumps(clean(turn.hits)) if turn.hits else "[]",
+                        *(
+                            clean_text(getattr(turn, name))[:limit]
+                            for name, limit in _TURN_LIMITS.items()
+                        ),
+                    )
+                )
 
 
 def _keep_time(value: datetime | None) -> datetime | None:
@@ -250,7 +342,7 @@ def _write_recordings(calls: dict[str, Call], told: dict[str, _Told]) -> list[in
     if not rows:
         return []
     keys = sorted(rows)
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         # xmax is 0 only in a row that this statement inserted.
         cursor.execute(
             "INSERT INTO campaigns_recording (call_id, address, announced_bytes,"
@@ -265,10 +357,10 @@ def _write_recordings(calls: dict[str, Call], told: dict[str, _Told]) -> list[in
             " excluded.announced_seconds)"
             " RETURNING id, xmax = 0",
             [
-                [key[0] for key in keys],
-                [key[1] for key in keys],
-                [rows[key][0] for key in keys],
-                [rows[key][1] for key in keys],
+                write_array(key[0] for key in keys),
+                write_array(key[1] for key in keys),
+                write_array(rows[key][0] for key in keys),
+                write_array(rows[key][1] for key in keys),
             ],
         )
         new = [pk for pk, inserted in cursor.fetchall() if inserted]

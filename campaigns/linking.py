@@ -15,12 +15,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import connection, transaction
-from django.db.models import CharField, Count, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db import transaction
+from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Cast, Concat, Right
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
@@ -31,7 +31,7 @@ from campaigns.models import Account, Call, Contact, Instance, Robot, Task
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
 from campaigns.platforms.registry import PLATFORMS
-from campaigns.prepared import open_cursor
+from campaigns.prepared import open_cursor, write_array
 
 PROVED = N_("A call came back: the platform had accepted this contact.")
 CALLED_ALL_THE_SAME = N_("A call came back although the contact had been withdrawn.")
@@ -59,6 +59,13 @@ GUESS_LIMIT = 500
 #: number: AI Rudder's own sample has a case "123456.0".
 NAME = "CB-"
 _NAMED = re.compile(r"CB-([1-9][0-9]{0,17})\Z", re.ASCII)
+
+
+#: what joining reads and writes of a call
+JOINED = (
+    *("id", "contact", "task", "robot", "direction", "callee", "dialed_at", "happened_at"),
+    *("platform_task_id", "platform_contact_id", "platform_robot_id"),
+)
 
 
 def name_contact(contact_id: int) -> str:
@@ -97,42 +104,45 @@ def link_calls(
             )
         else:
             calls = find_linkable(calls)
-        rows = list(
-            calls.order_by("id")
-            .select_for_update(of=("self",))
-            .select_related("contact")
-            .only(
-                *("id", "contact", "task", "robot", "direction", "callee", "dialed_at"),
-                *("happened_at", "platform_task_id"),
-                *("platform_contact_id", "platform_robot_id", "contact__platform_contact_id"),
-            )
-        )
-        known = {row.pk for row in rows if row.contact_id}
-        touched |= {row.contact_id for row in rows if row.contact_id}
-        found = join_rows(account_id, rows)
-        strays = _adopt_late_calls(account_id, rows)
-        touched |= {row.contact_id for row in rows if row.contact_id}
-        new = {row.pk for row in rows if row.contact_id} - known
-        incidents.note_forbidden_calls(account_id, rows, new=new)
-        summarise_contacts(touched)
-        if rows:
-            # Only now that the contacts are held: a decision to send them again is over, or waits.
-            resent = incidents.list_resent(account_id)
-            if incidents.note_late_proofs(rows, resent, strays=strays):
-                summarise_contacts(touched)  # whom the call itself was about is done
+        rows = list(calls.order_by("id").select_for_update(of=("self",)).only(*JOINED))
+        before = {row.pk: row.contact_id for row in rows}
+        region = Account.objects.values_list("region", flat=True).get(pk=account_id)
+        write_joins(join_rows(account_id, rows, region=region))
+        follow_up(account_id, rows, before=before, region=region, touched=touched)
+    return sum(1 for row in rows if row.contact_id and before[row.pk] is None)
+
+
+def follow_up(
+    account_id: int,
+    rows: list[Call],
+    *,
+    before: Mapping[int, int | None],
+    region: str,
+    touched: Collection[int] = (),
+) -> None:
+    """Bring everybody up to date whom these calls are about. The calls are locked, joined and
+    written; ``before`` is {id: contact before that}, ``touched`` are contacts to look at besides.
+    """
+    strays = _adopt_late_calls(account_id, rows, region=region)
+    now = {row.contact_id for row in rows}
+    contacts = {pk for pk in {*touched, *before.values(), *now} if pk is not None}
+    new = {row.pk for row in rows if row.contact_id and before.get(row.pk) is None}
+    incidents.note_forbidden_calls(account_id, rows, new=new)
+    summarise_contacts(contacts)
+    if rows:
+        # Only now that the contacts are held: a decision to send them again is over, or waits.
+        resent = incidents.list_resent(account_id)
+        if incidents.note_late_proofs(rows, resent, strays=strays):
+            summarise_contacts(contacts)  # whom the call itself was about is done
         # Here, since whose number a call's intention is about may become known with any link.
         apply_rules(account_id, [row.pk for row in rows])
-    return found
 
 
-def _adopt_late_calls(account_id: int, rows: list[Call]) -> list[Any]:
+def _adopt_late_calls(account_id: int, rows: list[Call], *, region: str) -> list[Any]:
     """Calls that found nobody may be of a direct call that was sent again; see ``incidents``."""
     lost = [row for row in rows if row.contact_id is None and row.task_id is None]
     resent = incidents.list_resent(account_id) if lost else []
-    if not resent:
-        return []
-    region = Account.objects.values_list("region", flat=True).get(pk=account_id)
-    return incidents.adopt_late_calls(lost, resent, region=region)
+    return incidents.adopt_late_calls(lost, resent, region=region) if resent else []
 
 
 _WAITING = """
@@ -208,23 +218,14 @@ def link_pending() -> int:
     return linked
 
 
-def join_rows(account_id: int, rows: Iterable[Call]) -> int:
-    """Set contact, task and robot of locked calls where they are found, and take away what turned
-    out to be wrong; returns how many contacts were found. A contact is believed to be the call's by
-    its platform id, or, while we do not know that, by being the only one of the task with this
-    number."""
-    rows = list(rows)
-    before = {row.pk: (row.contact_id, row.task_id, row.robot_id) for row in rows}
+def join_rows(account_id: int, rows: Collection[Call], *, region: str) -> list[Call]:
+    """Set contact, task and robot of calls where they are found, and take away what turned out to
+    be wrong; returns the calls that changed, to be written. The calls are locked, or nobody's but
+    ours yet. A contact is believed to be the call's by its platform id, or, while we do not know
+    that, by being the only one of the task with this number."""
+    before = [(row.contact_id, row.task_id, row.robot_id) for row in rows]
     outbound = [row for row in rows if row.direction != Call.Direction.INBOUND]
-    for row in rows:
-        # Linked before a record said that it came in, or by its number before we knew the contact's
-        # id, which turned out to be another.
-        if row.direction == Call.Direction.INBOUND or (
-            row.contact is not None
-            and row.platform_contact_id
-            and row.contact.platform_contact_id not in ("", row.platform_contact_id)
-        ):
-            row.contact = row.task = None
+    _take_wrong_away(rows)
     tasks = _find_ids(Task, account_id, "platform_task_id", outbound)
     tasks |= _find_instances(account_id, outbound)
     robots = _find_ids(Robot, account_id, "platform_id", rows, of="platform_robot_id")
@@ -235,31 +236,54 @@ def join_rows(account_id: int, rows: Iterable[Call]) -> int:
         row.task_id = row.task_id or tasks.get(row.platform_task_id)
         if row.contact_id is None and row.platform_contact_id in contacts:
             row.contact_id, row.task_id = contacts[row.platform_contact_id]
-    region = Account.objects.values_list("region", flat=True).get(pk=account_id)
     _find_by_number(account_id, outbound, region=region)
     # What names a campaign of ours is no direct call, not even if two of ours have that id.
     strange = [row for row in outbound if row.platform_task_id not in tasks]
     _find_direct(account_id, strange, region=region)
-    changed = [row for row in rows if before[row.pk] != (row.contact_id, row.task_id, row.robot_id)]
-    if changed:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE campaigns_call SET contact_id = v.contact, task_id = v.task,"
-                " robot_id = v.robot, updated_at = now()"
-                " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])"
-                " AS v(id, contact, task, robot) WHERE campaigns_call.id = v.id",
-                [
-                    [row.pk for row in changed],
-                    [row.contact_id for row in changed],
-                    [row.task_id for row in changed],
-                    [row.robot_id for row in changed],
-                ],
-            )
-    return sum(1 for row in changed if row.contact_id and before[row.pk][0] is None)
+    return [
+        row
+        for row, was in zip(rows, before, strict=True)
+        if was != (row.contact_id, row.task_id, row.robot_id)
+    ]
+
+
+def _take_wrong_away(rows: Iterable[Call]) -> None:
+    """Part a call from a contact that it was linked to before a record said that it came in, or by
+    its number before we knew the contact's id, which turned out to be another."""
+    linked = {row.contact_id for row in rows if row.contact_id}
+    if not linked:
+        return
+    names = dict(Contact.objects.filter(pk__in=linked).values_list("pk", "platform_contact_id"))
+    for row in rows:
+        if row.contact_id is None:
+            continue
+        named = names.get(row.contact_id, "")
+        other = row.platform_contact_id and named not in ("", row.platform_contact_id)
+        if row.direction == Call.Direction.INBOUND or other:
+            row.contact_id = row.task_id = None
+
+
+def write_joins(rows: Collection[Call]) -> None:
+    """Write contact, task and robot of locked calls."""
+    if not rows:
+        return
+    with open_cursor() as cursor:
+        cursor.execute(
+            "UPDATE campaigns_call SET contact_id = v.contact, task_id = v.task,"
+            " robot_id = v.robot, updated_at = now()"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])"
+            " AS v(id, contact, task, robot) WHERE campaigns_call.id = v.id",
+            [
+                write_array(row.pk for row in rows),
+                write_array(row.contact_id for row in rows),
+                write_array(row.task_id for row in rows),
+                write_array(row.robot_id for row in rows),
+            ],
+        )
 
 
 def _find_ids(
-    model: Any, account_id: int, field: str, rows: list[Call], *, of: str = ""
+    model: Any, account_id: int, field: str, rows: Collection[Call], *, of: str = ""
 ) -> dict[str, int | None]:
     """{platform's id: our id}, None for an id that two of ours share: it names neither."""
     wanted = {getattr(row, of or field) for row in rows} - {""}
@@ -309,19 +333,20 @@ def _find_by_number(account_id: int, rows: list[Call], *, region: str) -> None:
     open_rows = [row for row in rows if row.contact_id is None and row.task_id]
     if not open_rows:
         return
-    sent = dict(
-        Call.objects.filter(pk__in=[row.pk for row in open_rows]).values_list(
-            "pk", "details__contact_number"
-        )
-    )
-    wanted: dict[int, list[str]] = defaultdict(list)
+    unread = [row.pk for row in open_rows if "details" not in row.__dict__]
+    sent = Call.objects.filter(pk__in=unread).values_list("pk", "details__contact_number")
+    numbers = dict(sent) if unread else {}
+    wanted: list[list[str]] = []
     for row in open_rows:
-        for text in (sent.get(row.pk), row.callee):
+        told = numbers.get(row.pk) if row.pk in numbers else row.details.get("contact_number")
+        phones: list[str] = []
+        for text in (told, row.callee):
             with contextlib.suppress(PhoneRefused):
-                wanted[row.pk].append(normalise_phone(str(text or ""), region=region))
+                phones.append(normalise_phone(str(text or ""), region=region))
+        wanted.append(phones)
     query = Contact.objects.filter(
         task_id__in={row.task_id for row in open_rows},
-        phone__in={phone for phones in wanted.values() for phone in phones},
+        phone__in={phone for phones in wanted for phone in phones},
         status__in=CANDIDATES,
     )
     found: dict[tuple[int, str], list[tuple[int, str]]] = defaultdict(list)
@@ -331,8 +356,8 @@ def _find_by_number(account_id: int, rows: list[Call], *, region: str) -> None:
         found[task_id, phone].append((pk, platform_id))
     ids = {platform_id for pairs in found.values() for _, platform_id in pairs} - {""}
     nobodys = {""} | _find_doubled(account_id, ids)
-    for row in open_rows:
-        for phone in wanted[row.pk]:
+    for row, phones in zip(open_rows, wanted, strict=True):
+        for phone in phones:
             fitting = [
                 pk
                 for pk, platform_id in found[row.task_id, phone]
@@ -397,6 +422,59 @@ def _find_direct(account_id: int, rows: list[Call], *, region: str) -> None:
 # ------------------------------------------------------------------------ the contact's own summary
 
 
+class _Row(NamedTuple):
+    """What a contact's summary is, and what decides over its next move."""
+
+    pk: int
+    status: str
+    calls_made: int
+    answered: bool
+    result: str
+    intention: str
+    last_call_at: datetime | None
+    recalls: int
+    platform: str
+
+
+class _Made(NamedTuple):
+    """What a call says of its contact."""
+
+    contact_id: int
+    answered: bool | None
+    attempt: int | None
+    happened_at: datetime
+    platform_call_id: str
+    result: str
+    intention: str
+    direction: str
+    final: bool | None
+
+
+_CONTACTS = """
+    SELECT contact.id, contact.status, contact.calls_made, contact.answered, contact.result,
+        contact.intention, contact.last_call_at, task.recall_count, account.platform
+    FROM campaigns_contact contact
+    JOIN campaigns_task task ON task.id = contact.task_id
+    JOIN campaigns_account account ON account.id = contact.account_id
+    WHERE contact.id = ANY(%s::bigint[]) ORDER BY contact.id FOR UPDATE OF contact
+"""
+_CALLS = """
+    SELECT contact_id, answered, attempt, happened_at, platform_call_id, result, intention,
+        direction, final
+    FROM campaigns_call
+    WHERE contact_id = ANY(%s::bigint[]) AND has_record AND direction <> 'inbound'
+"""
+_SUMMARY = """
+    UPDATE campaigns_contact SET calls_made = v.calls, answered = v.answered, result = v.result,
+        intention = v.intention, last_call_at = v.at, status = v.status,
+        reason = CASE WHEN campaigns_contact.status = v.status THEN campaigns_contact.reason
+            ELSE '' END
+    FROM unnest(%s::bigint[], %s::int[], %s::bool[], %s::text[], %s::text[], %s::timestamptz[],
+        %s::text[]) AS v(id, calls, answered, result, intention, at, status)
+    WHERE campaigns_contact.id = v.id
+"""
+
+
 def summarise_contacts(contact_ids: Collection[int]) -> None:
     """Read calls made, answered, result, intention and last call of contacts from their calls, and
     move those that are done. The same calls give the same contact, whatever order they came in.
@@ -405,62 +483,55 @@ def summarise_contacts(contact_ids: Collection[int]) -> None:
     """
     if not contact_ids:
         return
-    contacts = list(
-        Contact.objects.filter(pk__in=contact_ids)
-        .select_for_update(of=("self",))
-        .order_by("id")
-        .annotate(recalls=F("task__recall_count"), platform=F("account__platform"))
-    )
-    calls: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    counted = Call.objects.filter(contact_id__in=contact_ids, has_record=True)
-    for call in counted.exclude(direction=Call.Direction.INBOUND).values(
-        *("contact_id", "answered", "attempt", "happened_at", "platform_call_id"),
-        *("result", "intention", "direction", "final"),
-    ):
-        calls[call["contact_id"]].append(call)
-    changed: list[Contact] = []
+    calls: dict[int, list[_Made]] = defaultdict(list)
+    ids = write_array(contact_ids)
+    with open_cursor() as cursor:
+        cursor.execute(_CONTACTS, [ids])
+        contacts = [_Row(*row) for row in cursor.fetchall()]
+        cursor.execute(_CALLS, [ids])
+        for row in cursor.fetchall():
+            calls[row[0]].append(_Made(*row))
+    lifecycle.check_moves(Contact, ["accepted"], "finished")
+    changed: list[_Row] = []
     for contact in contacts:
-        fields = _summarise(calls[contact.pk])
-        if any(getattr(contact, name) != value for name, value in fields.items()):
-            for name, value in fields.items():
-                setattr(contact, name, value)
-            changed.append(contact)
+        done = contact.status == "accepted" and _is_over(contact, calls[contact.pk])
+        summary = _summarise(calls[contact.pk])
+        fresh = contact._replace(status="finished" if done else contact.status, **summary)
+        if fresh != contact:
+            changed.append(fresh)
     if changed:
-        with connection.cursor() as cursor:
+        with open_cursor() as cursor:
             cursor.execute(
-                "UPDATE campaigns_contact SET calls_made = v.calls, answered = v.answered,"
-                " result = v.result, intention = v.intention, last_call_at = v.at"
-                " FROM unnest(%s::bigint[], %s::int[], %s::bool[], %s::text[], %s::text[],"
-                " %s::timestamptz[]) AS v(id, calls, answered, result, intention, at)"
-                " WHERE campaigns_contact.id = v.id",
+                _SUMMARY,
                 [
-                    [contact.pk for contact in changed],
-                    [contact.calls_made for contact in changed],
-                    [contact.answered for contact in changed],
-                    [contact.result for contact in changed],
-                    [contact.intention for contact in changed],
-                    [contact.last_call_at for contact in changed],
+                    write_array(contact.pk for contact in changed),
+                    write_array(contact.calls_made for contact in changed),
+                    write_array(contact.answered for contact in changed),
+                    write_array(contact.result for contact in changed),
+                    write_array(contact.intention for contact in changed),
+                    write_array(contact.last_call_at for contact in changed),
+                    write_array(contact.status for contact in changed),
                 ],
             )
-    _move_contacts(contacts, calls)
+    for contact in contacts:
+        if contact.status in ("unknown", "withdrawn"):
+            _prove(contact, calls[contact.pk])
 
 
-def _summarise(calls: list[dict[str, Any]]) -> dict[str, Any]:
-    def weigh(call: dict[str, Any]) -> tuple[Any, ...]:
-        return (
-            *(bool(call["answered"]), call["attempt"] or 0),
-            *(call["happened_at"], call["platform_call_id"]),
-        )
-
-    best = max(calls, key=weigh, default=None)
-    graded = max((call for call in calls if call["intention"]), key=weigh, default=None)
+def _summarise(calls: list[_Made]) -> dict[str, Any]:
+    best = max(calls, key=_weigh, default=None)
+    graded = max((call for call in calls if call.intention), key=_weigh, default=None)
     return {
         "calls_made": min(len(calls), 32_767),
-        "answered": any(call["answered"] for call in calls),
-        "result": best["result"] if best else "",
-        "intention": graded["intention"] if graded else "",
-        "last_call_at": max((call["happened_at"] for call in calls), default=None),
+        "answered": any(call.answered for call in calls),
+        "result": best.result if best else "",
+        "intention": graded.intention if graded else "",
+        "last_call_at": max((call.happened_at for call in calls), default=None),
     }
+
+
+def _weigh(call: _Made) -> tuple[Any, ...]:
+    return (bool(call.answered), call.attempt or 0, call.happened_at, call.platform_call_id)
 
 
 def decides_alone(slug: str) -> bool:
@@ -469,27 +540,27 @@ def decides_alone(slug: str) -> bool:
     return slug in PLATFORMS and Can.FILL_INSTANCES in PLATFORMS[slug].can
 
 
-def _move_contacts(contacts: list[Any], calls: dict[int, list[dict[str, Any]]]) -> None:
-    """Finish who answered or had the last call that the task allows. What we had lost sight of, or
-    given up, is proved by a call; that is worth a line in its history. Only a call that is known to
-    have gone out moves anybody."""
-    done: list[int] = []
-    for contact in contacts:
-        made = [call for call in calls[contact.pk] if call["direction"] == Call.Direction.OUTBOUND]
-        if not made:
-            continue
-        attempts = max([len(made), *(call["attempt"] or 0 for call in made)])
-        over = any(call["answered"] or call["final"] for call in made)
-        if not decides_alone(contact.platform):
-            over = over or attempts > contact.recalls
-        if contact.status == Contact.Status.ACCEPTED and over:
-            done.append(contact.pk)
-        elif contact.status == Contact.Status.UNKNOWN:
-            new = "finished" if over else "accepted"
-            lifecycle.move(contact, new, of=["unknown"], reason=PROVED)
-        elif contact.status == Contact.Status.WITHDRAWN:
-            lifecycle.move(contact, "finished", of=["withdrawn"], reason=CALLED_ALL_THE_SAME)
-    if done:
-        lifecycle.move_contacts(
-            Contact.objects.filter(pk__in=done), "finished", of=["accepted"], reason=""
-        )
+def _is_over(contact: _Row, calls: list[_Made]) -> bool | None:
+    """Whether this was the last call that the task allows, or it was answered; None where no call
+    is known to have gone out: that moves nobody."""
+    made = [call for call in calls if call.direction == Call.Direction.OUTBOUND]
+    if not made:
+        return None
+    if any(call.answered or call.final for call in made):
+        return True
+    attempts = max([len(made), *(call.attempt or 0 for call in made)])
+    return not decides_alone(contact.platform) and attempts > contact.recalls
+
+
+def _prove(contact: _Row, calls: list[_Made]) -> None:
+    """What we had lost sight of, or given up, is proved by a call; that is worth a line in its
+    history."""
+    over = _is_over(contact, calls)
+    if over is None:
+        return
+    row = Contact(pk=contact.pk)
+    if contact.status == "unknown":
+        new = "finished" if over else "accepted"
+        lifecycle.move(row, new, of=["unknown"], reason=PROVED)
+    else:
+        lifecycle.move(row, "finished", of=["withdrawn"], reason=CALLED_ALL_THE_SAME)
