@@ -132,14 +132,16 @@ def read_event(event: CallEvent) -> tuple[Evidence, dict[str, str]]:
 def _make_storable(field: str, value: Any) -> Any:
     """The value as JSON that comes back from the database unchanged. Raises ``ValueError`` with the
     reason, without the value."""
-    if isinstance(value, Enum):
-        value = value.value
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError(N_("has no time zone"))
         if not EARLIEST <= value < LATEST:
             raise ValueError(N_("is not a time of this century"))
-        return value.astimezone(UTC).isoformat(timespec="microseconds")
+        if value.tzinfo is not UTC:
+            value = value.astimezone(UTC)
+        return value.isoformat(timespec="microseconds")
+    if isinstance(value, Enum):
+        value = value.value
     if field in TIMES:
         raise ValueError(N_("is not a time"))
     if field in INTEGERS:
@@ -151,7 +153,14 @@ def _make_storable(field: str, value: Any) -> Any:
         if len(text) > TEXTS[field] and field in IDS:
             raise ValueError(N_("is longer than {} characters").format(TEXTS[field]))
         return text[: TEXTS[field]]
-    value = _steady(clean(value))
+    value = clean(value)
+    if (
+        type(value) is str and len(value) < KEPT_CHARS // 6
+    ):  # written as \u0000 it fits all the same
+        return value
+    if type(value) is int or type(value) is bool:
+        return value
+    value = _steady(value)
     if len(_spell(value)) > KEPT_CHARS:
         raise ValueError(N_("is too large to be kept here; the push has it"))
     return value
@@ -182,11 +191,17 @@ def describe_dialog(turns: Iterable[TurnSaid]) -> dict[str, Any]:
     }
 
 
+_TURN_NAMES = tuple(TurnSaid.__dataclass_fields__)
+
+
 def _list_turn(turn: TurnSaid) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for name in TurnSaid.__dataclass_fields__:
+    for name in _TURN_NAMES:
         value = getattr(turn, name)
-        row[name] = value.isoformat() if isinstance(value, datetime) else clean(value)
+        if value is None or value == "":
+            row[name] = value
+        else:
+            row[name] = value.isoformat() if isinstance(value, datetime) else clean(value)
     return row
 
 
@@ -274,8 +289,7 @@ def _identify(item: list[Any]) -> tuple[Any, ...]:
     return (rank, source, None, _spell(value))
 
 
-def _spell(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+_spell = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 
 # ------------------------------------------------------------------------------------ projection
@@ -357,6 +371,8 @@ def find_conflicts(
 def _contradict(field: str, one: tuple[str, Any], other: tuple[str, Any], region: str) -> bool:
     """Whether two statements about a field cannot both be true."""
     (source, value), (source2, value2) = one, other
+    if value.__class__ is value2.__class__ and value == value2 and isinstance(value, str | int):
+        return False
     if _spell(value) == _spell(value2):
         return False
     if source.partition(".")[0] != source2.partition(".")[0] and (

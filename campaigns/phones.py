@@ -99,6 +99,7 @@ def normalise_phone(text: str, *, region: str = "CN") -> str:
     return _normalise(text, region) if len(text) <= MAX_TEXT else _refuse(NOT_A_PHONE)
 
 
+@lru_cache(maxsize=4096)
 def tell_phone(text: str, *, region: str = "CN") -> str:
     """The normal form of a number that a platform told, or its own words where there is none: a
     masked number, an extension, the number of a service."""

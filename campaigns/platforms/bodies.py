@@ -61,6 +61,36 @@ def read_body(body: bytes, *, form: bool = False) -> Body:
 
 def read_object(text: str) -> Body:
     """The one JSON object in a text. Raises ``Unrecognised`` as ``read_body`` does."""
+    stripped = text.strip(" \t\r\n\ufeff")
+    try:
+        value = _STRICT.decode(stripped)
+    except (_Doubled, ValueError, RecursionError):
+        return _read_oddly(stripped)  # which says what is odd, or refuses it
+    _check_object(value, stripped)
+    return Body(value)
+
+
+class _Doubled(Exception):
+    """A name that is given twice in one object."""
+
+
+def _refuse_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise _Doubled
+    return made
+
+
+def _check_object(value: Any, text: str) -> None:
+    # what has no more brackets than that is no deeper either
+    many = text.count("{") + text.count("[") > MAX_DEPTH
+    if many and _is_deeper(value, MAX_DEPTH):
+        raise Unrecognised("too_deep")
+    if not isinstance(value, dict):
+        raise Unrecognised("not_object", type(value).__name__)
+
+
+def _read_oddly(text: str) -> Body:
     problems: dict[str, str] = {}
     doubled: dict[str, list[Any]] = {}
     why = "is given twice; the last one is used"
@@ -78,21 +108,18 @@ def read_object(text: str) -> Body:
 
     try:
         value = json.loads(
-            text.strip(" \t\r\n\ufeff"),
+            text,
             strict=False,
             object_pairs_hook=keep_last,
             parse_int=_read_int,
             parse_float=_read_float,
-            parse_constant=lambda word: Odd(word, "is not a number"),
+            parse_constant=_read_constant,
         )
     except RecursionError:
         raise Unrecognised("too_deep") from None
     except ValueError:
         raise Unrecognised("not_json") from None
-    if _is_deeper(value, MAX_DEPTH):
-        raise Unrecognised("too_deep")
-    if not isinstance(value, dict):
-        raise Unrecognised("not_object", type(value).__name__)
+    _check_object(value, text)
     return Body(value, problems, doubled)
 
 
@@ -111,6 +138,10 @@ def _unzip(body: bytes) -> bytes:
 
 def _decodings(body: bytes) -> Iterator[str]:
     """Readings of the bytes, the likeliest first. Headers are not asked, UTF-8 lies less often."""
+    if body[:1] == b"{" and b"\x00" not in body[:4]:  # as nearly every push is
+        with contextlib.suppress(UnicodeDecodeError):
+            yield body.decode()
+            return
     guess = json.detect_encoding(body)
     if not guess.startswith("utf-8"):
         try:
@@ -179,6 +210,19 @@ def _read_float(digits: str) -> float | Odd:
     if number in (float("inf"), float("-inf")):
         return Odd(digits[:40], "is out of range")
     return number
+
+
+def _read_constant(word: str) -> Odd:
+    return Odd(word, "is not a number")
+
+
+_STRICT = json.JSONDecoder(
+    strict=False,
+    object_pairs_hook=_refuse_doubled,
+    parse_int=_read_int,
+    parse_float=_read_float,
+    parse_constant=_read_constant,
+)
 
 
 def _is_deeper(value: Any, limit: int) -> bool:
