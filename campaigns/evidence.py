@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from django.utils.translation import gettext_noop as N_
@@ -154,11 +155,9 @@ def _make_storable(field: str, value: Any) -> Any:
             raise ValueError(N_("is longer than {} characters").format(TEXTS[field]))
         return text[: TEXTS[field]]
     value = clean(value)
-    if (
-        type(value) is str and len(value) < KEPT_CHARS // 6
-    ):  # written as \u0000 it fits all the same
-        return value
     if type(value) is int or type(value) is bool:
+        return value
+    if type(value) is str and len(value) < KEPT_CHARS // 6:  # however it is spelled
         return value
     value = _steady(value)
     if len(_spell(value)) > KEPT_CHARS:
@@ -221,7 +220,7 @@ def merge(*pieces: Mapping[str, list[list[Any]]]) -> Evidence:
     for field in several:
         items = list({_identify(item): item for item in merged[field]}.values())
         if len(items) > 1:
-            items.sort(key=lambda item, field=field: _weigh(field, item), reverse=True)  # type: ignore[misc]
+            items.sort(key=partial(_weigh, field), reverse=True)
         merged[field] = items[:KEPT]
     if len(merged) > KEPT_DETAILS:
         details = sorted(field for field in merged if field.startswith("details."))
@@ -351,6 +350,11 @@ def find_conflicts(
     for field, items in sorted(evidence.items()):
         if len(items) < 2 or field in CHANGING:
             continue
+        first = items[0][2]
+        if isinstance(first, str | int) and all(
+            item[2] == first and item[2].__class__ is first.__class__ for item in items
+        ):
+            continue  # as nearly always
         said: list[tuple[str, Any]] = []
         for _, source, value in items:
             if source in passing or (field in VAGUE and value == "unknown"):
@@ -371,8 +375,6 @@ def find_conflicts(
 def _contradict(field: str, one: tuple[str, Any], other: tuple[str, Any], region: str) -> bool:
     """Whether two statements about a field cannot both be true."""
     (source, value), (source2, value2) = one, other
-    if value.__class__ is value2.__class__ and value == value2 and isinstance(value, str | int):
-        return False
     if _spell(value) == _spell(value2):
         return False
     if source.partition(".")[0] != source2.partition(".")[0] and (

@@ -254,8 +254,11 @@ def _is_json(one: Any) -> bool:
     return isinstance(one, JSONField)
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _write_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else "{}"
+    return _encode(value) if value else "{}"
 
 
 def _name_columns(fields: Sequence[Any], place: str = "") -> str:
@@ -311,9 +314,9 @@ def _write_turns(spoken: dict[int, tuple[TurnSaid, ...]]) -> None:
                     (
                         *(call_id, position, str(turn.role)[:10], clean_text(turn.text)),
                         *(_keep_time(turn.started_at), _keep_time(turn.spoke_at)),
-                        json.dumps(clean(turn.hits)) if turn.hits else "[]",
+                        _encode(clean(turn.hits)) if turn.hits else "[]",
                         *(
-                            clean_text(getattr(turn, name))[:limit]
+                            clean_text(value)[:limit] if (value := getattr(turn, name)) else ""
                             for name, limit in _TURN_LIMITS.items()
                         ),
                     )

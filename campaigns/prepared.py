@@ -33,13 +33,23 @@ def open_cursor() -> CursorWrapper:
 def write_array(values: Iterable[Any]) -> str:
     """The values as the text of an array, to be cast where it stands (``%s::bigint[]``). The
     driver's own way looks at each value several times, which is most of a large statement."""
-    return "{" + ",".join(map(_write_item, values)) + "}"
+    items = list(values)
+    if not items:
+        return "{}"
+    try:
+        joined = '","'.join(items)
+    except TypeError:  # not texts alone
+        return "{" + ",".join(map(_write_item, items)) + "}"
+    if "\\" in joined or joined.count('"') > 2 * (len(items) - 1):
+        joined = '","'.join([_escape(item) for item in items])
+    return f'{{"{joined}"}}'
 
 
 def _write_item(value: Any) -> str:
     if value is None:
         return "NULL"
-    if isinstance(value, int):
-        return str(value)
-    text = value if isinstance(value, str) else str(value)
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value) if isinstance(value, int) else f'"{_escape(str(value))}"'
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

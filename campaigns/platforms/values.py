@@ -296,10 +296,16 @@ class Fields:
         return self._read(read_text, name, limit=limit) or None
 
     def integer(self, name: str, *, low: int = 0, high: int = INTEGER_MAX) -> int | None:
+        value = self.raw.get(name)
+        if value is None or (type(value) is int and low <= value <= high):
+            return value
         found: int | None = self._read(read_integer, name, low=low, high=high)
         return found
 
     def epoch_ms(self, name: str) -> datetime | None:
+        value = self.raw.get(name)
+        if type(value) is int and _EARLIEST_MS <= value < _LATEST_MS:
+            return _EPOCH + timedelta(milliseconds=value)
         found: datetime | None = self._read(read_epoch_ms, name)
         return found
 

@@ -81,6 +81,8 @@ def _read_row(fields: Fields, position: int) -> list[TurnSaid]:
 def _read_hits(fields: Fields) -> tuple[dict[str, Any], ...]:
     """``hits: [{hit, pick, answer_id}]`` of a push, or ``hit: {name, pick, id}`` of the semantic
     interface, both in the words of the first."""
+    if "hits" not in fields.raw and "hit" not in fields.raw:
+        return ()
     found = inner_json(fields.raw.get("hits"))
     if found in (None, ""):
         found = inner_json(fields.raw.get("hit"))
@@ -101,7 +103,11 @@ def _read_hits(fields: Fields) -> tuple[dict[str, Any], ...]:
                     "answer_id" if "answer_id" in hit else "id", limit=MAX_NAME_CHARS
                 )
                 or "",
-                **clean({k: v for k, v in hit.items() if k not in _HIT_PLACES}),
+                **(
+                    clean({k: hit[k] for k in rest})
+                    if (rest := [k for k in hit if k not in _HIT_PLACES])
+                    else {}
+                ),
             }
         )
     return tuple(hits)
