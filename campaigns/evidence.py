@@ -363,13 +363,14 @@ def find_conflicts(
                 said.append((source, value))
         if len(said) > 1:
             conflicts[field] = [
-                {
-                    "source": source,
-                    "value": N_("{} turns").format(value["turns"]) if field == "dialog" else value,
-                }
-                for source, value in said
+                {"source": source, "value": tell_value(field, value)} for source, value in said
             ]
     return conflicts
+
+
+def tell_value(field: str, value: Any) -> Any:
+    """What is shown of a statement: of a dialog only how long it is."""
+    return N_("{} turns").format(value["turns"]) if field == "dialog" else value
 
 
 def _contradict(field: str, one: tuple[str, Any], other: tuple[str, Any], region: str) -> bool:

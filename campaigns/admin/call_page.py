@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +24,7 @@ from campaigns.admin.base import (
 from campaigns.admin.call_details import describe_details
 from campaigns.admin.contacts import show_phone, show_result
 from campaigns.admin.recordings import FETCH, describe_recording
+from campaigns.contradictions import list_contradictions
 from campaigns.models import Call, InboundAnswer, Turn
 from campaigns.wording import tell_problem
 
@@ -238,19 +238,28 @@ def list_hits(turn: Turn, *, whole: bool) -> list[dict[str, Any]]:
     return sorted(hits, key=lambda one: not one["picked"])[:8]
 
 
-def list_conflicts(call: Call, *, whole: bool) -> list[tuple[str, str]]:
-    """(field, who said what) of the fields about which the platform contradicts itself."""
-    rows = []
-    for field, statements in dict(call.conflicts).items():
-        tell: Callable[[str], str] = tell_problem if field == "dialog" else str
-        said = [
-            f"{item.get('source', '?')}: {tell(str(item.get('value')))}"
-            if isinstance(item, dict)
-            else item
-            for item in (statements if isinstance(statements, list) else [statements])
-        ]
-        rows.append((field, show_words(" · ".join(str(one) for one in said), whole=whole)[:500]))
-    return rows
+def list_conflicts(call: Call, *, whole: bool) -> list[tuple[str, list[dict[str, Any]]]]:
+    """(field, who said what in which push) of the fields about which the platform contradicts
+    itself; the statement that is believed first."""
+    return [
+        (
+            field,
+            [
+                {
+                    "source": one.source,
+                    "value": show_words(_tell_statement(field, one.value), whole=whole)[:500],
+                    "believed": one.believed,
+                    "sources": one.sources[:10],
+                }
+                for one in statements
+            ],
+        )
+        for field, statements in list_contradictions(call)
+    ]
+
+
+def _tell_statement(field: str, value: Any) -> str:
+    return tell_problem(str(value)) if field == "dialog" else str(value)
 
 
 def print_json(value: Any, *, whole: bool) -> str:

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.benchmarks.bench_dispatch import list_servers, read_cpu
@@ -148,16 +149,18 @@ def fill_inbox(pushes: int) -> int:
             " platform_call_id, problems) FROM STDIN"
         ) as copy:
             copy.set_types(
-                ["int8", "text", "text", "bytea", "bytea", "text", "text", "timestamptz", "int4"]
-                + ["text", "text", "text", "int2", "text", "jsonb"]
+                [
+                    *("int8", "text", "text", "bytea", "bytea", "text", "text", "timestamptz"),
+                    *("int4", "text", "text", "text", "int2", "text", "jsonb"),
+                ]
             )
-            from datetime import UTC, datetime
-
             now = datetime.now(UTC)
             for kind, body in mix_pushes(calls):
                 copy.write_row(
-                    [account.pk, kind, "live", body, hashlib.sha256(body).digest()]
-                    + ["application/json", "", now, 1, "received", "", "", 0, "", "{}"]
+                    [
+                        *(account.pk, kind, "live", body, hashlib.sha256(body).digest()),
+                        *("application/json", "", now, 1, "received", "", "", 0, "", "{}"),
+                    ]
                 )
     return int(account.pk)
 

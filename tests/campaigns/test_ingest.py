@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaigns import evidence, ingest
-from campaigns.evidence import merge, project, read_event
+from campaigns.evidence import VAGUE, merge, project, read_event
 from campaigns.models import (
     Account,
     Call,
@@ -125,6 +125,47 @@ def test_merge_is_commutative_associative_and_idempotent(
     assert merge(merge(one, two), three) == merge(one, merge(two, three))
     assert merge(one, one) == one
     assert merge(merge(one, two), two) == merge(one, two)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(pieces, min_size=1, max_size=6), st.randoms(use_true_random=False))
+def test_all_at_once_or_one_by_one_in_any_order_is_the_same(told: list[Any], chance: Any) -> None:
+    together = merge(*told)
+    chance.shuffle(told)
+    one_by_one: dict[str, Any] = {}
+    for piece in told:
+        one_by_one = merge(one_by_one, piece)
+    assert one_by_one == together == merge(together, *told)
+
+
+#: what ``read_event`` makes: "not said" is no statement, "unknown" is one of few fields
+known_pieces = st.dictionaries(
+    st.sampled_from(["result", "caller", "details.x", "hangup_by", "intention"]),
+    st.lists(
+        st.tuples(
+            st.integers(0, 3),
+            st.sampled_from(["basic", "outbound", "dialog"]),
+            st.sampled_from(["unknown", "busy", "contact", "A", "19900000001", " "]),
+        ).map(list),
+        min_size=1,
+        max_size=12,
+    ),
+    max_size=5,
+).map(lambda piece: merge(piece, {}))
+
+
+@settings(max_examples=300, deadline=None)
+@given(known_pieces, known_pieces)
+def test_what_is_known_never_becomes_empty(one: Any, two: Any) -> None:
+    both = merge(one, two)
+    assert {field for field, items in one.items() if items} <= {
+        field for field, items in both.items() if items
+    }
+    before, after = project(one).columns, project(both).columns
+    empty = ("", None, "unknown", 0, False, {})
+    known = {name for name, value in before.items() if value not in empty}
+    assert not {name for name in known if after[name] in empty and name in VAGUE}
+    assert not {name for name in known if after[name] in ("", None, {})}
 
 
 def test_the_believed_source_rules_and_the_other_is_named() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
+from campaigns.contradictions import Statement, list_contradictions
 from campaigns.management.headless import HeadlessCommand, find_account
 from campaigns.models import Call
 from campaigns.phones import tell_phone
@@ -64,7 +65,7 @@ def describe_call(call: Call) -> dict[str, Any]:
             one.make_info() | ({"cut": True} if one.file and one.reason == SHORT else {})
             for one in call.recordings.order_by("id")
         ],
-        "conflicts": list_conflicts(call.conflicts),
+        "conflicts": list_conflicts(call),
         "receipts": account.receipts.filter(platform_call_id=call.platform_call_id).count(),
         "stage": call.stage,
         "agent": describe_agent(call),
@@ -97,8 +98,23 @@ def show_number(text: str, call: Call) -> str | None:
     return tell_phone(text, region=call.account.region) or None
 
 
-def list_conflicts(conflicts: Any) -> list[Any]:
-    """[{"field", "values"}]: fields of which the platform said different things."""
-    if isinstance(conflicts, Mapping):
-        return [{"field": name, "values": values} for name, values in sorted(conflicts.items())]
-    return list(conflicts or ())
+def list_conflicts(call: Call) -> list[Any]:
+    """[{"field", "values"}]: fields of which the platform said different things, the one that is
+    believed first; each with the kind of message, and the pushes that say so."""
+    return [
+        {"field": field, "values": [describe_statement(one) for one in statements]}
+        for field, statements in list_contradictions(call)
+    ]
+
+
+def describe_statement(one: Statement) -> Any:
+    if not one.source:
+        return one.value
+    return {
+        "source": one.source,
+        "value": one.value,
+        "receipts": [
+            {"id": push.receipt_id, "kind": push.kind, "received_at": push.received_at}
+            for push in one.sources
+        ],
+    }
