@@ -29,7 +29,11 @@ class Receipt(models.Model):
         FAILED_PUSH = "failed_push", _("failed-push file")
 
     account = models.ForeignKey(
-        Account, models.PROTECT, related_name="receipts", verbose_name=_("account")
+        Account,
+        models.PROTECT,
+        db_index=False,  # another begins with it
+        related_name="receipts",
+        verbose_name=_("account"),
     )
     kind = models.CharField(_("kind"), max_length=64, blank=True)
     source = models.CharField(_("source"), max_length=12, choices=Source, default=Source.LIVE)

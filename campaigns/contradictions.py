@@ -98,6 +98,7 @@ def _read(call: Call, push: Push, reading: Reading) -> Iterator[Evidence]:
     except Exception:  # a parser of today may refuse what one of yesterday read
         return
     for event in events:
-        if isinstance(event, CallEvent):
-            if clean_text(event.platform_call_id)[:200] == call.platform_call_id:
-                yield read_event(event)[0]
+        if not isinstance(event, CallEvent):
+            continue
+        if clean_text(event.platform_call_id)[:200] == call.platform_call_id:
+            yield read_event(event)[0]

@@ -60,10 +60,18 @@ class Call(models.Model):
         TALKING = "talking", _("talking")
         ENDED = "ended", pgettext_lazy("stage", "ended")
 
-    account = models.ForeignKey(Account, models.PROTECT, verbose_name=_("account"))
+    # no index of its own here and below: another begins with it
+    account = models.ForeignKey(
+        Account, models.PROTECT, db_index=False, verbose_name=_("account")
+    )
     platform_call_id = models.CharField(_("platform's call id"), max_length=200)
     task = models.ForeignKey(
-        Task, models.SET_NULL, null=True, related_name="calls", verbose_name=_("task")
+        Task,
+        models.SET_NULL,
+        null=True,
+        db_index=False,
+        related_name="calls",
+        verbose_name=_("task"),
     )
     contact = models.ForeignKey(
         Contact, models.SET_NULL, null=True, related_name="calls", verbose_name=_("contact")
@@ -178,7 +186,9 @@ class Turn(models.Model):
         CONTACT = "contact", _("contact")
         AGENT = "agent", _("agent")
 
-    call = models.ForeignKey(Call, models.CASCADE, related_name="turns", verbose_name=_("call"))
+    call = models.ForeignKey(
+        Call, models.CASCADE, db_index=False, related_name="turns", verbose_name=_("call")
+    )
     position = models.PositiveIntegerField(_("position"))
     role = models.CharField(_("who"), max_length=10, choices=Role)
     text = models.TextField(_("words"), blank=True)
@@ -280,7 +290,7 @@ class Recording(models.Model):
         UNAVAILABLE = "unavailable", _("unavailable")
 
     call = models.ForeignKey(
-        Call, models.CASCADE, related_name="recordings", verbose_name=_("call")
+        Call, models.CASCADE, db_index=False, related_name="recordings", verbose_name=_("call")
     )
     address = models.CharField(_("address at the platform"), max_length=1000)
     announced_bytes = models.BigIntegerField(_("announced size"), null=True)
