@@ -61,9 +61,7 @@ class Call(models.Model):
         ENDED = "ended", pgettext_lazy("stage", "ended")
 
     # no index of its own here and below: another begins with it
-    account = models.ForeignKey(
-        Account, models.PROTECT, db_index=False, verbose_name=_("account")
-    )
+    account = models.ForeignKey(Account, models.PROTECT, db_index=False, verbose_name=_("account"))
     platform_call_id = models.CharField(_("platform's call id"), max_length=200)
     task = models.ForeignKey(
         Task,
