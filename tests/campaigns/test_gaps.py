@@ -340,7 +340,7 @@ class Month:
             if self.lose(name, part):
                 continue
             for _ in range(self.chance.choice((1, 1, 2))):
-                late = timedelta(minutes=self.chance.uniform(0, 20))
+                late = timedelta(minutes=self.chance.uniform(0, 28))
                 self.waiting.append((now + late, push))
         counts = self.counts[task.pk]
         counts["calls"] += 1
