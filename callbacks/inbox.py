@@ -89,14 +89,14 @@ _known: OrderedDict[str, Owner] = OrderedDict()
 _is_away = False
 
 
-def count_patience(arrived: float, *, patience: float = PATIENCE_SECONDS) -> float:
+def count_patience(arrived: float) -> float:
     """Until when a push that arrived then may wait for the database (``time.monotonic``).
 
     Pushes that waited for a thread have waited: behind a database that is away they are told so at
     once; behind one that is slow they still get their turn.
     """
-    least = 0.0 if _is_away else min(patience, LEAST_SECONDS)
-    return max(arrived + patience, time.monotonic() + least)
+    least = 0.0 if _is_away else LEAST_SECONDS
+    return max(arrived + PATIENCE_SECONDS, time.monotonic() + least)
 
 
 def find_owner(token_hash: str, *, ends: float) -> Owner | None:

@@ -25,6 +25,9 @@ from psycopg.pq import ExecStatus, Format, TransactionStatus
 #: PostgreSQL's own limit for one statement, a little before the door's
 STATEMENT_MILLISECONDS = 1100
 OPENERS = 32
+#: opened at a time: of many pushes that come to a server that has just started, most are stored
+#: on the first sessions that are there, while the opening of many would hold them all up
+MOST_OPENING = 3
 
 #: the row of an answer: texts, None for NULL
 Row = list[str | None]
@@ -51,10 +54,10 @@ class _Session:
             wrapper.connect()
             raw: psycopg.Connection[Any] = wrapper.connection
             # The acknowledgement is a promise: on disk, whatever the server's default is.
-            raw.execute("SET synchronous_commit TO on")
-            raw.execute(f"SET statement_timeout TO {STATEMENT_MILLISECONDS}")
-            for name, text in statements.items():
-                raw.execute(f"PREPARE {name} AS {text}".encode())
+            orders = ["SET synchronous_commit TO on"]
+            orders += [f"SET statement_timeout TO {STATEMENT_MILLISECONDS}"]
+            orders += [f"PREPARE {name} AS {text}" for name, text in statements.items()]
+            raw.execute("; ".join(orders).encode())
         except BaseException:
             self.close()
             raise
@@ -63,6 +66,7 @@ class _Session:
         self._waiting_for = 0
         age = wrapper.settings_dict["CONN_MAX_AGE"]
         self._ends = None if age is None else time.monotonic() + age
+        self.is_fresh = True
 
     @property
     def is_reusable(self) -> bool:
@@ -78,6 +82,7 @@ class _Session:
 
     def receive(self, ends: float) -> Row | None:
         """The first row of what was sent. Raises ``psycopg.Error``, ``LateAnswer``."""
+        self.is_fresh = False
         result = self._wait(ends)
         while self._wait(ends) is not None:
             pass
@@ -122,36 +127,34 @@ class Sessions:
     def __init__(self, **statements: str) -> None:
         self._statements = statements
         self._plain = {name: re.sub(r"\$\d+", "%s", text) for name, text in statements.items()}
-        self._idle: list[_Session] = []
-        self._lock = threading.Lock()
         self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="door-open")
         self._under_way: WeakSet[Future[Any]] = WeakSet()
+        #: guards all that follows, and tells who waits that a session came home or none will come
+        self._changed = threading.Condition()
+        self._idle: list[_Session] = []
+        self._in_use = self._opening = self._waiting = self._failures = 0
+        self._failure: BaseException = TimeoutError()
 
     def run(self, name: str, values: Sequence[Value], *, ends: float) -> Row | None:
         """Run one statement in its own transaction; its first row.
 
         ``ends`` is a point of ``time.monotonic``. A session that died since its last use is
-        replaced once. Raises ``DatabaseAway``; ``LateAnswer`` when it may be carried out yet.
+        replaced. Raises ``DatabaseAway``; ``LateAnswer`` when it may be carried out yet.
         """
         if connection.in_atomic_block:  # whose transaction is around us must see and hold the row
             return self._run_inside(name, values)
         try:
-            while (session := self._take()) is not None:
+            while True:
+                session = self._take(ends)
+                was_fresh = session.is_fresh
                 try:
                     return self._run_on(session, name, values, ends)
                 except psycopg.OperationalError as error:
                     # It was closed while nobody looked, and so were the others: nothing was done.
                     # (Even if it was: the same push again is counted, not stored again.)
-                    if not _is_lost(error):
+                    if was_fresh or not _is_lost(error):
                         raise
                     self.close()
-            opening = self._submit(_Session, self._statements)
-            try:
-                session = opening.result(max(0.0, ends - time.monotonic()))
-            except TimeoutError:
-                opening.add_done_callback(self._keep_late)
-                raise
-            return self._run_on(session, name, values, ends)
         except (Error, psycopg.Error, TimeoutError, OSError) as error:
             raise DatabaseAway(type(error).__name__) from None
 
@@ -173,54 +176,103 @@ class Sessions:
             self._submit(self._bring_home, session)
             raise
         except BaseException:
-            session.close()
+            self._give_back(session, is_good=False)
             raise
         self._give_back(session)
         return row
 
-    def _submit(self, work: Callable[..., Any], argument: Any) -> Future[Any]:
-        future = self._openers.submit(work, argument)
-        with self._lock:
-            self._under_way.add(future)
-        return future
-
     def _bring_home(self, session: _Session) -> None:
         """A late answer is waited for outside of the push; the session is as good as before."""
+        is_good = True
         try:
             session.receive(time.monotonic() + 2 * STATEMENT_MILLISECONDS / 1000)
         except (DatabaseAway, psycopg.Error, OSError):
+            is_good = False
+        finally:
+            self._give_back(session, is_good=is_good)
+
+    # ---------------------------------------------------------------- who has which session
+
+    def _take(self, ends: float) -> _Session:
+        """One that is idle, else the first that is opened or comes home.
+
+        Raises what opening one raised when none is in use, and TimeoutError.
+        """
+        with self._changed:
+            failures = self._failures
+            self._waiting += 1
+            try:
+                while (session := self._find_idle()) is None:
+                    if self._failures == failures:
+                        self._open_more()
+                    elif not self._in_use and not self._opening:
+                        raise self._failure
+                    if not self._changed.wait(max(0.0, ends - time.monotonic())):
+                        raise TimeoutError
+                self._in_use += 1
+                return session
+            finally:
+                self._waiting -= 1
+
+    def _find_idle(self) -> _Session | None:
+        while self._idle:
+            session = self._idle.pop()
+            if session.is_fresh or session.is_reusable:
+                return session
             session.close()
+        return None
+
+    def _open_more(self) -> None:
+        """Begin to open one more if there are more who wait. With the lock held."""
+        if self._opening < min(self._waiting - len(self._idle), MOST_OPENING):
+            self._opening += 1
+            self._submit(self._open)
+
+    def _open(self) -> None:
+        try:
+            session = _Session(self._statements)
+        except BaseException as error:
+            with self._changed:
+                self._opening -= 1
+                self._failures, self._failure = self._failures + 1, error
+                self._changed.notify_all()
         else:
-            self._give_back(session)
-
-    def _keep_late(self, opening: Any) -> None:
-        if not opening.cancelled() and opening.exception() is None:
-            self._give_back(opening.result())
-
-    def _take(self) -> _Session | None:
-        with self._lock:
-            session = self._idle.pop() if self._idle else None
-        if session is not None and not session.is_reusable:
-            session.close()
-            return self._take()
-        return session
-
-    def _give_back(self, session: _Session) -> None:
-        if session.is_reusable:
-            with self._lock:
+            with self._changed:
+                self._opening -= 1
                 self._idle.append(session)
-        else:
+                self._open_more()
+                self._changed.notify()
+
+    def _give_back(self, session: _Session, *, is_good: bool = True) -> None:
+        keep = is_good and session.is_reusable
+        if not keep:
             session.close()
+        with self._changed:
+            self._in_use -= 1
+            if keep:
+                self._idle.append(session)
+            self._changed.notify()
+
+    def _submit(self, work: Callable[..., None], *arguments: Any) -> None:
+        future = self._openers.submit(work, *arguments)
+        with self._changed:
+            self._under_way.add(future)
 
     def settle(self) -> None:
-        """Wait until nothing is under way in a thread of ours."""
-        with self._lock:
+        """Wait until nothing is under way in a thread of ours, and close what is too old."""
+        with self._changed:
             under_way = list(self._under_way)
         wait(under_way)
+        with self._changed:
+            idle, self._idle = self._idle, []
+            self._idle = [session for session in idle if session.is_reusable]
+            old = [session for session in idle if session not in self._idle]
+        for session in old:
+            session.close()
 
     def close(self) -> None:
         """Close what nobody uses."""
-        with self._lock:
+        with self._changed:
             idle, self._idle = self._idle, []
         for session in idle:
             session.close()

@@ -59,10 +59,11 @@ def run_worker(**environment: str) -> contextlib.AbstractContextManager[subproce
 
 
 @contextlib.contextmanager
-def run_server(port: int, **environment: str) -> Iterator[subprocess.Popen]:
+def run_server(port: int, *, workers: int = 1, **environment: str) -> Iterator[subprocess.Popen]:
     """The HTTP server of production on this port, when it answers."""
     command = ["-m", "granian", "--interface", "asginl", "--loop", "asyncio"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--no-access-log"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
+    command += ["--workers", str(workers)]
     address = f"http://127.0.0.1:{port}"
     with run_process(
         [*command, "config.asgi:application"],

@@ -7,6 +7,7 @@ counts. Run by `make bench`.
 
 from __future__ import annotations
 
+import http.client
 import os
 import tempfile
 import threading
@@ -18,7 +19,8 @@ import pytest
 from callbacks.models import Receipt
 from campaigns.importing import begin_check, choose_columns, confirm_import, receive_file
 from campaigns.models import CallbackToken, ContactImport
-from tests.benchmarks.bench_inbox import find_share, send, wait_until_empty
+from tests.benchmarks.bench_inbox import find_share, wait_until_empty
+from tests.benchmarks.open_loop import make_body
 from tests.benchmarks.world import COLUMNS, write_file
 from tests.factories import make_robot, make_task
 from tests.processes import find_free_port, run_web, run_worker
@@ -29,6 +31,16 @@ ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
 QUIET_SECONDS = 10
 #: goals of the issue, and of quality.md (R2: none later)
 ACKNOWLEDGED_SECONDS, LATEST_SECONDS = 0.2, 2.5
+
+
+def send(port: int, path: str, number: int, answers: list[float]) -> None:
+    began = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", path, make_body(number), {"Content-Type": "application/json"})
+    reply = connection.getresponse()
+    assert reply.status == 200 and b"success" in reply.read()
+    connection.close()
+    answers.append(time.monotonic() - began)
 
 
 class Load:

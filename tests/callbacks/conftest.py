@@ -1,4 +1,4 @@
-"""In: nothing. Out: a door that knows no token of another test."""
+"""In: nothing. Out: a door that knows no token of another test, and keeps no session for it."""
 
 from __future__ import annotations
 
@@ -15,4 +15,5 @@ def _new_door() -> Iterator[None]:
     inbox.forget()
     yield
     inbox.settle()
+    inbox.forget()
     answering.settle()
