@@ -270,6 +270,7 @@ def test_show_call_tells_everything() -> None:
         *("callee", "dialed_at", "ringing_at", "answered_at", "ended_at", "answered"),
         *("ring_seconds", "talk_seconds", "result", "platform_result", "platform_result_text"),
         *("hangup_by", "intention", "attempt", "turns", "recordings", "conflicts", "receipts"),
+        "dialog_deleted_at",
         *("stage", "agent", "queue", "wait_seconds", "details", "verification"),
     }
     assert (told["platform"], told["account"]) == ("yeta", call.account.name)
