@@ -1,7 +1,7 @@
 """In: a number of receipts that wait. Out: how fast they are applied, beside one update_or_create
 per push, with one process and two, and with small tables and large ones.
 
-    .venv/bin/python -m tests.benchmarks.bench_apply 20000 [rows of the large tables]
+    .venv/bin/python -m tests.benchmarks.bench_apply 20000 [rows of the large tables] [quick]
 
 Each call brings what yeta pushes: a basic record, an outbound record, a recording and a dialog of
 eight turns, each about a contact of a task. Pushes of one call come near one another and mixed with
@@ -381,6 +381,11 @@ def tell(name: str, side: dict[str, float]) -> None:
     )
 
 
+def spend(side: dict[str, float]) -> float:
+    """CPU of a push. Of a machine that is busy this is true when the seconds are not."""
+    return side["python"] + side["database"]
+
+
 def judge(name: str, found: float, goal: str, *, reached: bool) -> bool:
     print(f"{name:<44} {found:>8.2f}   goal: {goal}  {'' if reached else 'MISSED'}")
     return reached
@@ -410,6 +415,7 @@ def main(arguments: list[str]) -> int:
         tell("one update_or_create per push", naive)
         ours = time_side("ours", pushes, environment)
         tell("ours, one process", ours)
+        print(f"{'÷ one update_or_create per push, by CPU':<44} {spend(naive) / spend(ours):>8.2f}")
         if quick:
             return 0
         two = time_side("ours", pushes, environment, workers=2)
@@ -418,7 +424,6 @@ def main(arguments: list[str]) -> int:
         tell(f"ours, beside {SMALL:,} rows", few)
         many = time_side("ours", pushes // 2, environment, past=large)
         tell(f"ours, beside {large:,} rows", many)
-    cost = [side["python"] + side["database"] for side in (few, many)]
     verdicts = [
         judge("events/s, one process", ours["speed"], f"≥ {GOAL}", reached=ours["speed"] >= GOAL),
         judge(
@@ -427,12 +432,17 @@ def main(arguments: list[str]) -> int:
             f"≥ {FASTER}",
             reached=ours["speed"] / naive["speed"] >= FASTER,
         ),
-        judge("two processes ÷ one", two["speed"] / ours["speed"], "> 1", reached=True),
+        judge(
+            "two processes ÷ one",
+            two["speed"] / ours["speed"],
+            "> 1",
+            reached=two["speed"] > ours["speed"],
+        ),
         judge(
             f"CPU per push at {large:,} rows ÷ {SMALL:,}",
-            cost[1] / cost[0],
+            spend(many) / spend(few),
             f"≤ {GROWS}",
-            reached=cost[1] / cost[0] <= GROWS,
+            reached=spend(many) / spend(few) <= GROWS,
         ),
     ]
     return 0 if all(verdicts) else 1
