@@ -27,6 +27,7 @@ from django.db import Error, InterfaceError, OperationalError, connection, trans
 from django.db.models import IntegerField, Q
 from django.db.models import Value as Constant
 from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
 
 from campaigns.models import (
     Account,
@@ -212,11 +213,11 @@ def keep(row: InboundAnswer, found: Found, answer: bytes, *, took: float) -> Non
     row.save(force_insert=True)
 
 
-TOO_LATE = "The answer was found after the time was over."
-TOO_LARGE = "The request is too large to be read in time."
-NOT_READ = "The request could not be read."
-NO_TIME = "There was no time left for all rules."
-FAILED = "Something of ours failed."
+TOO_LATE = N_("The answer was found after the time was over.")
+TOO_LARGE = N_("The request is too large to be read in time.")
+NOT_READ = N_("The request could not be read.")
+NO_TIME = N_("There was no time left for all rules.")
+FAILED = N_("Something of ours failed.")
 
 
 def find_answer(
@@ -234,8 +235,8 @@ def find_answer(
         return Found(None, detail=TOO_LARGE, outcome="unreadable")
     try:
         asked = question.read(body)
-    except Unrecognised as error:
-        return Found(None, detail=f"{NOT_READ} ({error.reason})"[:300], outcome="unreadable")
+    except Unrecognised:
+        return Found(None, detail=NOT_READ, outcome="unreadable")
     found = Found(asked)
     try:
         if asked.about is About.VARIABLES:
@@ -245,7 +246,7 @@ def find_answer(
     except Exception as error:
         log.error("An answer could not be found: %s.", type(error).__name__)
         found.values, found.outcome = [], "failed"
-        found.detail = f"{FAILED} ({type(error).__name__})"[:300]
+        found.detail = FAILED
         if isinstance(error, Error):
             raise
         return found
@@ -379,9 +380,10 @@ def load_function(path: str) -> Function:
     try:
         function: Any = getattr(import_module(module), name)
     except Exception as error:  # a module of somebody else's may raise anything
-        raise FunctionFailed(f"It cannot be imported ({type(error).__name__}).") from error
+        log.warning("%s cannot be imported: %s.", path, type(error).__name__)
+        raise FunctionFailed(N_("The function cannot be imported.")) from error
     if not callable(function):
-        raise FunctionFailed("It is no function.")
+        raise FunctionFailed(N_("What the setting names is no function."))
     loaded: Function = function
     return loaded
 

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import (
@@ -379,8 +380,8 @@ class InboundAnswerAdmin(RevealingAdmin):
         return (found if found.exists() else queryset.filter(relation_id=term)), False
 
     @admin.display(description=gettext_lazy("asked"))
-    def show_asked(self, row: InboundAnswer) -> str:
-        return show_moment(row.asked_at)
+    def show_asked(self, row: InboundAnswer) -> Any:
+        return format_html('<span class="cb-nowrap">{}</span>', show_moment(row.asked_at))
 
     @admin.display(description=gettext_lazy("outcome"))
     def show_outcome(self, row: InboundAnswer) -> Any:
@@ -392,8 +393,8 @@ class InboundAnswerAdmin(RevealingAdmin):
         return text[:120] + ("…" if len(text) > 120 else "")
 
     @admin.display(description=gettext_lazy("took"))
-    def show_took(self, row: InboundAnswer) -> str:
-        return f"{row.took_ms:.0f} ms"
+    def show_took(self, row: InboundAnswer) -> Any:
+        return format_html('<span class="cb-nowrap">{} ms</span>', f"{row.took_ms:.0f}")
 
     def describe(self, request: HttpRequest, row: InboundAnswer) -> dict[str, Any]:
         whole = getattr(row, "revealed", False)

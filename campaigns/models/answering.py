@@ -11,6 +11,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from campaigns.masking import mask_numbers
 from campaigns.models.accounts import Account, Robot
@@ -266,7 +267,7 @@ class InboundAnswer(models.Model):
     the same account, kind and SHA-256; one that is asked twice is one receipt and two of these."""
 
     class Outcome(models.TextChoices):
-        ANSWERED = "answered", _("answered")
+        ANSWERED = "answered", pgettext_lazy("question", "answered")
         EMPTY = "empty", _("nothing to say")
         UNREADABLE = "unreadable", _("not understood")
         FAILED = "failed", _("failed")

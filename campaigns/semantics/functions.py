@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from django.utils.translation import gettext_noop as N_
+
 from campaigns.platforms.questions import MOST_INTEGER, Asked, Value
 
 log = logging.getLogger(__name__)
@@ -52,15 +54,16 @@ def run_function(
     with _lock:
         _running[:] = [thread for thread in _running if thread.is_alive()]
         if len(_running) >= MOST_RUNNING:
-            raise FunctionFailed("Too many functions are running that were given up.")
+            raise FunctionFailed(N_("Too many functions are running that were given up."))
         thread = threading.Thread(target=call.run, name="semantic", daemon=True)
         _running.append(thread)
         thread.start()
     if not call.ended.wait(max(0.0, seconds)):
         _give_up(thread)
-        raise FunctionFailed("The function took too long.")
+        raise FunctionFailed(N_("The function took too long."))
     if call.error is not None:
-        raise FunctionFailed(f"The function raised {call.error}.")
+        log.warning("A semantic function raised %s.", call.error)
+        raise FunctionFailed(N_("The function raised an error, or gave what it must not."))
     return call.values
 
 

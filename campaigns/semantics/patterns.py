@@ -18,6 +18,8 @@ from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
+from django.utils.translation import gettext_noop as N_
+
 MOST_TEXT = 1_000
 MOST_PATTERN = 300
 #: a pattern whose counted parts, written out, are longer
@@ -58,13 +60,13 @@ class Program:
 def compile_pattern(pattern: str) -> Program:
     """Raises ``PatternRefused``."""
     if len(pattern) > MOST_PATTERN:
-        raise PatternRefused("The pattern is longer than 300 characters.")
+        raise PatternRefused(N_("The pattern is longer than 300 characters."))
     try:
         tree = parser.parse(pattern, int(re.IGNORECASE))
     except (re.error, RecursionError, OverflowError, ValueError) as error:
-        raise PatternRefused("This is not a pattern that can be read.") from error
+        raise PatternRefused(N_("This is not a pattern that can be read.")) from error
     if tree.state.flags & ~int(re.IGNORECASE | re.UNICODE):
-        raise PatternRefused("A pattern cannot set flags.")
+        raise PatternRefused(N_("A pattern cannot set flags."))
     steps: list[Step] = []
     _Writer(steps).write(tree)
     steps.append((_MATCH, None, None))
@@ -85,7 +87,7 @@ class _Writer:
 
     def add(self, code: int, first: Any = None, second: Any = None) -> int:
         if len(self.steps) >= MOST_STEPS:
-            raise PatternRefused("The pattern repeats too much: use smaller numbers.")
+            raise PatternRefused(N_("The pattern repeats too much: use smaller numbers."))
         self.steps.append((code, first, second))
         return len(self.steps) - 1
 
@@ -109,13 +111,13 @@ class _Writer:
                 self.add(_ASSERT, value)
             else:
                 raise PatternRefused(
-                    "A pattern cannot refer back, nor look ahead or behind, nor be possessive."
+                    N_("A pattern cannot refer back, nor look ahead or behind, nor be possessive.")
                 )
 
     def _write_group(self, value: Any) -> None:
         group, added, removed, inner = value
         if added or removed:
-            raise PatternRefused("A pattern cannot set flags.")
+            raise PatternRefused(N_("A pattern cannot set flags."))
         if group is not None:
             self.add(_SAVE, 2 * group)
         self.write(inner)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 
+from django.utils.translation import gettext_noop as N_
+
 from campaigns.platforms.questions import MOST_INTEGER, Asked, Value
 from campaigns.semantics import dates, numerals, patterns, phones
 from campaigns.semantics.numerals import Quantity
@@ -88,10 +90,10 @@ class Candidate:
     integer: int | None = field(default=None)
 
 
-NOTHING_SAID = "There is no text to look at."
-NOTHING_FOUND = "Nothing of the kind was found in the text."
-NOT_IN_BOUNDS = "What was found is not within the bounds."
-WRONG_TYPE = "What was found is not of the type that is answered."
+NOTHING_SAID = N_("There is no text to look at.")
+NOTHING_FOUND = N_("Nothing of the kind was found in the text.")
+NOT_IN_BOUNDS = N_("What was found is not within the bounds.")
+WRONG_TYPE = N_("What was found is not of the type that is answered.")
 
 
 def apply_rules(rules: Iterable[Rule], asked: Asked, around: Surroundings) -> list[Finding]:
