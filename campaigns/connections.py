@@ -30,7 +30,7 @@ from campaigns.models.accounts import RECOVERY, UNLIMITED
 from campaigns.platforms.contract import Client, Connection
 from campaigns.platforms.errors import NotSent, Throttled
 from campaigns.platforms.http import ExchangeRecord, Reply, Transport
-from campaigns.prepared import open_cursor
+from campaigns.prepared import SOON, open_cursor
 
 logger = logging.getLogger(__name__)
 
@@ -194,6 +194,7 @@ _EXCHANGE = """
         http_code, response, outcome, started_at, seconds)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
+_KEPT = f"{_EXCHANGE} RETURNING {SOON}"
 
 
 def _write_exchange(
@@ -201,7 +202,7 @@ def _write_exchange(
 ) -> None:
     with open_cursor() as cursor:
         cursor.execute(
-            _EXCHANGE,
+            _EXCHANGE if connection.in_atomic_block else _KEPT,
             [
                 *(account.pk, task.pk if task else None, attempt.pk if attempt else None),
                 *(record.purpose, record.method, record.url.replace("\x00", "␀")),
@@ -260,6 +261,8 @@ def wait_for_turn(account: Account, *, adds_calls: bool = True) -> None:
 
 def _take_turn(account: Account, statement: str, *, near: float) -> float | None:
     """Seconds until the turn that was taken; None when none is near."""
+    if not connection.in_atomic_block:
+        statement = f"{statement}, {SOON}"
     with open_cursor() as cursor:
         cursor.execute(statement, {"id": account.pk, "near": timedelta(seconds=near)})
         row = cursor.fetchone()

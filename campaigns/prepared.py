@@ -13,6 +13,11 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
 
+#: In the RETURNING of a statement that is a transaction of its own: its commit waits for no disk.
+#: What a later commit of the same session makes safe is safe with it; what is lost with a crash
+#: before that must be harmless. Never inside a transaction, which would not wait either.
+SOON = "set_config('synchronous_commit', 'off', true)"
+
 
 class _Cursor(psycopg.Cursor[Any]):
     def execute(self, query: Any, params: Any = None, **_options: Any) -> Any:

@@ -206,11 +206,11 @@ def send_batch(attempt: Attempt) -> Next:
         outcome = attempts.Outcome("not_sent", reason=attempts.LOST_RIGHT, busy=True)
     else:
         outcome = attempts.carry_out(attempt, act)
-    with transaction.atomic():
-        if outcome.accepted and accept_batch(attempt, contacts, outcome.value.platform_contact_ids):
-            clear_setbacks(task)
-            following = Next("advance")
-        else:
+    if outcome.accepted and accept_batch(attempt, contacts, outcome.value.platform_contact_ids):
+        clear_setbacks(task)
+        following = Next("advance")
+    else:
+        with transaction.atomic():
             following = _close(attempt, batch, contacts, outcome)
     if outcome.accepted and has_calls(
         task.account_id,

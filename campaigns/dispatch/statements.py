@@ -7,11 +7,12 @@ not as usual, the caller goes the long way.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import DataError, connection, transaction
 from django.utils import timezone
 
 from campaigns import lifecycle
@@ -80,7 +81,9 @@ _ACCEPT = """
         JOIN locked USING (id)
         WHERE contact.id = sent.id
     )
-    SELECT (SELECT count(*) FROM closed), (SELECT count(*) FROM taken)
+    -- An attempt without its batch is not closed: the statement fails, and nothing is moved.
+    SELECT count(*) / CASE WHEN count(*) = (SELECT count(*) FROM taken) THEN 1 ELSE 0 END
+    FROM closed
 """
 
 
@@ -155,23 +158,23 @@ def accept_batch(
     attempt: Attempt, contacts: Sequence[Leaving], platform_ids: Sequence[str]
 ) -> bool:
     """Close an attempt that is under way, and its batch, as accepted; False, and nothing is moved,
-    when somebody else has settled it meanwhile. The caller's transaction makes it one step."""
+    when somebody else has settled one of them meanwhile. One statement: it needs no transaction
+    around it."""
     now = timezone.now()
-    with open_cursor() as cursor:
-        cursor.execute(
-            _ACCEPT,
-            {
-                "attempt": attempt.pk,
-                "batch": attempt.batch_id,
-                "now": now,
-                "ids": [contact.pk for contact in contacts],
-                "platform_ids": list(platform_ids),
-            },
-        )
-        closed, taken = cursor.fetchone()
-    if not closed:
+    values = {
+        "attempt": attempt.pk,
+        "batch": attempt.batch_id,
+        "now": now,
+        "ids": [contact.pk for contact in contacts],
+        "platform_ids": list(platform_ids),
+    }
+    inside = transaction.atomic() if connection.in_atomic_block else contextlib.nullcontext()
+    try:
+        with inside, open_cursor() as cursor:
+            cursor.execute(_ACCEPT, values)
+            (closed,) = cursor.fetchone()
+    except DataError:
         return False
-    attempt.status, attempt.ended_at = "accepted", now
-    if not taken and attempt.batch is not None:
-        lifecycle.move(attempt.batch, "accepted", of=["unknown"])
-    return True
+    if closed:
+        attempt.status, attempt.ended_at = "accepted", now
+    return bool(closed)
