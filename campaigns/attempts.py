@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -96,6 +96,39 @@ _OPEN = f"""
     INSERT INTO campaigns_attempt ({", ".join(field.column for field in _NEW)}, lease_until)
     VALUES ({", ".join(["%s"] * len(_NEW))}, statement_timestamp() + %s) RETURNING id, lease_until
 """  # noqa: S608
+#: the same for the batch ``taken`` of a statement that takes it, of what ``describe_attempt`` gives
+OPEN_TAKEN = f"""
+    INSERT INTO campaigns_attempt ({", ".join(field.column for field in _NEW)}, lease_until)
+    SELECT {
+    ", ".join(
+        "taken.id"
+        if field.name == "batch"
+        else f"%(new_{field.column})s::{field.db_type(connection)}"
+        for field in _NEW
+    )
+}, statement_timestamp() + %(lease)s::interval
+    FROM taken
+"""  # noqa: S608
+
+
+def describe_attempt(attempt: Attempt) -> dict[str, Any]:
+    """The values for ``OPEN_TAKEN`` of an attempt that begins now."""
+    attempt.started_at = timezone.now()
+    return {
+        "lease": timedelta(seconds=settings.LEASE_SECONDS),
+        **{
+            f"new_{field.column}": field.get_db_prep_save(
+                getattr(attempt, field.attname), connection
+            )
+            for field in _NEW
+        },
+    }
+
+
+def note_opened(attempt: Attempt, pk: int, lease_until: datetime) -> None:
+    """It was written down by another statement."""
+    attempt.pk, attempt.lease_until = pk, lease_until
+    attempt._state.adding, attempt._state.db = False, connection.alias
 
 
 def open_attempt(
@@ -111,8 +144,7 @@ def open_attempt(
     values = [field.get_db_prep_save(getattr(attempt, field.attname), connection) for field in _NEW]
     with open_cursor() as cursor:
         cursor.execute(_OPEN, [*values, timedelta(seconds=settings.LEASE_SECONDS)])
-        attempt.pk, attempt.lease_until = cursor.fetchone()
-    attempt._state.adding, attempt._state.db = False, connection.alias
+        note_opened(attempt, *cursor.fetchone())
     if command == Attempt.Command.START:  # of a batch, the batch keeps them
         StatusChange.objects.create(
             subject="checks",

@@ -26,7 +26,9 @@ from campaigns.barring.gate import (
     find_capped,
     has_barred,
     has_capped,
+    lock_cap,
     make_called_sql,
+    make_over_cap_sql,
     only_free,
 )
 from campaigns.barring.rules import apply_rules
@@ -49,7 +51,9 @@ __all__ = [
     "is_normal",
     "lift_bar",
     "lift_list",
+    "lock_cap",
     "make_called_sql",
+    "make_over_cap_sql",
     "only_free",
     "select_barred",
 ]

@@ -175,28 +175,42 @@ def _exclude_capped(
     return excluded
 
 
-_OVER_CAP_IN_BATCH = _OVER_CAP.format(
-    waiting="SELECT id, phone FROM campaigns_contact"
-    " WHERE batch_id = %(batch)s AND status = 'planned'",
-    called=_count_calls(_LEAVING, among="SELECT phone FROM waiting"),
-)
+def make_over_cap_sql(*, batch: str) -> str:
+    """Who of the planned contacts of a batch (SQL that gives its id) is over the account's cap; of
+    the values of ``lock_cap``."""
+    return _OVER_CAP.format(
+        waiting="SELECT id, phone FROM campaigns_contact"  # noqa: S608
+        f" WHERE batch_id = {batch} AND status = 'planned'",
+        called=_count_calls(_LEAVING, among="SELECT phone FROM waiting"),
+    )
+
+
+_OVER_CAP_IN_BATCH = make_over_cap_sql(batch="%(batch)s")
+
+
+def lock_cap(task: Task) -> dict[str, Any] | None:
+    """Hold the account's cap until the end of the caller's transaction, with which a batch goes to
+    the platform: what another one added before is seen by the next statement. Returns its values;
+    None where there is no cap."""
+    account = task.account
+    if account.cap_calls is None:
+        return None
+    with open_cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_CAP_LOCK, account.pk % 2**31])
+    return {
+        "account": account.pk, "cap_days": account.cap_days, "allowed": account.cap_calls,
+        "adding": 1 + task.recall_count,
+    }  # fmt: skip
 
 
 def has_capped(task: Task, batch_id: int) -> bool:
     """Whether ``exclude_barred`` would find somebody over the account's cap among those of the
     batch, which goes to the platform with the commit of the caller's transaction."""
-    account = task.account
-    if account.cap_calls is None:
+    values = lock_cap(task)
+    if values is None:
         return False
     with open_cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_CAP_LOCK, account.pk % 2**31])
-        cursor.execute(
-            _OVER_CAP_IN_BATCH,
-            {
-                "account": account.pk, "cap_days": account.cap_days, "allowed": account.cap_calls,
-                "adding": 1 + task.recall_count, "batch": batch_id,
-            },
-        )  # fmt: skip
+        cursor.execute(_OVER_CAP_IN_BATCH, {**values, "batch": batch_id})
         return cursor.fetchone() is not None
 
 

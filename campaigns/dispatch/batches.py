@@ -19,10 +19,10 @@ from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_se
 from campaigns.dispatch.statements import (
     Leaving,
     accept_batch,
+    claim_whole,
     list_leaving,
     send_contacts,
     store_platform_ids,
-    take_batch,
 )
 from campaigns.dispatch.waiting import take_due
 from campaigns.gates.amounts import count_left
@@ -67,15 +67,14 @@ def claim_batch(task_id: int, *, known: Task | None = None) -> Attempt | None:
         elif task.kind == Task.Kind.CAMPAIGN and not task.platform_task_id:
             return None
         checks = gates.list_checks(task, dials=gates.lets_dial(task, command))
-        batch = None
+        claimed = None
         if task.daily_cap is None or not task.fills_instances:
-            batch = take_batch(task.pk, checks=checks, halts=not task.fills_instances)
-        if batch is None and task.batches.filter(status=Batch.Status.PLANNED).exists():
-            batch = _take_slowly(task, checks=checks)
-        if batch is None:
+            claimed = claim_whole(task, command, checks=checks)
+        if claimed is None and task.batches.filter(status=Batch.Status.PLANNED).exists():
+            claimed = _take_slowly(task, checks=checks)
+        if claimed is None:
             return None
-        batch.task = task
-        contacts = [] if has_capped(task, batch.pk) else send_contacts(batch)
+        batch, contacts, attempt = claimed
         if len(contacts) < batch.size:
             others = _send_others(task, batch)
             contacts = sorted([*contacts, *others], key=lambda contact: contact.pk)
@@ -88,7 +87,8 @@ def claim_batch(task_id: int, *, known: Task | None = None) -> Attempt | None:
             # Ours is the platform's id of the contact: a call that comes back before the answer,
             # or instead of it, is known by it.
             name_contacts(batch.contacts.filter(status=Contact.Status.SENDING))
-        attempt = attempts.open_attempt(task, command, batch=batch)
+        if attempt is None:
+            attempt = attempts.open_attempt(task, command, batch=batch)
         attempt.leaving = contacts
         return attempt
 
@@ -113,8 +113,10 @@ def keep_to_day(task: Task, batch: Batch) -> bool:
     return True
 
 
-def _take_slowly(task: Task, *, checks: list[dict[str, Any]]) -> Batch | None:
-    """As ``take_batch``, where the hours of a batch's numbers have to be looked at, or its day."""
+def _take_slowly(
+    task: Task, *, checks: list[dict[str, Any]]
+) -> tuple[Batch, list[Leaving], None] | None:
+    """As ``claim_whole``, where the hours of a batch's numbers have to be looked at, or its day."""
     if not task.fills_instances and task.batches.filter(status="unknown").exists():
         return None
     planned = task.batches.filter(status=Batch.Status.PLANNED)
@@ -124,7 +126,8 @@ def _take_slowly(task: Task, *, checks: list[dict[str, Any]]) -> Batch | None:
     if batch is None or not lifecycle.move(batch, "sending", of=["planned"]):
         return None
     Batch.objects.filter(pk=batch.pk).update(checks=checks)
-    return batch
+    batch.task = task
+    return batch, [] if has_capped(task, batch.pk) else send_contacts(batch), None
 
 
 def _send_others(task: Task, batch: Batch) -> list[Leaving]:

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from django.db import DataError, connection, transaction
 from django.utils import timezone
 
-from campaigns import lifecycle
-from campaigns.barring import BARRED_CONTACT_SQL
-from campaigns.models import Attempt, Batch, Contact
+from campaigns import attempts, lifecycle
+from campaigns.barring import BARRED_CONTACT_SQL, lock_cap, make_over_cap_sql
+from campaigns.models import Attempt, Batch, Contact, Task
 from campaigns.prepared import open_cursor
 
 _GIVEN = ("checks", "places")
@@ -44,15 +44,44 @@ _TAKE = f"""
         INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, "values", at)
         SELECT 'batch', id, 'planned', 'sending', '', '{{}}', %(now)s::timestamptz FROM taken
     )
-    SELECT * FROM taken
 """  # noqa: S608
 
-_SEND_CONTACTS = f"""
+
+def _make_leave(of: str) -> str:
+    return f"""
     UPDATE campaigns_contact contact SET status = 'sending'
-    WHERE batch_id = %s AND status = 'planned' AND calls_made = 0
+    {of} AND contact.status = 'planned' AND contact.calls_made = 0
         AND NOT EXISTS ({BARRED_CONTACT_SQL})
-    RETURNING id, phone, values
 """  # noqa: S608
+
+
+def _make_claim(*, over: str = "", unless: str = "") -> str:
+    """Nobody leaves who is barred, and nobody at all when somebody is ``over`` the cap. Whatever is
+    missing from the batch then, it has no attempt yet, and the caller looks closer."""
+    return f"""{_TAKE} {over}, sent AS (
+        {_make_leave("FROM taken WHERE contact.batch_id = taken.id")} {unless}
+        RETURNING contact.id, contact.phone, contact."values"
+    ), opened AS (
+        {attempts.OPEN_TAKEN}
+        WHERE %(opens)s::boolean AND taken.size = (SELECT count(*) FROM sent)
+        RETURNING id, lease_until
+    )
+    SELECT opened.id, opened.lease_until,
+        (SELECT json_agg(json_build_array(id, phone, "values") ORDER BY id)::text FROM sent),
+        taken.*
+    FROM taken LEFT JOIN opened ON true
+"""  # noqa: S608
+
+
+_SEND_CONTACTS = (
+    _make_leave("WHERE contact.batch_id = %s") + " RETURNING contact.id, contact.phone,"
+    ' contact."values"'
+)
+_OVER = make_over_cap_sql(batch="(SELECT id FROM chosen WHERE places = '[]')")
+_CLAIM_FREE = _make_claim()
+_CLAIM_CAPPED = _make_claim(
+    over=f", capped AS MATERIALIZED ({_OVER})", unless="AND NOT EXISTS (SELECT FROM capped)"
+)
 
 #: Contacts by id, as ``linking`` locks them: pushes of them may be written at the same time.
 _ACCEPT = """
@@ -107,25 +136,35 @@ def check_tables() -> None:
 check_tables()
 
 
-def take_batch(task_id: int, *, checks: list[dict[str, Any]], halts: bool) -> Batch | None:
-    """The task's next planned batch that nobody else takes, moved to ``sending``; None if there is
-    none, or if the hours of its numbers have to be looked at first. ``halts``: none while the
-    outcome of another one is unknown."""
+def claim_whole(
+    task: Task, command: str, *, checks: list[dict[str, Any]]
+) -> tuple[Batch, list[Leaving], Attempt | None] | None:
+    """The task's next planned batch that nobody else takes, moved to ``sending`` with its contacts,
+    which come by their id; None if there is none, or if the hours of its numbers have to be looked
+    at first. The attempt is there when all of them leave, and the platform knows them by no name of
+    ours."""
+    # Nothing goes into a task while the outcome of a batch is unknown, but into an instance.
+    halts = opens = not task.fills_instances
+    cap = lock_cap(task)
+    attempt = Attempt(task=task, command=command)
+    values = attempts.describe_attempt(attempt) | {
+        "task": task.pk, "halts": halts, "opens": opens, "now": attempt.started_at,
+        "checks": json.dumps(checks), **(cap or {}),
+    }  # fmt: skip
     with open_cursor() as cursor:
-        cursor.execute(
-            _TAKE,
-            {
-                "task": task_id, "halts": halts, "now": timezone.now(),
-                "checks": json.dumps(checks),
-            },
-        )  # fmt: skip
+        cursor.execute(_CLAIM_FREE if cap is None else _CLAIM_CAPPED, values)
         row = cursor.fetchone()
     if row is None:
         return None
-    batch = Batch.from_db(connection.alias, [field.attname for field in _BATCH_FIELDS], row)
-    batch.checks = checks
-    batch.places = []
-    return batch
+    attempt_id, lease_until, sent, *columns = row
+    batch = Batch.from_db(connection.alias, [field.attname for field in _BATCH_FIELDS], columns)
+    batch.task, batch.checks, batch.places = task, checks, []
+    leaving = [Leaving(*contact) for contact in json.loads(sent or "[]")]
+    if attempt_id is None:
+        return batch, leaving, None
+    attempt.batch = batch
+    attempts.note_opened(attempt, attempt_id, lease_until)
+    return batch, leaving, attempt
 
 
 def send_contacts(batch: Batch) -> list[Leaving]:

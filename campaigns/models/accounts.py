@@ -395,13 +395,19 @@ class Voice(Mirrored):
 class Exchange(models.Model):
     """One request to a platform and its answer, redacted before it came here."""
 
+    #: an index of its own would be the beginning of another one; so of the task
     account = models.ForeignKey(
-        Account, models.CASCADE, related_name="exchanges", verbose_name=_("account")
+        Account,
+        models.CASCADE,
+        db_index=False,
+        related_name="exchanges",
+        verbose_name=_("account"),
     )
     task = models.ForeignKey(
         "campaigns.Task",
         models.SET_NULL,
         null=True,
+        db_index=False,
         related_name="exchanges",
         verbose_name=_("task"),
     )

@@ -256,7 +256,10 @@ class Batch(models.Model):
         UNKNOWN = "unknown", pgettext_lazy("outcome", "unknown")
         WITHDRAWN = "withdrawn", _("withdrawn")
 
-    task = models.ForeignKey(Task, models.CASCADE, related_name="batches", verbose_name=_("task"))
+    #: an index of its own would be the beginning of another one
+    task = models.ForeignKey(
+        Task, models.CASCADE, db_index=False, related_name="batches", verbose_name=_("task")
+    )
     instance = models.ForeignKey(
         Instance, models.CASCADE, null=True, related_name="batches", verbose_name=_("instance")
     )
@@ -399,7 +402,10 @@ class Contact(models.Model):
     task = models.ForeignKey(
         Task, models.CASCADE, db_index=False, related_name="contacts", verbose_name=_("task")
     )
-    account = models.ForeignKey(Account, models.PROTECT, editable=False, related_name="+")
+    #: Nobody asks for all contacts of an account, and each row is written four times.
+    account = models.ForeignKey(
+        Account, models.PROTECT, db_index=False, editable=False, related_name="+"
+    )
     family_id = models.BigIntegerField(editable=False)
     round = models.PositiveSmallIntegerField(_("round"), default=1, editable=False)
     source = models.ForeignKey(
@@ -449,8 +455,8 @@ class Contact(models.Model):
         ]
         indexes = [
             models.Index(fields=["task", "status", "id"], name="contact_task_status"),
-            models.Index(fields=["task", "phone"], name="contact_task_phone"),
-            models.Index(fields=["phone"], name="contact_phone"),
+            # a number is in few tasks: this serves those who look for it in one of them as well
+            models.Index(fields=["phone", "task"], name="contact_phone_task"),
             models.Index(
                 fields=["account", "platform_contact_id"],
                 condition=~Q(platform_contact_id=""),

@@ -151,7 +151,8 @@ def bar_at_import_only() -> None:
     rewrite(gate.exclude_barred, ("account = Account", "return 0\n    account = Account"))
     nobody = (gate.BARRED_CONTACT_SQL, "SELECT FROM campaigns_donotcall entry WHERE false")
     rewrite_text(attempts, "_LAST_LOOK", nobody)
-    rewrite_text(statements, "_SEND_CONTACTS", nobody)
+    for name in ("_SEND_CONTACTS", "_CLAIM_FREE", "_CLAIM_CAPPED"):
+        rewrite_text(statements, name, nobody)
 
 
 def launch_without_swap() -> None:
