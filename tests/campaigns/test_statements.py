@@ -64,6 +64,16 @@ def test_a_batch_leaves_with_as_many_as_it_counts(cap: int | None) -> None:
     assert states["19900000002"] == "excluded" and Attempt.objects.count() == 1
 
 
+def test_a_batch_of_nobody_has_no_attempt() -> None:
+    task = plan_task()
+    for phone in list(Contact.objects.values_list("phone", flat=True)):
+        bar_number(phone, source="manual")
+    assert dispatch.claim_batch(task.pk) is None
+    assert not Attempt.objects.exists()
+    assert [batch.status for batch in task.batches.all()] == ["not_sent"]
+    assert set(Contact.objects.values_list("status", flat=True)) == {"excluded"}
+
+
 @pytest.mark.parametrize("inside", [False, True])
 def test_an_attempt_is_not_accepted_without_its_batch(inside: bool) -> None:
     task = plan_task()

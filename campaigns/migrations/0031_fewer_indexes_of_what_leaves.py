@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('campaigns', '0029_calls_of_nobody'),
+        ('campaigns', '0030_fewer_indexes_of_pushes'),
     ]
 
     operations = [
