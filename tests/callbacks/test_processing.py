@@ -201,7 +201,7 @@ class Killed(BaseException):
     """As good as a kill: nothing catches it, what was not committed is gone."""
 
 
-def test_a_receipt_that_kills_its_worker_is_tried_five_times_and_at_last_alone(
+def test_a_receipt_that_kills_its_worker_is_tried_five_times_and_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fill(30)
