@@ -47,8 +47,10 @@ log = logging.getLogger(__name__)
 
 #: a request that is larger is kept, and answered with nothing: reading it would take the time
 MOST_BYTES = 1_000_000
-#: kept back of the time for writing down what was found, and waited for that at most
+#: kept back of the time for writing down what was found
 WRITE_SECONDS = 0.05
+#: an answer that was found waits so long for being written down
+WAIT_SECONDS = 0.02
 #: an account is known by heart for so long; whether its token still lives, the door decides
 KNOWN_SECONDS = 5.0
 KNOWN_ACCOUNTS = 1000
@@ -94,7 +96,7 @@ class Answering:
             if self.given is None:
                 self.given = self.question.empty
                 return self.given
-        self.done.wait(max(0.0, min(self.left(), WRITE_SECONDS)))
+        self.done.wait(max(0.0, min(self.left(), WAIT_SECONDS)))
         return self.given
 
     def give(self, answer: bytes) -> bool:
