@@ -328,6 +328,9 @@ def test_inbox_status_counts_every_push_once() -> None:
         "quarantined": 1,
         "waiting": 2,
         "repeats": 15,
+        "forgotten": 0,
+        "quarantined_by_reason": {"": 1},
+        "silent_accounts": [],
     }
     assert 0 <= waits < 60
 
@@ -335,6 +338,7 @@ def test_inbox_status_counts_every_push_once() -> None:
 @pytest.mark.django_db
 def test_an_empty_inbox() -> None:
     told = run("inbox_status")
+    assert (told.pop("quarantined_by_reason"), told.pop("silent_accounts")) == ({}, [])
     assert set(told.values()) == {0}
 
 
