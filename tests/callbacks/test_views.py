@@ -242,10 +242,11 @@ def test_fuzz(
 ) -> None:
     _, token = make_door()
     before = Receipt.objects.count()
-    began = time.monotonic()
+    began = time.process_time()
     path = f"/callbacks/{token if known else 'success'}/" + quote(kind, errors="replace")
     response = Client().generic(method, path, body, content_type=content_type, **extra)
-    assert time.monotonic() - began < 1
+    # Of work, not of waiting: other processes may want the machine.
+    assert time.process_time() - began < 1
     assert response.status_code in (200, 404, 405)
     committed = Receipt.objects.count() - before
     assert has_word(response) is (committed == 1)
