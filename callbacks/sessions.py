@@ -29,6 +29,8 @@ OPENERS = 32
 #: on the first sessions that are there, while the opening of many would hold them all up
 MOST_OPENING = 3
 
+_DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+
 #: the row of an answer: texts, None for NULL
 Row = list[str | None]
 #: a text or a bytea; both are sent as they are
@@ -84,14 +86,25 @@ class _Session:
         """The first row of what was sent. Raises ``psycopg.Error``, ``LateAnswer``."""
         self.is_fresh = False
         result = self._wait(ends)
-        while self._wait(ends) is not None:
-            pass
-        if result is None or result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+        if result is None or result.status not in _DONE:
+            self._drain(ends)
             raise psycopg.errors.lookup(_read_state(result))()
+        # The row is written before the commit, which may fail yet: that is an answer of its own.
+        failure = self._drain(ends)
+        if failure is not None:
+            raise psycopg.errors.lookup(_read_state(failure))()
         if not result.ntuples:
             return None
         cells = [result.get_value(0, column) for column in range(result.nfields)]
         return [None if cell is None else cell.decode() for cell in cells]
+
+    def _drain(self, ends: float) -> Any:
+        """Wait until the server is ready for the next statement; the first failure on the way."""
+        failure = None
+        while (result := self._wait(ends)) is not None:
+            if failure is None and result.status not in _DONE:
+                failure = result
+        return failure
 
     def _wait(self, ends: float) -> Any:
         """The next result, None when that was all of them."""

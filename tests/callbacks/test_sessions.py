@@ -36,6 +36,12 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sessions]:
         ask="SELECT current_setting($1::varchar)",
         lock="SELECT id FROM callbacks_receipt WHERE kind = $1::varchar",
         nothing="SELECT 1 WHERE $1::varchar = 'no'",
+        orphan=(
+            "INSERT INTO callbacks_receipt (account_id, kind, source, body, sha256, content_type,"
+            " content_encoding, received_at, deliveries, status, reason, detail, tries,"
+            " platform_call_id, problems) VALUES (-1, $1::varchar, 'live', '', '', '', '', now(),"
+            " 1, 'received', '', '', 0, '', '{}') RETURNING id"
+        ),
         wrong="SELECT 1 / (length($1::varchar) - 3)",
     )
     yield made
@@ -83,6 +89,37 @@ def test_an_error_says_nothing_of_what_was_sent_and_the_next_statement_runs(
         sessions.run("wrong", ["abc"], ends=soon())
     assert str(caught.value) == "DivisionByZero"
     assert sessions.run("wrong", ["ab"], ends=soon()) == ["-1"]
+
+
+def test_what_only_the_commit_refuses_is_not_acknowledged(sessions: Sessions) -> None:
+    """The row of a statement comes before its commit, and a foreign key is looked at with that."""
+    with pytest.raises(DatabaseAway) as caught:
+        sessions.run("orphan", ["x"], ends=soon())
+    assert str(caught.value) == "ForeignKeyViolation"
+    assert Receipt.objects.count() == 0
+    assert sessions.run("wrong", ["ab"], ends=soon()) == ["-1"]
+
+
+def test_a_push_of_an_account_that_is_deleted_meanwhile_is_not_taken() -> None:
+    account, token = make_door()
+    locked = threading.Event()
+    answered: list[Any] = []
+
+    def send() -> None:
+        locked.wait(10)
+        answered.append(push(token, KIND, b"{}"))
+        connections.close_all()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    with transaction.atomic():
+        account.delete()
+        locked.set()
+        time.sleep(0.5)
+    thread.join()
+    assert Receipt.objects.count() == 0
+    assert answered[0].status_code in (404, 503)
+    assert b"success" not in answered[0].content.lower()
 
 
 def test_what_is_acknowledged_is_on_disk_whatever_the_server_was_told(sessions: Sessions) -> None:
