@@ -41,6 +41,8 @@ BATCH_SIZE, BATCH_BYTES = 500, 20_000_000
 #: of those that were tried once: most of them only shared their batch with one that failed
 SECOND_SIZE = 25
 MAX_TRIES = 5
+#: how often those that failed are looked for while others come
+AGAIN_SECONDS = 1.0
 #: a job ends after this time and queues the next one, so that a worker can be stopped in between
 JOB_SECONDS = 20.0
 LEASE_SECONDS = 30.0
@@ -132,12 +134,21 @@ class Outcome:
 def process_inbox(*, seconds: float = JOB_SECONDS) -> bool:
     """Work off the inbox; True when nothing is left that could be claimed now."""
     ends = time.monotonic() + seconds
+    look_again = 0.0
     while True:
-        batch = claim(fresh=True) or claim(fresh=False)
-        if not batch:
-            give_up_hopeless()
-            return True
-        process_batch(batch)
+        batch = claim(fresh=True)
+        if batch:
+            process_batch(batch)
+        # While pushes come there is always a fresh one: what failed gets its turn in between.
+        if not batch or time.monotonic() >= look_again:
+            tried = claim(fresh=False)
+            if tried:
+                process_batch(tried)
+            elif batch:
+                look_again = time.monotonic() + AGAIN_SECONDS
+            else:
+                give_up_hopeless()
+                return True
         if time.monotonic() > ends:
             return False
 

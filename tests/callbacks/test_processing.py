@@ -222,6 +222,25 @@ def test_a_receipt_that_kills_its_worker_is_tried_five_times_and_alone(
     assert max(Receipt.objects.filter(status="processed").values_list("tries", flat=True)) <= 3
 
 
+def test_what_failed_once_does_not_wait_until_nobody_pushes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy day there is always something that was never tried."""
+    _, token = make_door()
+    push(token, "receiveCallRecord", make_record("first"))
+    Receipt.objects.update(tries=1)
+    push(token, "receiveCallRecord", make_record("call-0"))
+    real, numbers = processing.process_batch, iter(range(1, 1000))
+
+    def work(batch: Any) -> None:
+        push(token, "receiveCallRecord", make_record(f"call-{next(numbers)}"))
+        real(batch)
+
+    monkeypatch.setattr(processing, "process_batch", work)
+    assert not processing.process_inbox(seconds=0.3)
+    assert Call.objects.filter(platform_call_id="first").exists()
+
+
 def test_a_claim_holds_until_its_lease_is_over() -> None:
     fill(3)
     mine = processing.claim(fresh=True)
