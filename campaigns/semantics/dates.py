@@ -32,6 +32,14 @@ _FIXED = {
     "国庆": (10, 1),
     "圣诞节": (12, 25),
 }
+#: a day that is said so is not meant: 不是明天, 除了周三, 明天不行; nor is one of another calendar
+_NOT_THIS = re.compile(
+    r"(?:(?<!是)不是|不要|别|除了?|除开|农历|阴历|旧历|古历)(?:是|在|今年|明年)?\s?$"
+)
+_NOT_THEN = re.compile(
+    r"\s?(?:我|早上|上午|中午|下午|晚上)?(?:可能|恐怕|都|也)?"
+    r"(?:不行|不可以|不能|不方便|不在|不成|不好|没空|没有空|没时间|没有时间|除外|以外|之外)"
+)
 SIDES = ("future", "past", "nearest")
 
 
@@ -51,6 +59,8 @@ def find_days(text: str, *, today: date, side: str = "future") -> list[Day]:
             if any(match.start() < end and begin < match.end() for begin, end in taken):
                 continue
             taken.append(match.span())
+            if _NOT_THIS.search(text[: match.start()]) or _NOT_THEN.match(text, match.end()):
+                continue
             try:
                 day = read(match, today, side)
             except (ValueError, OverflowError):
@@ -67,21 +77,25 @@ def _number(text: str | None) -> int:
     return int(value)
 
 
-def _read_year(word: str | None, today: date) -> int | None:
+def _read_year(word: str | None, today: date, side: str = "future") -> int | None:
     if word is None:
         return None
     if word in _YEARS:
         return today.year + _YEARS[word]
     year = _number(word)
-    return year + 2000 if year < 100 and len(word) == 2 else year
+    if year >= 100 or len(word) != 2:
+        return year
+    # 九八年 is long ago; nobody speaks of a day so far ahead
+    last = today.year + (0 if side == "past" else 20)
+    return year + 2000 if year + 2000 <= last else year + 1900
 
 
 def _read_iso(match: re.Match[str], _today: date, _side: str) -> date:
     return date(int(match[1]), int(match[2]), int(match[3]))
 
 
-def _read_whole(match: re.Match[str], today: date, _side: str) -> date | None:
-    year = _read_year(match["year"], today)
+def _read_whole(match: re.Match[str], today: date, side: str) -> date | None:
+    year = _read_year(match["year"], today, side)
     return None if year is None else date(year, _number(match["month"]), _number(match["day"]))
 
 
@@ -204,6 +218,7 @@ _FORMS: list[tuple[re.Pattern[str], Reader]] = [
     (re.compile(r"(?P<which>(?:这|本|下下|上上|下|上)个?)?(?:周|星期|礼拜)(?P<weekday>[一二三四五六日天末])"),
      _read_weekday),
     (re.compile(rf"(?:{_YEAR})?(?P<name>{'|'.join(_FIXED)})"), _read_fixed),
-    (re.compile(r"(大前|大后|前|昨|今|明|后|当|次)[天日]"), _read_day_word),
+    (re.compile(r"(大前|大后|(?<![以之从先])前|昨|今|明|(?<![以之然今往随过])后|当|次)[天日]"),
+     _read_day_word),
     (re.compile(rf"(?<![0-9一二三四五六七八九十第月]){_DAY}[号日](?![线楼院门店])"), _read_day),
 ]  # fmt: skip

@@ -92,14 +92,25 @@ _UNIT = re.compile("|".join(sorted(map(re.escape, UNITS), key=len, reverse=True)
 _SHARE = re.compile(rf"([{_ALL}]+)分之(?=[{_ALL}])")
 _HALF = re.compile(r"半(?=个?(?:年|月|天|小时|钟头|斤|公斤|米|公里|块|元|个|吨|星期|辈子))")
 _RANGE = re.compile(rf"[到至~\-—–]+(?=[{_ALL}])")
-#: words with a numeral in them that count nothing
+#: 三、四个 is about so many
+_OR = re.compile(rf"、(?=[{_ALL}])")
+#: what is said behind these is a bound, and not how many
+_BOUND = re.compile(r"(?:不到|不止|不足|不满|未满|超过)(?:了|有)?\s?$")
+#: words with a numeral in them that count nothing. Behind a numeral they are none of these words:
+#: 两万一千 has no 万一 in it, 十一点 no 一点.
 _WORDS = re.compile(
+    rf"(?<![{_ALL}])(?:"
     r"一(?:下|些|样|直|定|般|起|会儿?|边|旦|切|共|概|律|向|块儿|辈子|味|致|贯|再|心|番|面|道|路上|带)"
-    r"|一点儿|一点(?![0-9"
+    r"|一半|一点儿|一点(?![0-9"
     + "".join(HAN)
     + r"半钟])|(?<=[唯统单专])一|(?:星期|礼拜|周)[一二三四五六日天]"
     r"|乱七八糟|三心二意|不三不四|七上八下|千万(?=别|不|要|记)|万一|万分|百分百(?!之)|十分(?![钟之])(?=[^\W\d_])"
-    r"|四川|三亚|九江|六安|三门峡|十堰|千岛|万州|百色|百姓|百货|千里|五一|十一假|二维|二手|三方|第三者"
+    r"|四川|三亚|九江|六安|三门峡|十堰|千岛|万州|百色|百姓|百货|千里"
+    rf"|五一(?![{_ALL}])|十一假|二维|二手|三方|第三者)"
+)
+#: behind a numeral nobody knows whether 一 still counts: 五十一直 is 五十 一直, or 五十一 直
+_UNSURE = re.compile(
+    rf"(?<=[{_ALL}])一(?=[下些样直定般起会旦切律向致贯再心番面道带半])|(?<=[{_ALL}])一点儿"
 )
 
 
@@ -127,7 +138,8 @@ def widen(text: str) -> str:
 
 def fold(text: str) -> str:
     """Full-width and compatible characters as plain ones, in lower case."""
-    plain = widen(text).lower()
+    # A full-width comma is a pause, and none that sets thousands apart: 35，175
+    plain = widen(text.replace("，", "， ")).lower()
     return plain.replace("廿", "二十").replace("卅", "三十").replace("￥", "¥")
 
 
@@ -136,9 +148,15 @@ def find_quantities(text: str) -> list[Quantity]:
     text = _WORDS.sub(lambda found: "\u3000" * len(found.group()), text).replace("零下", " 负")
     found: list[Quantity] = []
     vague_until = -1
+    unsure = {place.start() for place in _UNSURE.finditer(text)}
     for one in _scan(text):
-        if one is None or one.start < vague_until:
+        if one is None or one.start < vague_until or unsure & set(range(one.start, one.end)):
             continue
+        if not one.unit and (more := _OR.match(text, one.end)) is not None:
+            follower = _RUN.match(text, more.end())
+            if follower and read_number(follower.group()) == one.value + 1:
+                vague_until = follower.end()
+                continue
         if (reach := _RANGE.match(text, one.end)) is not None:
             follower = _RUN.match(text, reach.end())
             vague_until = follower.end() if follower else reach.end()
@@ -189,6 +207,10 @@ def _read_quantity(run: re.Match[str], text: str) -> Quantity | None:
     value = read_number(run.group())
     if value is None or before.endswith(("几", "数", "上")) or behind.startswith("几"):
         return None
+    if _BOUND.search(before) or re.search(r"(?:^|\W)[点.]$|[0-9][a-z]$", before):
+        return None
+    if run.group()[-1].isascii() and re.match(r"[a-z]", behind) and not _UNIT.match(behind):
+        return None  # 3k, 5g网, 1e5
     if behind.startswith(("多", "来", "余")) and run.group()[-1] in _SIZES + "0":
         return None
     if before.endswith(("负", "-")) and not re.search(r"[0-9a-z]-$", before):
@@ -347,8 +369,8 @@ def _read_digits(text: str) -> int | None:
         return None
     if len(text) == 2 and not text.isascii() and 0 not in digits:
         first, second = (int(one) for one in digits)
-        if second == first + 1 or "两" in text:
-            return None  # 三四个, 两三天
+        if second == first + 1 or (first, second) == (3, 5) or "两" in text:
+            return None  # 三四个, 三五个, 两三天
     return int("".join(map(str, digits)))
 
 

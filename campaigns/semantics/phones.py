@@ -17,6 +17,7 @@ _GAP = r"[\s\-‐–—_.,，、。;；·()（）]{0,2}(?:嗯|呃|啊|哦|那个
 _DIGIT = f"[0-9{''.join(SPOKEN)}]"
 _TIMES = re.compile(rf"([二两兩三四五六七八2-8])个({_DIGIT})(?!个)")
 _GROUP = re.compile(rf"\+?{_DIGIT}(?:{_GAP}{_DIGIT})+")
+_DENIED = re.compile(r"(?<!是)(?:不是|不要打?|不用打?|别打|而非)\s?$")
 _MOBILE = re.compile(r"(?:\+?86|0086|0)?(1[3-9][0-9]{9})")
 
 
@@ -27,6 +28,8 @@ def find_phones(text: str, *, region: str = "CN") -> list[str]:
     found: list[str] = []
     for group in _GROUP.finditer(text):
         said = group.group()
+        if _DENIED.search(text[: group.start()]):
+            continue
         digits = ("+" if said[0] == "+" else "") + "".join(
             str(SPOKEN.get(one, one)) for one in said if one in SPOKEN or one.isdecimal()
         )

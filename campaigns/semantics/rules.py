@@ -8,6 +8,7 @@ them is meant, what type it has and what bounds, is decided here once for all ki
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -29,9 +30,29 @@ MOST_ANSWERS = 50
 MOST_VALUE = 1_000
 
 #: what follows takes back what was said before
-_CORRECTED = re.compile(r"不对|说错了|讲错了|错了|更正一下|应该是|改成|纠正")
+_CORRECTED = re.compile(
+    r"不对|说错了|讲错了|错了|更正一下|应该是|改成|纠正|[哦噢啊呃]不(?=[,\s是])"
+)
+#: 三点 is an hour, 五分 a mark or a part of money that nobody can tell from it
+_NO_MONEY = ("分", "点", "折", "成", "倍", "月", "日", "秒")
 _DENIED = ("不是", "不要", "不想要", "并非", "没有", "不")
-_NOT_BEFORE = re.compile(r"(?:不是|不想|不要|没有|并不|不太|不大|不|没|别|未|非|无|莫)$")
+#: a word behind one of these, in the same breath, is not said: 不能同意, 不怎么想要, 没说要
+_NOT = re.compile("[不没别未非无莫勿甭]|拒绝|反对")
+_BREATH = 8
+#: these deny nothing
+_NO_DENIAL = re.compile(
+    r"不仅|不但|不光|不只|不管|不过|没问题|没关系|没事|不错|不好意思|不客气|差不多|对不起|无所谓|特别"
+)
+#: behind these something new begins: 不是苹果是梨, 不要苹果要梨, 不行就明天
+_ANEW = re.compile(r"[,。;；、!?]|(?<![不没会能])是|但|就|而|(?<![不没别想需太会能定是得说算着])要")
+_NOT_BEHIND = re.compile(r"不了|不得")
+#: 要不要 asks, and says nothing
+_ASKS = re.compile(r"(\w)[不没]\1")
+#: words that merely hold a short word
+_HOLDERS = re.compile(
+    r"主要|重要|次要|首要|要是|要不然?|要么|只要|但是|可是|还是|就是|于是|总是|老是|要不是|不是吗"
+    r"|好像|好几|好多|好久|只好|正好|刚好|恰好|幸好|不好意思|哪有|所有|还有"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,17 +232,20 @@ def _find_amounts(rule: Rule, text: str, _around: Surroundings) -> Iterator[Cand
     """What is counted in money; where nothing is, numbers that are counted in nothing."""
     found = _drop_taken_back(text, numerals.find_quantities(text))
     money = [one for one in found if one.family == "money"]
-    for one in money or [one for one in found if not one.unit]:
+    bare = [one for one in found if not one.unit and not one.rest.startswith(_NO_MONEY)]
+    for one in money or bare:
         value = numerals.convert(one, rule.unit or "元") if one.unit else one.value
         if value is not None:
             yield Candidate(value, one.text, one.start)
 
 
-def _find_phones(_rule: Rule, text: str, around: Surroundings) -> Iterator[Candidate]:
+def _find_phones(rule: Rule, text: str, around: Surroundings) -> Iterator[Candidate]:
     """After a correction only what was said behind it, if there is a number."""
     for part in (_list_corrected(text), text):
         found = phones.find_phones(part, region=around.region) if part else []
-        yield from (Candidate(phone, phone, 0) for phone in found)
+        # a whole number has no zero in front, and another number nobody asked for
+        kept = [one for one in found if rule.type != "integer" or not one.startswith("0")]
+        yield from (Candidate(phone, phone, 0) for phone in kept)
         if found:
             return
 
@@ -248,13 +272,33 @@ def _find_choices(rule: Rule, text: str, _around: Surroundings) -> Iterator[Cand
         edges = (r"(?<![0-9a-z])", r"(?![0-9a-z])") if latin else ("", "")
         for place in re.finditer(edges[0] + re.escape(plain) + edges[1], text):
             hits.append((place.start(), -len(plain), plain, value))
+    wholes = sorted(
+        place.span() for form in (_ASKS, _HOLDERS) for place in form.finditer(text) if hits
+    )
     end = -1
     for start, length, word, value in sorted(hits):
         if start < end:
             continue
         end = start - length
-        if not _NOT_BEFORE.search(text[max(0, start - 3) : start]):
+        if not _is_denied(text, start, end) and not _is_part(wholes, start, end):
             yield Candidate(value, word, start)
+
+
+def _is_denied(text: str, start: int, end: int) -> bool:
+    breath = _NO_DENIAL.sub("", text[max(0, start - _BREATH) : start])
+    breath = breath[max((place.end() for place in _ANEW.finditer(breath)), default=0) :]
+    return bool(_NOT.search(breath) or _NOT_BEHIND.match(text, end))
+
+
+def _is_part(wholes: list[tuple[int, int]], start: int, end: int) -> bool:
+    """Whether the word at this place is only a part of a question or of another word."""
+    at = bisect_left(wholes, start, key=lambda whole: whole[1]) if wholes else 0
+    for first, last in wholes[at:]:
+        if first >= end:
+            break
+        if start < last and first < end and not (start <= first and last <= end):
+            return True
+    return False
 
 
 def _find_pattern(rule: Rule, text: str, _around: Surroundings) -> Iterator[Candidate]:
