@@ -144,11 +144,11 @@ def process_inbox(*, seconds: float = JOB_SECONDS) -> bool:
             tried = claim(fresh=False)
             if tried:
                 process_batch(tried)
-            elif batch:
-                look_again = time.monotonic() + AGAIN_SECONDS
             else:
                 give_up_hopeless()
-                return True
+                if not batch:
+                    return True
+                look_again = time.monotonic() + AGAIN_SECONDS
         if time.monotonic() > ends:
             return False
 
