@@ -68,6 +68,7 @@ class _Session:
         self._waiting_for = 0
         age = wrapper.settings_dict["CONN_MAX_AGE"]
         self._ends = None if age is None else time.monotonic() + age
+        self.opened_at = time.monotonic()
         self.is_fresh = True
 
     @property
@@ -156,16 +157,16 @@ class Sessions:
         """
         if connection.in_atomic_block:  # whose transaction is around us must see and hold the row
             return self._run_inside(name, values)
+        began = time.monotonic()
         try:
             while True:
                 session = self._take(ends)
-                was_fresh = session.is_fresh
                 try:
                     return self._run_on(session, name, values, ends)
                 except psycopg.OperationalError as error:
                     # It was closed while nobody looked, and so were the others: nothing was done.
                     # (Even if it was: the same push again is counted, not stored again.)
-                    if was_fresh or not _is_lost(error):
+                    if session.opened_at >= began or not _is_lost(error):
                         raise
                     self.close()
         except (Error, psycopg.Error, TimeoutError, OSError) as error:

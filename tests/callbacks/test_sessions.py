@@ -122,6 +122,20 @@ def test_a_push_of_an_account_that_is_deleted_meanwhile_is_not_taken() -> None:
     assert b"success" not in answered[0].content.lower()
 
 
+def test_a_session_that_was_never_used_and_died_is_replaced_like_any_other(
+    sessions: Sessions,
+) -> None:
+    """After a burst there are more than were needed; then the database is restarted."""
+    sessions._opening += 1
+    sessions._open()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert sessions.run("wrong", ["ab"], ends=soon()) == ["-1"]
+
+
 def test_what_is_acknowledged_is_on_disk_whatever_the_server_was_told(sessions: Sessions) -> None:
     with connection.cursor() as cursor:
         name = connection.ops.quote_name(connection.settings_dict["NAME"])
