@@ -11,6 +11,7 @@ in a text moves nothing; GB18030, whose second bytes may look like a brace, and 
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -21,16 +22,19 @@ from campaigns.platforms.yeta.callbacks import KINDS
 
 #: as long as a push may be, and as a piece of what cannot be read
 LONGEST = 5_000_000
-#: beginnings tried to find the next record behind something unreadable, in one file; most of them
-#: with a short look, so that no file can keep a worker busy for hours
-SEARCHES, LONG_SEARCHES = 20_000, 50
+#: characters read in vain to find the next record behind something unreadable, in one file; the
+#: most with a short look: no file can keep a worker busy for longer than it holds the file
+SEARCHED, LONG_SEARCHED = 30_000_000, 10_000_000
 LOOK_AHEAD = 200_000
+#: about as deep as the reader goes
+DEPTH = 1000
 #: bytes by which the encoding is told
 TOLD_BY = 1_000_000
 
 _SEPARATORS = re.compile(r"[\s,\[\]\x00\ufeff\x1e]*")
 _BOM = "\xef\xbb\xbf"  # of UTF-8, one character for each byte
 _BEGINNING = re.compile(r'\{\s*"(?:data|module|retryTimes|timestamp)"')
+_OPENING = re.compile(r"[\[{]")
 _DECODER = json.JSONDecoder(
     strict=False,
     parse_int=lambda digits: int(digits) if len(digits) < 40 else None,
@@ -42,7 +46,7 @@ _DECODER = json.JSONDecoder(
 def split_failed_pushes(blocks: Iterable[bytes]) -> Iterator[FailedPush]:
     """Every push of a file, in its order; the kind is its ``module`` if that is one we know."""
     text = _Text(blocks)
-    searches = SEARCHES
+    left = SEARCHED
     while text.has_more():
         start = text.skip_separators()
         if start == len(text.read):
@@ -53,7 +57,7 @@ def split_failed_pushes(blocks: Iterable[bytes]) -> Iterator[FailedPush]:
             yield FailedPush(_find_kind(record), text.encode(start, end), whole=True)
             text.advance(end)
             continue
-        end, searches = _find_next(text.read, start, searches)
+        end, left = _find_next(text.read, start, left)
         yield FailedPush("", text.encode(start, end), whole=False)
         text.advance(end)
 
@@ -68,19 +72,34 @@ def _read_record(text: str, start: int) -> tuple[dict[str, Any], int] | None:
     return (record, end) if end - start <= LONGEST else None
 
 
-def _find_next(text: str, start: int, searches: int) -> tuple[int, int]:
-    """Where what cannot be read ends: before the next record, at the latest after ``LONGEST``."""
+def _find_next(text: str, start: int, left: int) -> tuple[int, int]:
+    """Where what cannot be read ends: before the next record, at the latest after ``LONGEST``; and
+    how much may still be read in vain."""
     last = min(start + LONGEST, len(text))
     for beginning in _BEGINNING.finditer(text, start + 1, last):
-        if searches <= 0:
+        if left <= 0:
             break
-        searches -= 1
-        look = LONGEST if searches >= SEARCHES - LONG_SEARCHES else LOOK_AHEAD
+        look = LONGEST if left > SEARCHED - LONG_SEARCHED else LOOK_AHEAD
         window = text[beginning.start() : beginning.start() + look]
-        found = _read_record(window, 0)
-        if found is not None and "data" in found[0]:
-            return beginning.start(), searches
-    return last, searches
+        is_record, read = _look(window)
+        if is_record:
+            return beginning.start(), left
+        left -= 1000 + read
+    return last, left
+
+
+def _look(text: str) -> tuple[bool, int]:
+    """Whether a record begins here, and how far the reader got."""
+    try:
+        record, end = _DECODER.raw_decode(text)
+    except json.JSONDecodeError as error:
+        return False, len(text) if error.msg.startswith("Unterminated") else error.pos
+    except RecursionError:
+        deepest = next(itertools.islice(_OPENING.finditer(text), DEPTH, None), None)
+        return False, deepest.start() if deepest else len(text)
+    except ValueError:
+        return False, len(text)
+    return "data" in record and end <= LONGEST, end
 
 
 def _find_kind(record: dict[str, Any]) -> str:
