@@ -106,3 +106,19 @@ def test_only_a_turn_of_its_own_waits_for_no_disk() -> None:
     with transaction.atomic():
         wait_for_turn(account)
         assert ask() == usual
+
+
+def test_every_other_commit_waits_for_the_disk_whatever_the_server_was_told() -> None:
+    """A ``sending`` that a crash of the database takes back is a second call."""
+    name = connection.ops.quote_name(connection.settings_dict["NAME"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit TO off")
+    connection.close()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            assert cursor.fetchone() == ("on",)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {name} RESET synchronous_commit")
+        connection.close()
