@@ -29,11 +29,16 @@ from django.utils import timezone
 
 from campaigns.gates import hours
 from campaigns.models import Account, CallbackToken, Contact, StatusChange, Task
+from campaigns.platforms.events import PlatformTaskState
 
 #: so many moments of the silent time are looked at: at each, calls must have been allowed
 LOOKS = 6
 #: tasks of one account that are looked at; one that should have been heard of is enough
 MOST_TASKS = 50
+OVER = (PlatformTaskState.FINISHED, PlatformTaskState.EXPIRED)
+RESTING = (
+    *(PlatformTaskState.PAUSED, PlatformTaskState.OUTSIDE_HOURS, PlatformTaskState.WAITING_RETRY),
+)
 #: receipts that are looked at for a push that no token's last use tells of yet
 NEWEST = 5000
 
@@ -81,7 +86,12 @@ def find_silent_accounts(now: datetime | None = None) -> list[Silence]:
         heard_at = heard.get(account_id)
         if heard_at is not None and heard_at > begin:
             continue
-        since = [found for task in tasks[:MOST_TASKS] if (found := find_begin(task, begin, now))]
+        since = [
+            found
+            for task in tasks[:MOST_TASKS]
+            if (found := find_begin(task, begin, now))
+            and not says_otherwise(task, begin=begin, since=found, heard_at=heard_at)
+        ]
         if since:
             silent.append(
                 Silence(
@@ -108,6 +118,16 @@ def find_begin(task: Task, begin: datetime, now: datetime) -> datetime | None:
     near = hours.list_holidays(task.account, now, days=2)
     moments = (begin + step * number for number in range(LOOKS))
     return since if all(hours.find_closed(task, at, near=near) is None for at in moments) else None
+
+
+def says_otherwise(
+    task: Task, *, begin: datetime, since: datetime, heard_at: datetime | None
+) -> bool:
+    """Whether the platform itself says that it calls nobody of the task just now; or that the task
+    is over, and has told of it while it ran: the contacts it left out are gaps, and no silence."""
+    if task.platform_state in RESTING:
+        return task.platform_checked_at is not None and task.platform_checked_at > begin
+    return task.platform_state in OVER and heard_at is not None and heard_at > since
 
 
 def find_last_pushes(account_ids: list[int], *, since: datetime) -> dict[int, datetime]:

@@ -227,6 +227,27 @@ def test_nobody_is_silent_who_calls_nobody(running: Task, change: dict[str, Any]
     assert find_silent_accounts() == []
 
 
+@pytest.mark.parametrize("state", ["paused", "outside_hours", "waiting_retry"])
+def test_nobody_is_silent_whose_platform_says_that_it_rests(running: Task, state: str) -> None:
+    tasks = Task.objects.filter(pk=running.pk)
+    tasks.update(platform_state=state, platform_checked_at=NOW - timedelta(minutes=2))
+    assert find_silent_accounts() == []
+    # said too long ago to be believed
+    tasks.update(platform_checked_at=NOW - timedelta(minutes=40))
+    assert find_silent_accounts()
+
+
+def test_a_task_that_is_over_there_is_silent_only_if_nothing_of_it_was_ever_heard(
+    running: Task,
+) -> None:
+    """Else one contact of whom nothing was reported would be an alarm on every day to come."""
+    tasks = Task.objects.filter(pk=running.pk)
+    tasks.update(platform_state="finished", platform_checked_at=NOW - timedelta(minutes=40))
+    assert find_silent_accounts()
+    use_token(running, NOW - timedelta(minutes=30))
+    assert find_silent_accounts() == []
+
+
 def test_nobody_is_silent_soon_after_a_resume_nor_while_all_wait_for_a_recall(
     running: Task,
 ) -> None:
