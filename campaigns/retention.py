@@ -121,6 +121,13 @@ def _step_by_id(model: type[models.Model], after: int, top: int, batch: int) -> 
     return last
 
 
+def _step_by_stored(_model: Any, after: int, top: int, batch: int) -> int | None:
+    """Recordings whose file is gone keep their row: they are passed over, however many."""
+    stored = Recording.objects.filter(status="stored", pk__gt=after, pk__lt=top).order_by("pk")
+    found = list(stored.values_list("pk", flat=True)[:batch])
+    return found[-1] if found else None
+
+
 def _step_by_turn(_model: Any, after: int, top: int, batch: int) -> int | None:
     """Calls without a dialog are passed over."""
     spoken = Turn.objects.filter(call_id__gt=after, call_id__lt=top).order_by("call_id")
@@ -232,7 +239,7 @@ def _list_kinds() -> dict[str, _Kind]:
         ),
         RECORDINGS: _Kind(
             Recording, "created_at", "call__account", FEW, _find_recordings, _erase_recordings,
-            by_id(Recording),
+            lambda after, top, batch: _step_by_stored(Recording, after, top, batch),
         ),
         ANSWERS: _Kind(
             InboundAnswer, "asked_at", "account", BATCH, InboundAnswer.objects.all, _erase_answers,

@@ -271,6 +271,31 @@ def test_few_rows_go_at_a_time_and_it_goes_on_where_it_stopped(
     assert sum(sizes) == 50 and max(sizes) <= 7
 
 
+def test_recordings_that_are_gone_are_not_walked_through_every_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their rows stay for ever; only those with a file cost a statement."""
+    _, token = make_door()
+    for number in range(6):
+        receive(token, f"call-{number}")
+    for row in Recording.objects.order_by("pk")[:5]:
+        store_file(row)
+    let_pass(1000)
+    forget()
+    assert Recording.objects.filter(deleted_at__isnull=False).count() == 5
+    monkeypatch.setattr(retention, "FEW", 1)
+    batches = []
+    forget_batch = retention.forget_batch
+
+    def count(name: str, *args: Any, **kwargs: Any) -> Any:
+        batches.append(name)
+        return forget_batch(name, *args, **kwargs)
+
+    monkeypatch.setattr(retention, "forget_batch", count)
+    assert forget() == NOTHING
+    assert batches.count("recordings") == 1
+
+
 def test_the_file_of_a_deletion_that_was_cut_off_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
     _, token = make_door()
     receive(token, "call-1")
