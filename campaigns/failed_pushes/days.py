@@ -109,7 +109,11 @@ def _miss_days(account: Account, first: date, since: date) -> None:
     """Days that the platform lists no more and that were never asked for with success."""
     late = account.failed_push_days.filter(day__lt=first, status__in=["due", "asking"])
     for row in late.filter(lists=0):
-        lifecycle.move(row, "missed", of=["due", "asking"], reason=OUT_OF_REACH)
+        # Who said a word about a day that was late has said nothing about one that is lost.
+        lifecycle.move(
+            row, "missed", of=["due", "asking"], reason=OUT_OF_REACH,
+            dismissed_at=None, dismissed_by=None,
+        )  # fmt: skip
     for row in late.filter(lists__gt=0):  # it was to be asked for once more, no more than that
         lifecycle.move_rows(FailedPushDay.objects.filter(pk=row.pk), "asking", of=["due"])
         lifecycle.move_rows(FailedPushDay.objects.filter(pk=row.pk), "listed", of=["asking"])
@@ -159,6 +163,9 @@ def ask_day(day_id: int) -> list[int] | None:
     paths = found.paths[:MOST_FILES]
     refused = found.refused + len(found.paths) - len(paths)
     now = timezone.now()
+    if set(paths) - set(row.files.values_list("path", flat=True)):
+        # Who said a word about the day did not mean files that nobody knew of.
+        FailedPushDay.objects.filter(pk=row.pk).update(dismissed_at=None, dismissed_by=None)
     FailedPushFile.objects.bulk_create(
         [FailedPushFile(day=row, path=path, next_try_at=now) for path in paths],
         ignore_conflicts=True,

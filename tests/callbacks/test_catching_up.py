@@ -204,6 +204,28 @@ def test_no_list_is_not_an_empty_list(platform: FailedPushes, account: Account) 
     assert not failed_pushes.find_alarms().exists()
 
 
+def test_a_word_about_a_late_day_is_none_about_what_comes_later(
+    platform: FailedPushes, account: Account
+) -> None:
+    lost = failed_pushes.ask_again(account, get_day(account, 2))
+    FailedPushDay.objects.filter(pk=lost.pk).update(tries=days.ALARM_TRIES)
+    failed_pushes.dismiss_day(lost, note="They know of it.", by=None)
+    assert not failed_pushes.find_alarms().exists()
+    # the platform lists it no more: nobody has said a word about that
+    failed_pushes.plan_days(now=timezone.now() + timedelta(days=9))
+    assert lost in failed_pushes.find_alarms()
+
+    other = failed_pushes.ask_again(account, get_day(account, 1))
+    FailedPushDay.objects.filter(pk=other.pk).update(tries=days.ALARM_TRIES)
+    failed_pushes.dismiss_day(other, note="They know of it.", by=None)
+    platform.days[f"{other.day}"] = {"url": ["failed/none.zip"]}
+    FailedPushDay.objects.filter(pk=other.pk).update(next_try_at=timezone.now())
+    (file_id,) = failed_pushes.ask_day(other.pk) or ()
+    assert other not in failed_pushes.find_alarms()
+    FailedPushFile.objects.filter(pk=file_id).update(tries=days.ALARM_TRIES)
+    assert other in failed_pushes.find_alarms()
+
+
 def test_every_day_is_asked_for_and_a_missed_one_is_an_alarm(
     platform: FailedPushes, account: Account
 ) -> None:
