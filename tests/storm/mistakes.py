@@ -88,19 +88,19 @@ def count_each_time() -> None:
 
     from campaigns import ingest
 
-    link = ingest.link_calls
+    follow_up = ingest.follow_up
 
-    def count(account_id: int, **named: Any) -> Any:
-        told = link(account_id, **named)
+    def count(account_id: int, rows: Any, **named: Any) -> Any:
+        told = follow_up(account_id, rows, **named)
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE campaigns_contact SET calls_made = calls_made + 1 WHERE id IN"
                 " (SELECT contact_id FROM campaigns_call WHERE id = ANY(%s)) AND calls_made > 0",
-                [list(named.get("call_ids") or [])],
+                [[row.pk for row in rows]],
             )
         return told
 
-    ingest.link_calls = count
+    ingest.follow_up = count
 
 
 def drop_what_fails() -> None:
