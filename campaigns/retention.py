@@ -142,7 +142,7 @@ def _find_pushes() -> models.QuerySet[Any]:
 
 def _erase_pushes(ids: list[int]) -> None:
     receipt, forgotten = (apps.get_model("callbacks", name) for name in ("Receipt", "Forgotten"))
-    rows = receipt._default_manager.filter(pk__in=ids)
+    rows = receipt._default_manager.filter(pk__in=ids, pk__lte=_hold_counted())
     ended = Counter(rows.values_list("status", flat=True))
     _let_go(receipt, ids)
     StatusChange.objects.filter(subject="receipt", subject_id__in=ids).delete()
@@ -150,6 +150,21 @@ def _erase_pushes(ids: list[int]) -> None:
     # What was received can still be accounted for.
     for status, number in ended.items():
         forgotten._default_manager.create(status=status, number=number)
+
+
+def _hold_counted() -> int:
+    """The highest id that is counted as received, and stays so until this transaction ends. What
+    goes before it was ever counted, on the first day of an installation that has counted nothing
+    yet, is neither received nor deleted: else the balance would be wrong from then on."""
+    snapshot = apps.get_model("callbacks", "Snapshot")
+    first = {"taken_at": timezone.now(), "numbers": {"id": 0}}
+    snapshot._default_manager.get_or_create(pk="closed", defaults=first)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (numbers ->> 'id')::bigint FROM callbacks_snapshot WHERE name = 'closed'"
+            " FOR SHARE"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def _find_exchanges() -> models.QuerySet[Any]:

@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from callbacks import processing
+from callbacks import processing, tally
 from callbacks.models import Forgotten, Receipt
 from campaigns import recordings, retention
 from campaigns.models import (
@@ -133,12 +133,30 @@ def test_what_was_received_can_still_be_accounted_for() -> None:
     receive(token, "call-1")
     push(token, "semantic", b"{}")
     processing.process_inbox()
+    now = timezone.now()
+    tally.close_ids(now)
+    tally.close_ids(now + timedelta(hours=1))
+    assert (tally.count_whole()["received"], tally.count_whole()["missing"]) == (4, 0)
     let_pass(101)
     forget()
+    counts = tally.count_whole()
+    assert (counts["received"], counts["forgotten"], counts["missing"]) == (4, 4, 0)
     assert dict(Forgotten.objects.values_list("status", "number")) == {
         "processed": 3,
         "ignored": 1,
     }
+
+
+def test_what_goes_before_it_was_ever_counted_leaves_the_balance_true() -> None:
+    """As on the first day of a version that counts, where old pushes are over their time."""
+    _, token = make_door()
+    receive(token, "call-1")
+    let_pass(101)
+    assert forget()["pushes"] == 3
+    counts = tally.count_whole()
+    assert (counts["received"], counts["forgotten"], counts["missing"]) == (0, 0, 0)
+    receive(token, "call-2")
+    assert tally.count_whole()["missing"] == 0
 
 
 def test_what_nobody_has_looked_at_stays() -> None:
