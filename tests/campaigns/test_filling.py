@@ -53,7 +53,7 @@ def shift(task: Task, **moments: timedelta | None) -> None:
 def wait_quiet(platform: Client) -> None:
     """Until all calls are over, and told."""
     busy = {"calls": 0, "pushes": 0}
-    wait_until(lambda: platform.look("ledger")["busy"] == busy)
+    wait_until(lambda: platform.look("ledger")["busy"] == busy, seconds=60)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -724,7 +724,8 @@ def test_an_unsettled_batch_keeps_no_worker_busy(
             "SELECT count(*) FROM procrastinate_jobs WHERE task_name LIKE '%advance%'"
             " OR task_name LIKE '%send_batches'"
         )
-        assert cursor.fetchone()[0] <= 2  # the one that was enqueued, and one of the safety net
+        # the one that was enqueued, one of the safety net, and one when it is settled meanwhile
+        assert cursor.fetchone()[0] <= 3
 
 
 @pytest.mark.django_db(transaction=True)
