@@ -29,6 +29,9 @@ OPENERS = 32
 #: on the first sessions that are there, while the opening of many would hold them all up
 MOST_OPENING = 3
 
+#: seconds that a session is used at least: to open one takes longer than to store many pushes
+LEAST_AGE = 5.0
+
 _DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 #: the row of an answer: texts, None for NULL
@@ -67,7 +70,7 @@ class _Session:
         self._poll = select.poll()
         self._waiting_for = 0
         age = wrapper.settings_dict["CONN_MAX_AGE"]
-        self._ends = None if age is None else time.monotonic() + age
+        self._ends = None if age is None else time.monotonic() + max(age, LEAST_AGE)
         self.opened_at = time.monotonic()
         self.is_fresh = True
 

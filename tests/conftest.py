@@ -22,6 +22,7 @@ def _empty_queue(request: pytest.FixtureRequest) -> Iterator[None]:
 
     answering.settle()
     inbox.settle()  # the door wakes the worker a moment after its answer
+    inbox.forget()  # and keeps sessions, which would keep the test database from being dropped
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_periodic_defers CASCADE")
 
