@@ -218,7 +218,9 @@ class TestOrders:
         dispatch.send_batch(claim(task))
         dispatch.delete_task(Task.objects.get(pk=task.pk), by=None)
         work_until(lambda: status_of(task) != "loading")
-        assert (task.status, task.reason, task.request) == ("running", instances.STOPPED, "")
+        assert (task.status, task.request) in (("running", ""), ("finished", ""))
+        if task.status == "running":  # else those who had left were called by now
+            assert task.reason == instances.STOPPED
         states = count_states(task)
         assert states.pop("withdrawn") == 4 and set(states) <= {"accepted", "finished"}
         check_nobody_is_lost(task, platform, contacts=6)
