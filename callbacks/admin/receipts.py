@@ -119,6 +119,7 @@ class ReceiptAdmin(CallboardAdmin):
     """Nothing of a push is edited; it can only be read again."""
 
     read_only = True
+    is_personal = True
     paginator = InfinitePaginator
     list_display = (
         "show_number",
@@ -253,13 +254,6 @@ class ReceiptAdmin(CallboardAdmin):
         response = HttpResponse(bytes(row.body), content_type="application/octet-stream")
         response["Content-Disposition"] = f'attachment; filename="receipt-{row.pk}.bin"'
         response["X-Content-Type-Options"] = "nosniff"
-        response["Cache-Control"] = "no-store"
-        return response
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        response = super().change_view(request, object_id, form_url, extra_context)
         response["Cache-Control"] = "no-store"
         return response
 

@@ -203,16 +203,8 @@ class AgentAdmin(CallboardAdmin):
 
     # ------------------------------------------------------------------------------ the page
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        agent = self.get_object(request, object_id)
-        extra: dict[str, Any] = {}
-        if agent is not None and self.has_view_permission(request, agent):
-            extra = self._describe(request, agent)
-        return super().change_view(request, object_id, form_url, extra | (extra_context or {}))
-
-    def _describe(self, request: HttpRequest, agent: Agent) -> dict[str, Any]:
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        agent: Agent = row
         sees_calls = request.user.has_perm("campaigns.view_call")
         agent.day = summarise_agents([agent])[agent.pk]  # type: ignore[attr-defined]
         events = list(agent.events.all()[:KEPT_EVENTS])

@@ -70,6 +70,7 @@ class VariablesAdmin(CallboardAdmin):
     """Rows of variables. Who may not see whole phone numbers sees them masked, and changes none:
     a masked number would be saved as one."""
 
+    is_personal = True
     masked_fields: tuple[str, ...] = ()
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -84,13 +85,6 @@ class VariablesAdmin(CallboardAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.masked_fields if obj is not None else ()
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        response = super().change_view(request, object_id, form_url, extra_context)
-        response["Cache-Control"] = "no-store"
-        return response
 
     @admin.display(description=gettext_lazy("variables"))
     def show_values(self, row: Any) -> str:
@@ -177,6 +171,7 @@ class ContextDefaultAdmin(VariablesAdmin):
 class ContextImportAdmin(CallboardAdmin):
     empty_hint = gettext_lazy("Bring a file of callers' variables, as a CSV or a workbook.")
     read_only = True
+    is_personal = True
     fields = ()
     list_display = (
         "file_name",
@@ -232,29 +227,21 @@ class ContextImportAdmin(CallboardAdmin):
             request, "campaigns/context_file.html", _("Bring callers' variables"), form=form
         )
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        extra: dict[str, Any] = {}
-        if row is not None and self.has_view_permission(request, row):
-            told = [
-                one | {"reason": _(one["reason"]), "value": hide_phones(one["value"])}
-                for one in row.rejected_rows[:SHOWN]
-            ]
-            url = reverse("admin:campaigns_inboundcontext_changelist")
-            extra = {
-                "row": row,
-                "robot": show_robot(row),
-                "rejected_rows": told,
-                "contexts_url": f"{url}?source__id__exact={row.pk}",
-                "same": ContextImport.objects.filter(
-                    account=row.account_id, sha256=row.sha256, id__lt=row.pk
-                )[:5],
-            }
-        response = super().change_view(request, object_id, form_url, extra | (extra_context or {}))
-        response["Cache-Control"] = "no-store"
-        return response
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        told = [
+            one | {"reason": _(one["reason"]), "value": hide_phones(one["value"])}
+            for one in row.rejected_rows[:SHOWN]
+        ]
+        url = reverse("admin:campaigns_inboundcontext_changelist")
+        return {
+            "row": row,
+            "robot": show_robot(row),
+            "rejected_rows": told,
+            "contexts_url": f"{url}?source__id__exact={row.pk}",
+            "same": ContextImport.objects.filter(
+                account=row.account_id, sha256=row.sha256, id__lt=row.pk
+            )[:5],
+        }
 
 
 @admin.register(SemanticRule)

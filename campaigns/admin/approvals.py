@@ -92,14 +92,8 @@ class ApprovalAdmin(CallboardAdmin):
 
     # -------------------------------------------------------------------------------- the page
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        extra: dict[str, Any] = {}
-        if row is not None and self.has_view_permission(request, row):
-            extra = describe_approval(request, row)
-        return super().change_view(request, object_id, form_url, extra | (extra_context or {}))
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return describe_approval(request, row)
 
     def answer(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Yes or no. A yes to sending again is carried out at once."""

@@ -139,14 +139,8 @@ class AttemptAdmin(CallboardAdmin):
 
     # -------------------------------------------------------------------------------- the page
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        attempt = self.get_object(request, object_id)
-        extra: dict[str, Any] = {}
-        if attempt is not None and self.has_view_permission(request, attempt):
-            extra = describe_attempt(request, attempt)
-        return super().change_view(request, object_id, form_url, extra | (extra_context or {}))
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return describe_attempt(request, row)
 
     def _find(self, request: HttpRequest, object_id: str) -> Attempt:
         attempt: Attempt = self.find_row(request, object_id)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -51,17 +51,11 @@ class DoNotCallRuleAdmin(CallboardAdmin):
             return False
         return obj is None or not DoNotCall.objects.filter(rule=obj).exists()
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        rule = self.get_object(request, object_id)
-        extra: dict[str, Any] = {}
-        if rule is not None and self.has_view_permission(request, rule):
-            entries = DoNotCall.objects.filter(rule=rule)
-            # so many that it matters no more how many exactly
-            count = entries.order_by()[:10_001].count()
-            extra = {"made": tell_made(count), "made_url": tell_url(rule) if count else ""}
-        return super().change_view(request, object_id, form_url, extra | (extra_context or {}))
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        entries = DoNotCall.objects.filter(rule=row)
+        # so many that it matters no more how many exactly
+        count = entries.order_by()[:10_001].count()
+        return {"made": tell_made(count), "made_url": tell_url(row) if count else ""}
 
     @admin.display(description=gettext_lazy("intention"))
     def show_intention(self, rule: DoNotCallRule) -> str:

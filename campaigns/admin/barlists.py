@@ -46,6 +46,7 @@ class BarListImportAdmin(CallboardAdmin):
         "Bring a list of numbers that nobody may call, as a CSV or a workbook."
     )
     read_only = True
+    is_personal = True
     fields = ()
     list_display = (
         "file_name",
@@ -114,16 +115,8 @@ class BarListImportAdmin(CallboardAdmin):
             request, "campaigns/bar_list.html", _("Import a do-not-call list"), form=form
         )
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        extra: dict[str, Any] = {}
-        if row is not None and self.has_view_permission(request, row):
-            extra = {"row": row, **self.describe(request, row)}
-        response = super().change_view(request, object_id, form_url, extra | (extra_context or {}))
-        response["Cache-Control"] = "no-store"
-        return response
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {"row": row, **self.describe(request, row)}
 
     def describe(self, request: HttpRequest, row: BarListImport) -> dict[str, Any]:
         alone = count_alone(row)

@@ -73,6 +73,8 @@ class CallboardAdmin(ModelAdmin):
     compressed_fields = True
     #: whole rows are shown by a template of ours, nothing is edited
     read_only = False
+    #: a row's page tells of people: no cache keeps it
+    is_personal = False
     #: what an empty list says to do next
     empty_hint: Any = ""
 
@@ -98,13 +100,22 @@ class CallboardAdmin(ModelAdmin):
     ) -> HttpResponse:
         if request.method == "POST" and self.read_only:
             return HttpResponse(status=405)
-        return super().change_view(request, object_id, form_url, extra_context)
+        response = super().change_view(request, object_id, form_url, extra_context)
+        if self.is_personal:
+            response["Cache-Control"] = "no-store"
+        return response
+
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What the template of a row's page is given besides the admin's own."""
+        return {}
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         """One button saves; where to go next is on the page it leads to."""
         context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        if (row := kwargs.get("obj")) is not None:
+            context |= self.add_context(request, row)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def history_view(

@@ -99,6 +99,7 @@ class RevealingAdmin(CallboardAdmin):
     """Rows with phone numbers: masked, until somebody who may asks for one look at one page."""
 
     read_only = True
+    is_personal = True
     list_before_template = "campaigns/reveal_list.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -147,23 +148,15 @@ class RevealingAdmin(CallboardAdmin):
         response["Cache-Control"] = "no-store"
         return response
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        extra: dict[str, Any] = {}
-        if row is not None and self.has_view_permission(request, row):
-            row.revealed = is_revealed(request, f"{self.opts.model_name} {row.pk}")
-            if row.revealed:
-                audit_reveal(request, [row])
-            extra = {
-                "row": row,
-                "may_unmask": request.user.has_perm(UNMASK) and not row.revealed,
-                **self.describe(request, row),
-            }
-        response = super().change_view(request, object_id, form_url, extra | (extra_context or {}))
-        response["Cache-Control"] = "no-store"
-        return response
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        row.revealed = is_revealed(request, f"{self.opts.model_name} {row.pk}")
+        if row.revealed:
+            audit_reveal(request, [row])
+        return {
+            "row": row,
+            "may_unmask": request.user.has_perm(UNMASK) and not row.revealed,
+            **self.describe(request, row),
+        }
 
     def describe(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         raise NotImplementedError

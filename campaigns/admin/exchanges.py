@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import RadioFilter, RelatedDropdownFilter
@@ -85,9 +85,5 @@ class ExchangeAdmin(CallboardAdmin):
     def show_time(self, exchange: Exchange) -> str:
         return f"{exchange.seconds:.2f} s"
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        exchange = self.get_object(request, object_id)
-        extra = {"row": exchange, "outcome": show_outcome(exchange)} if exchange else {}
-        return super().change_view(request, object_id, form_url, extra | (extra_context or {}))
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {"row": row, "outcome": show_outcome(row)}

@@ -159,34 +159,28 @@ class FailedPushDayAdmin(CallboardAdmin):
 
     # -------------------------------------------------------------------------------- the page
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        extra: dict[str, Any] = {}
-        if row is not None and self.has_view_permission(request, row):
-            may = request.user.has_perm(CHANGE)
-            alarm = failed_pushes.find_alarms().filter(pk=row.pk).exists()
-            extra = {
-                "row": row,
-                "state": show_state(row),
-                "account": make_link(row.account),
-                "listed_at": show_moment(row.listed_at),
-                "listed_ago": tell_age(row.listed_at),
-                "next_try_at": show_moment(row.next_try_at) if row.next_try_at else "",
-                "files": [describe_file(file) for file in row.files.order_by("id")[:500]],
-                "history": [
-                    {"at": show_moment(one.at), "sentence": one.sentence, "by": one.by}
-                    for one in StatusChange.objects.filter(
-                        subject="failedpushday", subject_id=row.pk
-                    ).select_related("by")[:50]
-                ],
-                "may_fetch": may and row.day in failed_pushes.list_days(row.account),
-                "may_dismiss": may and alarm,
-                "words": WordsForm("note", _("What was done about it")),
-                "day_value": row.day.isoformat(),
-            }
-        return super().change_view(request, object_id, form_url, extra | (extra_context or {}))
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        may = request.user.has_perm(CHANGE)
+        alarm = failed_pushes.find_alarms().filter(pk=row.pk).exists()
+        return {
+            "row": row,
+            "state": show_state(row),
+            "account": make_link(row.account),
+            "listed_at": show_moment(row.listed_at),
+            "listed_ago": tell_age(row.listed_at),
+            "next_try_at": show_moment(row.next_try_at) if row.next_try_at else "",
+            "files": [describe_file(file) for file in row.files.order_by("id")[:500]],
+            "history": [
+                {"at": show_moment(one.at), "sentence": one.sentence, "by": one.by}
+                for one in StatusChange.objects.filter(
+                    subject="failedpushday", subject_id=row.pk
+                ).select_related("by")[:50]
+            ],
+            "may_fetch": may and row.day in failed_pushes.list_days(row.account),
+            "may_dismiss": may and alarm,
+            "words": WordsForm("note", _("What was done about it")),
+            "day_value": row.day.isoformat(),
+        }
 
     def fetch(self, request: HttpRequest) -> HttpResponse:
         """Ask for one day of one account now, whatever came of it before."""

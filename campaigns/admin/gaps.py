@@ -130,26 +130,20 @@ class GapAdmin(CallboardAdmin):
 
     # -------------------------------------------------------------------------------- the page
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        extra: dict[str, Any] = {}
-        if row is not None and self.has_view_permission(request, row):
-            extra = {
-                "row": row,
-                "state": show_state(row),
-                "account": make_link(row.account),
-                "task": make_link(row.task),
-                "subject": make_link(row.call or row.contact),
-                "found_at": show_moment(row.found_at),
-                "asked": _(row.asked) if row.asked else "",
-                "asked_at": show_moment(row.asked_at) if row.asked_at else "",
-                "closed_at": show_moment(row.closed_at) if row.closed_at else "",
-                "words": WordsForm("note", _("Why it is left as it is")),
-                "may_dismiss": row.closed_at is None and request.user.has_perm(CHANGE),
-            }
-        return super().change_view(request, object_id, form_url, extra | (extra_context or {}))
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {
+            "row": row,
+            "state": show_state(row),
+            "account": make_link(row.account),
+            "task": make_link(row.task),
+            "subject": make_link(row.call or row.contact),
+            "found_at": show_moment(row.found_at),
+            "asked": _(row.asked) if row.asked else "",
+            "asked_at": show_moment(row.asked_at) if row.asked_at else "",
+            "closed_at": show_moment(row.closed_at) if row.closed_at else "",
+            "words": WordsForm("note", _("Why it is left as it is")),
+            "may_dismiss": row.closed_at is None and request.user.has_perm(CHANGE),
+        }
 
     @action(description=gettext_lazy("Dismiss"), permissions=["dismiss"])
     def dismiss_chosen(self, request: HttpRequest, queryset: QuerySet[Gap]) -> HttpResponse:

@@ -102,26 +102,20 @@ class IncidentAdmin(CallboardAdmin):
 
     # -------------------------------------------------------------------------------- the page
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        extra: dict[str, Any] = {}
-        if row is not None and self.has_view_permission(request, row):
-            extra = {
-                "row": row,
-                "state": show_state(row),
-                "opened_at": show_moment(row.opened_at),
-                "opened_ago": tell_age(row.opened_at),
-                "closed_at": show_moment(row.closed_at) if row.closed_at else "",
-                "account": make_link(row.account),
-                "task": make_link(row.task),
-                "contact": make_link(row.contact),
-                "attempt": make_link(row.attempt),
-                "words": WordsForm("note", _("What was done about it")),
-                "may_close": row.closed_at is None and request.user.has_perm(CLOSE),
-            }
-        return super().change_view(request, object_id, form_url, extra | (extra_context or {}))
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {
+            "row": row,
+            "state": show_state(row),
+            "opened_at": show_moment(row.opened_at),
+            "opened_ago": tell_age(row.opened_at),
+            "closed_at": show_moment(row.closed_at) if row.closed_at else "",
+            "account": make_link(row.account),
+            "task": make_link(row.task),
+            "contact": make_link(row.contact),
+            "attempt": make_link(row.attempt),
+            "words": WordsForm("note", _("What was done about it")),
+            "may_close": row.closed_at is None and request.user.has_perm(CLOSE),
+        }
 
     def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Say what was done; then it is gone from every page."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -64,25 +64,19 @@ class MirrorAdmin(CallboardAdmin):
     def tell_facts(self, row: Any) -> list[tuple[str, Any]]:
         raise NotImplementedError
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        extra: dict[str, Any] = {}
-        if row is not None and self.has_view_permission(request, row):
-            tasks = Task.objects.select_related("account").order_by("-id")
-            extra = {
-                "row": row,
-                "facts": [
-                    (_("Account"), self.show_account(row)),
-                    *self.tell_facts(row),
-                    (_("Listed"), self.show_gone(row)),
-                    (_("Last seen"), tell_age(row.seen_at)),
-                ],
-                "raw_text": json.dumps(row.raw, ensure_ascii=False, indent=1, sort_keys=True),
-                "tasks": tasks.filter(**{self.tasks_by: row})[:10],
-            }
-        return super().change_view(request, object_id, form_url, extra | (extra_context or {}))
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        tasks = Task.objects.select_related("account").order_by("-id")
+        return {
+            "row": row,
+            "facts": [
+                (_("Account"), self.show_account(row)),
+                *self.tell_facts(row),
+                (_("Listed"), self.show_gone(row)),
+                (_("Last seen"), tell_age(row.seen_at)),
+            ],
+            "raw_text": json.dumps(row.raw, ensure_ascii=False, indent=1, sort_keys=True),
+            "tasks": tasks.filter(**{self.tasks_by: row})[:10],
+        }
 
     tasks_by = "robot"
 

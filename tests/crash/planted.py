@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
+import subprocess
+import sys
 import textwrap
 import types
 from typing import Any
+
+from tests.processes import ROOT
 
 
 def rewrite(function: Any, *changes: tuple[str, str]) -> None:
@@ -80,3 +85,28 @@ def take_smaller_batches(rows: str) -> None:
             few = min(int(rows), limits.rows_per_insert)
             smaller = dataclasses.replace(limits, rows_per_insert=few)
             object.__setattr__(platform, "limits", smaller)
+
+
+def find_unfit(mistakes: str) -> str:
+    """What fits the source no more of the ``MISTAKES`` of a module; "" when all can be planted.
+
+    Each in a process of its own: the program makes the mistake from then on.
+    """
+    script = (
+        "import django; django.setup()\n"
+        "import os, sys\n"
+        f"from {mistakes} import MISTAKES\n"
+        "for name, mistake in MISTAKES.items():\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        mistake.plant()\n"
+        "        os._exit(0)\n"
+        "    if os.waitpid(child, 0)[1]:\n"
+        "        sys.exit(f'{name} does not fit the source any more')\n"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stderr[-2000:] if done.returncode else ""
