@@ -1,13 +1,12 @@
 """In: a task, a user, a moment. Out: every number a screen shows, from the rows themselves.
 
-A rate is given only with something to divide by: calls whose end is not known yet and numbers that
-do not exist are not in its denominator, and a voicemail is nobody who answered.
+What a number means is said in ``definitions``, and nowhere else.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -16,12 +15,9 @@ from django.db import connection
 from django.db.models import Count, Exists, Min, OuterRef, Q, Sum
 from django.utils import timezone
 
+from campaigns import definitions
 from campaigns.models import Account, Agent, Attempt, Call, Contact, Instance, Recording, Task
 
-#: results that say nothing about whether people pick up
-NOT_REACHABLE_AT_ALL = (Call.Result.INVALID_NUMBER,)
-#: picked up, but by no person
-NO_PERSON = (Call.Result.VOICEMAIL,)
 ACTIVE = ("loading", "loaded", "starting", "running", "paused")
 #: an accepted contact of a running task is called silent after this long without any news
 SILENT_AFTER = timedelta(hours=24)
@@ -31,26 +27,10 @@ LATE_AFTER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallSummary:
-    """Calls counted once each. ``answered`` is picked up by whatever; ``reached`` by a person."""
+class CallSummary(definitions.Tally):
+    """Calls counted once each, and {result: calls}, the most frequent first."""
 
-    calls: int = 0
-    answered: int = 0
-    reached: int = 0
-    invalid: int = 0
-    unknown: int = 0
-    talk_seconds: int = 0
     results: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def answer_rate(self) -> float | None:
-        """People who answered, of the calls that ended and went to a number that exists."""
-        base = self.calls - self.invalid - self.unknown
-        return self.reached / base if base > 0 else None
-
-    @property
-    def talk_average(self) -> float | None:
-        return self.talk_seconds / self.answered if self.answered else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,34 +82,31 @@ def summarise_calls(calls: Any) -> CallSummary:
     """Of a queryset of calls. One query. A call that is going on counts for nothing before its
     record, or its dialog, is there."""
     rows = (
-        calls.filter(Q(has_record=True) | Q(turns_count__gt=0))
+        calls.filter(definitions.IS_COUNTED)
         .order_by()
-        .values_list("result", "answered")
-        .annotate(n=Count("*"), talk=Sum("talk_seconds"))
+        .values_list("result", "answered", "direction")
+        .annotate(
+            n=Count("*"),
+            timed=Count("talk_seconds"),
+            talked=Count("pk", filter=Q(talk_seconds__gte=definitions.TALKED_SECONDS)),
+            talk=Sum("talk_seconds"),
+        )
     )
-    total = answered = reached = invalid = unknown = talk = 0
+    whole = definitions.Tally()
     results: dict[str, int] = {}
-    for result, picked_up, number, seconds in rows:
-        total += number
-        talk += seconds or 0
+    for result, answered, direction, number, timed, talked, seconds in rows:
         results[result] = results.get(result, 0) + number
-        if picked_up:
-            answered += number
-            reached += 0 if result in NO_PERSON else number
-        if result in NOT_REACHABLE_AT_ALL:
-            invalid += number
-        elif picked_up is None:
-            unknown += number
+        whole += definitions.tally_calls(
+            result=result,
+            answered=answered,
+            inbound=direction == Call.Direction.INBOUND,
+            calls=number,
+            timed=timed,
+            talked=talked,
+            talk_seconds=seconds or 0,
+        )
     ordered = dict(sorted(results.items(), key=lambda item: -item[1]))
-    return CallSummary(
-        calls=total,
-        answered=answered,
-        reached=reached,
-        invalid=invalid,
-        unknown=unknown,
-        talk_seconds=talk,
-        results=ordered,
-    )
+    return CallSummary(**asdict(whole), results=ordered)
 
 
 def summarise_task(task: Task) -> TaskSummary:

@@ -56,7 +56,7 @@ def test_the_answer_rate_is_of_people_at_numbers_that_exist() -> None:
     called = summarise_calls(Call.objects.filter(task=task))
     assert (called.calls, called.answered, called.reached) == (5, 2, 1)
     assert called.answer_rate == 1 / 3
-    assert called.talk_average == 20
+    assert called.talk_average == 30
     assert sum(called.results.values()) == 5
 
 
