@@ -20,6 +20,10 @@ OPERATOR = (
     # to forbid a call is never wrong; to allow it again is for a manager
     "campaigns.add_donotcall",
     "campaigns.add_barlistimport",
+    # what a person heard stands beside what the platform said
+    "campaigns.add_correction",
+    "campaigns.add_remark",
+    "campaigns.review_call",
 )
 MANAGER = (
     *OPERATOR,
@@ -52,6 +56,8 @@ MANAGER = (
     "campaigns.add_semanticrule",
     "campaigns.change_semanticrule",
     "campaigns.delete_semanticrule",
+    "campaigns.add_reviewrule",
+    "campaigns.change_reviewrule",
     "callbacks.change_receipt",
 )
 ADMIN = (

@@ -28,6 +28,7 @@ from campaigns.models.imports import ContactImport, RejectedRow, StagedRow
 from campaigns.models.incidents import Incident
 from campaigns.models.installation import Installation
 from campaigns.models.retention import Erasure, KeepRule
+from campaigns.models.reviews import Correction, Judgement, Remark, Review, ReviewRule
 from campaigns.models.tasks import Attempt, Batch, Contact, Instance, Task
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "ContactImport",
     "ContextDefault",
     "ContextImport",
+    "Correction",
     "DoNotCall",
     "DoNotCallRule",
     "Erasure",
@@ -59,10 +61,14 @@ __all__ = [
     "Incident",
     "Installation",
     "Instance",
+    "Judgement",
     "KeepRule",
     "Line",
     "Recording",
     "RejectedRow",
+    "Remark",
+    "Review",
+    "ReviewRule",
     "Robot",
     "SemanticRule",
     "StagedRow",
