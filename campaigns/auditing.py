@@ -19,6 +19,8 @@ from campaigns.models import (
     DoNotCallRule,
     Holiday,
     KeepRule,
+    NoticeHook,
+    NoticeRule,
     SemanticRule,
 )
 
@@ -46,6 +48,8 @@ BY_PROGRAM = [
     "gaps",
     "keep_rule",
     "erasure",
+    "notices",
+    "notice_rules",
 ]
 
 
@@ -68,6 +72,17 @@ def register_configuration() -> None:
     auditlog.register(SemanticRule)
     auditlog.register(Holiday)
     auditlog.register(KeepRule)
+    auditlog.register(
+        NoticeHook,
+        exclude_fields=["rotated_at", "created_at", "rules", "deliveries"],
+        mask_fields=["secrets"],
+        mask_callable="campaigns.auditing.hide_value",
+    )
+    auditlog.register(
+        NoticeRule,
+        exclude_fields=["since", "looked_at", "matches", "notices"],
+        m2m_fields={"groups", "users", "hooks"},
+    )
     auditlog.register(
         get_user_model(),
         exclude_fields=["last_login"],

@@ -24,6 +24,7 @@ from campaigns.models import (
     ContactImport,
     FailedPushDay,
     FailedPushFile,
+    NoticeDelivery,
     Recording,
     StatusChange,
     Task,
@@ -132,6 +133,14 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
         # fetched once more: the platform may have written on
         "read": frozenset({"listed"}),
         "failed": frozenset({"listed"}),
+    },
+    NoticeDelivery: {
+        "waiting": frozenset({"sending", "failed"}),
+        # waiting again: it did not arrive, or who sent it is gone
+        "sending": frozenset({"delivered", "waiting", "failed"}),
+        "delivered": frozenset(),
+        # somebody wants it sent again
+        "failed": frozenset({"waiting"}),
     },
     Verification: {
         state: frozenset({"asking", "too_old"})

@@ -45,6 +45,11 @@ MANAGER = (
     "campaigns.add_donotcallrule",
     "campaigns.change_donotcallrule",
     "campaigns.delete_donotcallrule",
+    # who is told of what; where to, outside of the console, is for an administrator
+    "campaigns.add_noticerule",
+    "campaigns.change_noticerule",
+    "campaigns.delete_noticerule",
+    "campaigns.change_noticedelivery",
     # what the platforms are answered during a call
     "campaigns.add_inboundcontext",
     "campaigns.change_inboundcontext",

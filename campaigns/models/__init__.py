@@ -27,6 +27,15 @@ from campaigns.models.history import StatusChange
 from campaigns.models.imports import ContactImport, RejectedRow, StagedRow
 from campaigns.models.incidents import Incident
 from campaigns.models.installation import Installation
+from campaigns.models.notices import (
+    Notice,
+    NoticeDelivery,
+    NoticeEvent,
+    NoticeHook,
+    NoticeMatch,
+    NoticeReader,
+    NoticeRule,
+)
 from campaigns.models.retention import Erasure, KeepRule
 from campaigns.models.reviews import Correction, Judgement, Remark, Review, ReviewRule
 from campaigns.models.tasks import Attempt, Batch, Contact, Instance, Task
@@ -64,6 +73,13 @@ __all__ = [
     "Judgement",
     "KeepRule",
     "Line",
+    "Notice",
+    "NoticeDelivery",
+    "NoticeEvent",
+    "NoticeHook",
+    "NoticeMatch",
+    "NoticeReader",
+    "NoticeRule",
     "Recording",
     "RejectedRow",
     "Remark",

@@ -39,6 +39,12 @@ class StatusChange(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["subject", "subject_id", "id"], name="history_subject"),
+            # what notices are made of: few rows of few subjects
+            models.Index(
+                fields=["at"],
+                condition=Q(subject__in=["task", "contactimport", "barlistimport"]),
+                name="history_noticed",
+            ),
             # nearly all of it was nobody's doing
             models.Index(fields=["by"], condition=Q(by__isnull=False), name="history_by"),
         ]
