@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('campaigns', '0031_fewer_indexes_of_what_leaves'),
+        ('campaigns', '0033_roles_of_reviews'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -35,7 +35,7 @@ def make_rules(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("campaigns", "0032_notices"),
+        ("campaigns", "0034_notices"),
         ("callbacks", "0001_initial"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
