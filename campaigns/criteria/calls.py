@@ -1,0 +1,201 @@
+"""In: the parameters of the list of calls. Out: what each of them chooses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from campaigns.criteria.search import search_calls
+from campaigns.criteria.values import (
+    Criterion,
+    make_choice,
+    make_count,
+    make_flag,
+    make_id,
+    make_moment,
+    make_text,
+    make_yes_no,
+)
+from campaigns.masking import mask_numbers
+from campaigns.models import Account, Agent, Call, Recording, Robot, Task, Turn, Verification
+from campaigns.platforms.registry import PLATFORMS
+
+#: of a call that the platform named no intention for
+NO_INTENTION = "-"
+
+
+def name_task(pk: str) -> str:
+    return mask_numbers(Task.objects.filter(pk=pk).values_list("name", flat=True).first() or "")
+
+
+def name_account(pk: str) -> str:
+    return Account.objects.filter(pk=pk).values_list("name", flat=True).first() or ""
+
+
+def name_robot(pk: str) -> str:
+    return Robot.objects.filter(pk=pk).values_list("name", flat=True).first() or ""
+
+
+def choose_intentions(rows: QuerySet[Any], words: list[str]) -> QuerySet[Any]:
+    return rows.filter(intention__in=["" if word == NO_INTENTION else word for word in words])
+
+
+def _choose_stages(rows: QuerySet[Any], words: list[str]) -> QuerySet[Any]:
+    ended = Call.Stage.ENDED
+    if words == [ended]:
+        return rows.filter(stage=ended)
+    # said as in the partial index of the few calls that are going on
+    now = ~Q(stage=ended)
+    if "now" not in words:
+        now &= Q(stage__in=[word for word in words if word != ended])
+    return rows.filter(now | Q(stage=ended) if ended in words else now)
+
+
+def _choose_platforms(rows: QuerySet[Any], slugs: list[str]) -> QuerySet[Any]:
+    # The accounts are few and looked up first: the index begins with them.
+    accounts = Account.objects.filter(platform__in=slugs)
+    return rows.filter(account__in=list(accounts.values_list("pk", flat=True)))
+
+
+def _choose_agents(rows: QuerySet[Any], words: list[str]) -> QuerySet[Any]:
+    """By number or name, of all accounts: the index begins with the account and the number."""
+    named = Agent.objects.filter(name__in=words).values_list("number", flat=True)[:100]
+    accounts = list(Account.objects.values_list("pk", flat=True))
+    return rows.filter(account__in=accounts, agent_number__in=[*words, *named])
+
+
+def _choose_verified(rows: QuerySet[Any], words: list[str]) -> QuerySet[Any]:
+    pushes = Verification.objects.filter(call=OuterRef("pk"))
+    chosen = Q()
+    if states := [word for word in words if word != "none"]:
+        chosen |= Q(Exists(pushes.filter(status__in=states)))
+    if "none" in words:
+        verified = pushes.filter(status=Verification.Status.VERIFIED)
+        chosen |= Q(Exists(pushes)) & ~Q(Exists(verified))
+    return rows.filter(chosen)
+
+
+def reach_node(words: list[str]) -> Q:
+    """Of a call: that one of its turns was at one of these nodes, by name or id."""
+    at_node = Q(node_name__in=words) | Q(node_id__in=words)
+    return Q(Exists(Turn.objects.filter(at_node, call=OuterRef("pk"))))
+
+
+def _choose_family(rows: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
+    # the tasks are few and looked up first: the index begins with them
+    tasks = Task.objects.filter(Q(family__in=ids) | Q(pk__in=ids))
+    return rows.filter(task__in=list(tasks.values_list("pk", flat=True)))
+
+
+def _find_recorded() -> Exists:
+    return Exists(Recording.objects.filter(call=OuterRef("pk")))
+
+
+def search_box(search: Any) -> Criterion:
+    """The text of the search box. It is kept whole, and told without its number."""
+
+    def read(values: list[str]) -> str:
+        text = values[-1].strip()[:200]
+        return text.replace("\x00", "")
+
+    return Criterion(
+        "q",
+        _("search"),
+        read,
+        search,
+        lambda value: mask_numbers(str(value), likely=True),
+        leads=True,
+    )
+
+
+CALL_CRITERIA: dict[str, Criterion] = {
+    one.name: one
+    for one in (
+        make_id("id__in", _("chosen rows"), "pk", leads=True),
+        make_choice("result__exact", _("result"), Call.Result.choices, "result"),
+        make_choice(
+            "stage",
+            _("stage"),
+            [("now", _("going on")), *Call.Stage.choices],
+            _choose_stages,
+            leads=lambda words: Call.Stage.ENDED not in words,
+        ),
+        make_text("intention", _("intention"), choose_intentions),
+        make_choice("direction__exact", _("direction"), Call.Direction.choices, "direction"),
+        make_flag("answered__exact", _("answered"), "answered"),
+        make_flag("answered__isnull", _("not known whether answered"), "answered__isnull"),
+        make_choice("hangup_by__exact", _("hung up by"), Call.HangupBy.choices, "hangup_by"),
+        make_yes_no(
+            "dialog",
+            _("dialog"),
+            lambda rows, _value: rows.filter(turns_count__gt=0),
+            lambda rows, _value: rows.filter(turns_count=0),
+        ),
+        make_yes_no(
+            "recording",
+            _("recording"),
+            lambda rows, _value: rows.filter(_find_recorded()),
+            lambda rows, _value: rows.filter(~_find_recorded()),
+        ),
+        make_moment(
+            "happened_at_from",
+            _("time from"),
+            lambda rows, moment: rows.filter(happened_at__gte=moment),
+        ),
+        make_moment(
+            "happened_at_to",
+            _("time to"),
+            lambda rows, moment: rows.filter(happened_at__lt=moment),
+            until=True,
+        ),
+        make_count(
+            "talk_from",
+            _("talk time from (seconds)"),
+            lambda rows, seconds: rows.filter(talk_seconds__gte=seconds),
+        ),
+        make_count(
+            "talk_to",
+            _("talk time to (seconds)"),
+            lambda rows, seconds: rows.filter(talk_seconds__lte=seconds),
+        ),
+        make_text("node", _("node reached"), lambda rows, words: rows.filter(reach_node(words))),
+        make_count(
+            "attempts_from",
+            _("calls made to the contact, from"),
+            lambda rows, number: rows.filter(contact__calls_made__gte=number),
+        ),
+        make_count(
+            "attempts_to",
+            _("calls made to the contact, to"),
+            lambda rows, number: rows.filter(contact__calls_made__lte=number),
+        ),
+        make_moment(
+            "not_called_since",
+            _("contact not called since"),
+            lambda rows, moment: rows.filter(contact__last_call_at__lt=moment),
+        ),
+        make_id("task__id__exact", _("task"), "task", name_of=name_task),
+        make_id("family", _("family of tasks"), _choose_family, name_of=name_task),
+        make_count("round", _("round"), lambda rows, number: rows.filter(task__round=number)),
+        make_id("account__id__exact", _("account"), "account", name_of=name_account),
+        make_id("robot__id__exact", _("robot"), "robot", name_of=name_robot),
+        make_id("contact__id__exact", _("contact"), "contact", leads=True),
+        make_choice(
+            "platform",
+            _("platform"),
+            [(platform.slug, platform.name) for platform in PLATFORMS.values()],
+            _choose_platforms,
+        ),
+        make_text("agent", _("agent"), _choose_agents, leads=True),
+        make_choice(
+            "verification",
+            _("verification"),
+            [("none", _("from pushes nobody verified")), *Verification.Status.choices],
+            _choose_verified,
+        ),
+        make_text("platform_result", _("platform's result"), "platform_result", leads=True),
+        search_box(search_calls),
+    )
+}
