@@ -22,10 +22,12 @@ from campaigns.models import (
     Batch,
     Contact,
     ContactImport,
+    Experiment,
     FailedPushDay,
     FailedPushFile,
     NoticeDelivery,
     Recording,
+    Redial,
     StatusChange,
     Task,
     Verification,
@@ -103,6 +105,20 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
         # half of it may be in force
         "failed": frozenset({"undone"}),
         "undone": frozenset(),
+    },
+    Redial: {
+        # counted again: other choices, or it was looked at long ago
+        "counting": frozenset({"counted", "failed", "cancelled"}),
+        "counted": frozenset({"counting", "making", "failed", "cancelled"}),
+        "making": frozenset({"made", "failed", "cancelled"}),
+        "made": frozenset(),
+        "failed": frozenset({"counting", "cancelled"}),
+        "cancelled": frozenset(),
+    },
+    Experiment: {
+        "splitting": frozenset({"split", "failed"}),
+        "split": frozenset(),
+        "failed": frozenset(),
     },
     Approval: {
         "asked": frozenset({"approved", "declined", "withdrawn"}),

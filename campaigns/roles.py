@@ -24,6 +24,9 @@ OPERATOR = (
     "campaigns.add_correction",
     "campaigns.add_remark",
     "campaigns.review_call",
+    # both only make drafts; to launch them is another right
+    "campaigns.add_redial",
+    "campaigns.add_experiment",
 )
 MANAGER = (
     *OPERATOR,

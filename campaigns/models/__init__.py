@@ -27,6 +27,7 @@ from campaigns.models.history import StatusChange
 from campaigns.models.imports import ContactImport, RejectedRow, StagedRow
 from campaigns.models.incidents import Incident
 from campaigns.models.installation import Installation
+from campaigns.models.lineage import Experiment, Redial
 from campaigns.models.notices import (
     Notice,
     NoticeDelivery,
@@ -60,6 +61,7 @@ __all__ = [
     "DoNotCallRule",
     "Erasure",
     "Exchange",
+    "Experiment",
     "FailedPushDay",
     "FailedPushFile",
     "Gap",
@@ -81,6 +83,7 @@ __all__ = [
     "NoticeReader",
     "NoticeRule",
     "Recording",
+    "Redial",
     "RejectedRow",
     "Remark",
     "Review",
