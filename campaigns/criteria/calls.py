@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.criteria.search import search_calls
 from campaigns.criteria.values import (
+    BadCriteria,
     Criterion,
     make_choice,
     make_count,
@@ -17,6 +19,16 @@ from campaigns.criteria.values import (
     make_moment,
     make_text,
     make_yes_no,
+)
+from campaigns.funnels import (
+    choose_left_at,
+    choose_short_of,
+    choose_slot,
+    choose_step,
+    list_family,
+    list_steps,
+    read_slot,
+    write_slot,
 )
 from campaigns.masking import mask_numbers
 from campaigns.models import Account, Agent, Call, Recording, Robot, Task, Turn, Verification
@@ -83,10 +95,39 @@ def reach_node(words: list[str]) -> Q:
     return Q(Exists(Turn.objects.filter(at_node, call=OuterRef("pk"))))
 
 
-def _choose_family(rows: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
-    # the tasks are few and looked up first: the index begins with them
-    tasks = Task.objects.filter(Q(family__in=ids) | Q(pk__in=ids))
-    return rows.filter(task__in=list(tasks.values_list("pk", flat=True)))
+def choose_family(rows: QuerySet[Any], ids: list[str]) -> QuerySet[Any]:
+    return rows.filter(task__in=list_family(ids))
+
+
+def make_steps(kind: str) -> tuple[Criterion, Criterion]:
+    """How far somebody got, and how far not: the steps of the funnel of a task."""
+    words = [(step.slug, step.name) for step in list_steps(kind)]
+    return (
+        make_choice(
+            "step",
+            _("got as far as"),
+            words,
+            lambda rows, slugs: rows.filter(choose_step(kind, slugs)),
+        ),
+        make_choice(
+            "short_of",
+            _("did not get as far as"),
+            words,
+            lambda rows, slugs: rows.filter(choose_short_of(kind, slugs)),
+        ),
+    )
+
+
+def _read_slot(values: list[str]) -> str:
+    try:
+        return write_slot(*read_slot(values[-1].strip()))
+    except ValueError:
+        raise BadCriteria(_("It is no hour of the week, like 1-09.")) from None
+
+
+def _tell_slot(value: str) -> str:
+    weekday, hour = read_slot(value)
+    return f"{WEEKDAYS[weekday - 1]} {hour:02d}:00–{hour:02d}:59"
 
 
 def _find_recorded() -> Exists:
@@ -161,6 +202,19 @@ CALL_CRITERIA: dict[str, Criterion] = {
             lambda rows, seconds: rows.filter(talk_seconds__lte=seconds),
         ),
         make_text("node", _("node reached"), lambda rows, words: rows.filter(reach_node(words))),
+        make_text(
+            "left_at",
+            _("dialog ended at the node"),
+            lambda rows, words: rows.filter(choose_left_at(words)),
+        ),
+        *make_steps("calls"),
+        Criterion(
+            "slot",
+            _("hour of the week"),
+            _read_slot,
+            lambda rows, value: rows.filter(choose_slot(*read_slot(value))),
+            _tell_slot,
+        ),
         make_count(
             "attempts_from",
             _("calls made to the contact, from"),
@@ -177,7 +231,7 @@ CALL_CRITERIA: dict[str, Criterion] = {
             lambda rows, moment: rows.filter(contact__last_call_at__lt=moment),
         ),
         make_id("task__id__exact", _("task"), "task", name_of=name_task),
-        make_id("family", _("family of tasks"), _choose_family, name_of=name_task),
+        make_id("family", _("family of tasks"), choose_family, name_of=name_task),
         make_count("round", _("round"), lambda rows, number: rows.filter(task__round=number)),
         make_id("account__id__exact", _("account"), "account", name_of=name_account),
         make_id("robot__id__exact", _("robot"), "robot", name_of=name_robot),

@@ -8,7 +8,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.criteria.calls import (
+    choose_family,
     choose_intentions,
+    make_steps,
     name_account,
     name_robot,
     name_task,
@@ -45,7 +47,7 @@ CONTACT_CRITERIA: dict[str, Criterion] = {
     for one in (
         make_id("id__in", _("chosen rows"), "pk", leads=True),
         make_id("task__id__exact", _("task"), "task", name_of=name_task),
-        make_id("family", _("family of tasks"), "family_id", name_of=name_task),
+        make_id("family", _("family of tasks"), choose_family, name_of=name_task),
         make_count("round", _("round"), lambda rows, number: rows.filter(round=number)),
         make_id("account__id__exact", _("account"), "account", name_of=name_account),
         make_id("robot__id__exact", _("robot"), "task__robot", name_of=name_robot),
@@ -56,6 +58,7 @@ CONTACT_CRITERIA: dict[str, Criterion] = {
             _read_reason,
             lambda rows, value: rows.filter(reason=value),
         ),
+        *make_steps("contacts"),
         make_choice("result", _("result"), Call.Result.choices, "result"),
         make_text("intention", _("intention"), choose_intentions),
         make_yes_no(

@@ -22,6 +22,7 @@ from campaigns.models.barring import BarListImport, DoNotCall, DoNotCallRule
 from campaigns.models.calendar import Holiday
 from campaigns.models.calls import Call, Recording, Turn, Verification
 from campaigns.models.failed_pushes import FailedPushDay, FailedPushFile
+from campaigns.models.figures import RobotVersion, TaskFigures
 from campaigns.models.gaps import Gap, GapMark, TaskTally
 from campaigns.models.history import StatusChange
 from campaigns.models.imports import ContactImport, RejectedRow, StagedRow
@@ -89,10 +90,12 @@ __all__ = [
     "Review",
     "ReviewRule",
     "Robot",
+    "RobotVersion",
     "SemanticRule",
     "StagedRow",
     "StatusChange",
     "Task",
+    "TaskFigures",
     "TaskTally",
     "Turn",
     "Verification",

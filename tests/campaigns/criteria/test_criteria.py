@@ -102,6 +102,9 @@ def test_each_parameter_of_calls_chooses_its_rows() -> None:
         ("happened_at_to", "2020-05-05T12:00:01+08:00"),
         ("talk_from", "8"),
         ("node", "产品介绍"),
+        ("left_at", "结束语"),
+        ("step", "reached"),
+        ("step", ["talked", "answered"]),
         ("attempts_from", "3"),
         ("not_called_since", "2021-01-01"),
         ("task__id__exact", str(chosen.task.pk)),
@@ -133,12 +136,15 @@ def test_each_parameter_of_calls_chooses_its_rows() -> None:
         ("recording", "no"),
         ("happened_at_from", "2020-05-06"),
         ("talk_to", "7"),
+        ("short_of", "reached"),
         ("attempts_to", "2"),
     ]
     for name, value in unwanted:
         assert choose(CALLS, **{name: value}) == {other.pk}, name
     assert choose(CALLS, answered__isnull="True") == set()
-    tried = {name for name, _value in wanted + unwanted} | {"answered__isnull"}
+    assert choose(CALLS, slot="2-12", happened_at_to="2021-01-01") == {chosen.pk}
+    assert choose(CALLS, slot="2-11", happened_at_to="2021-01-01") == set()
+    tried = {name for name, _value in wanted + unwanted} | {"answered__isnull", "slot"}
     assert tried == set(CALL_CRITERIA), "a parameter that no test has tried"
 
 
@@ -178,18 +184,23 @@ def test_each_parameter_of_contacts_chooses_its_rows() -> None:
         ("last_call_at_to", "2020-05-05"),
         ("talk_from", "8"),
         ("node", "开场白"),
+        ("step", "reached"),
         ("q", "0086 19900000001"),
     ]
     for name, value in wanted:
         assert choose(CONTACTS, **{name: value}) == {chosen.pk}, name
     rest = {other.pk, busy.pk}
-    for name, value in (("attempts_to", "2"), ("last_call_at_from", "2020-05-06")):
+    for name, value in (
+        ("attempts_to", "2"),
+        ("last_call_at_from", "2020-05-06"),
+        ("short_of", "called"),
+    ):
         assert choose(CONTACTS, **{name: value}) == rest, name
     assert choose(CONTACTS, talk_to="7") == {busy.pk}
     assert choose(CONTACTS, source__id__exact="1") == set()
     assert choose(CONTACTS, batch__id__exact="1") == set()
     tried = {name for name, _value in wanted}
-    tried |= {"attempts_to", "last_call_at_from", "talk_to", "source__id__exact"}
+    tried |= {"attempts_to", "last_call_at_from", "short_of", "talk_to", "source__id__exact"}
     assert tried | {"batch__id__exact"} == set(CONTACT_CRITERIA)
 
 
@@ -256,6 +267,11 @@ def test_what_cannot_be_meant_is_refused(kind: str, name: str, value: Any) -> No
         (CALLS, "platform", "elsewhere"),
         (CALLS, "verification", "maybe"),
         (CALLS, "dialog", "some"),
+        (CALLS, "step", "far"),
+        (CALLS, "slot", "8-09"),
+        (CALLS, "slot", "1-24"),
+        (CALLS, "slot", "１-09"),
+        (CONTACTS, "short_of", "far"),
         (CONTACTS, "status__exact", "gone"),
         (CONTACTS, "called", "often"),
         ("pigeons", "q", "1"),
