@@ -21,6 +21,7 @@ from campaigns import (
     attempts,
     batching,
     catalog,
+    counting,
     dispatch,
     failed_pushes,
     failing,
@@ -269,6 +270,14 @@ def keep_going(timestamp: int) -> None:
         )
     importing.settle_imports()
     barlist.settle_lists()
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(name="campaigns.jobs.count_calls", queueing_lock="count_calls", priority=LAST)
+def count_calls(timestamp: int) -> None:
+    """Bring the numbers of the screens up to date."""
+    counting.count_when_due()
+    counting.count_tasks()
 
 
 @app.task(name="campaigns.jobs.watch_folders", queueing_lock="watch_folders")

@@ -21,6 +21,7 @@ from campaigns.models.approvals import Approval
 from campaigns.models.barring import BarListImport, DoNotCall, DoNotCallRule
 from campaigns.models.calendar import Holiday
 from campaigns.models.calls import Call, Recording, Turn, Verification
+from campaigns.models.counts import CallDay, CallHour, CallMark, CountState, TaskCount
 from campaigns.models.failed_pushes import FailedPushDay, FailedPushFile
 from campaigns.models.figures import RobotVersion, TaskFigures
 from campaigns.models.gaps import Gap, GapMark, TaskTally
@@ -52,12 +53,16 @@ __all__ = [
     "BarListImport",
     "Batch",
     "Call",
+    "CallDay",
+    "CallHour",
+    "CallMark",
     "CallbackToken",
     "Contact",
     "ContactImport",
     "ContextDefault",
     "ContextImport",
     "Correction",
+    "CountState",
     "DoNotCall",
     "DoNotCallRule",
     "Erasure",
@@ -95,6 +100,7 @@ __all__ = [
     "StagedRow",
     "StatusChange",
     "Task",
+    "TaskCount",
     "TaskFigures",
     "TaskTally",
     "Turn",

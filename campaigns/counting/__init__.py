@@ -1,0 +1,13 @@
+"""In: marks of what changed. Out: the numbers of calls by hour and by day, and of tasks."""
+
+from campaigns.counting.calls import Counted, count_all, count_marked, count_when_due
+from campaigns.counting.tasks import count_tasks, read_progress
+
+__all__ = [
+    "Counted",
+    "count_all",
+    "count_marked",
+    "count_tasks",
+    "count_when_due",
+    "read_progress",
+]

@@ -1,0 +1,124 @@
+"""In: tasks that are on their way. Out: how many of their contacts are in which state, and as of
+when.
+
+The contacts of a small task are counted whenever somebody looks; those of a large one by a job,
+which leaves each alone for several times what its counting took.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.utils import timezone
+
+from campaigns.models import Contact, Task, TaskCount
+
+#: so many contacts are counted while somebody waits
+SMALL = 5_000
+#: a large task is left alone for so many times what its counting took; and every task so long
+REST, SMALL_REST = 20, timedelta(seconds=60)
+#: tasks that the platform or we are at work on
+ACTIVE = ("loading", "loaded", "starting", "running", "paused")
+
+_COUNT = """
+SELECT status, count(*) FROM campaigns_contact WHERE task_id = %s GROUP BY status
+"""
+# At most one more than are small, by the index of task and status.
+_COUNT_SMALL = """
+SELECT w.task, s.status, count(*)
+FROM unnest(%s::bigint[]) AS w(task)
+CROSS JOIN LATERAL (
+    SELECT c.status FROM campaigns_contact c WHERE c.task_id = w.task LIMIT %s
+) AS s
+GROUP BY w.task, s.status
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """{state: contacts}, every state present, as of ``at``; None: not counted yet."""
+
+    contacts: dict[str, int]
+    at: datetime | None
+
+    @property
+    def total(self) -> int:
+        return sum(self.contacts.values())
+
+    @property
+    def to_call(self) -> int:
+        """Contacts that are to be called or were: all but the excluded and the withdrawn."""
+        return self.total - self.contacts["excluded"] - self.contacts["withdrawn"]
+
+    @property
+    def done(self) -> int:
+        """Contacts of which nothing more will come."""
+        return self.contacts["finished"] + self.contacts["rejected"]
+
+
+def count_tasks() -> int:
+    """Count the contacts of the active tasks that are due; returns how many tasks that were."""
+    now = timezone.now()
+    known = {
+        row.pk: row
+        for row in TaskCount.objects.filter(task__status__in=ACTIVE).only(
+            "contacts", "counted_at", "took_ms"
+        )
+    }
+    ids = Task.objects.filter(status__in=ACTIVE).order_by("pk").values_list("pk", flat=True)
+    due = [pk for pk in ids if _is_due(known.get(pk), now)]
+    for pk in due:
+        _count_task(pk)
+    return len(due)
+
+
+def _is_due(row: TaskCount | None, now: datetime) -> bool:
+    if row is None or row.counted_at is None:
+        return True
+    small = sum(row.contacts.values()) <= SMALL
+    rest = SMALL_REST if small else REST * timedelta(milliseconds=row.took_ms)
+    return not timedelta(0) <= now - row.counted_at < rest
+
+
+def _count_task(pk: int) -> None:
+    now, began = timezone.now(), time.monotonic()
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, [pk])
+        counts = dict.fromkeys(Contact.Status.values, 0) | dict(cursor.fetchall())
+    took = round((time.monotonic() - began) * 1000)
+    values = {"contacts": counts, "counted_at": now, "took_ms": took}
+    TaskCount.objects.update_or_create(pk=pk, defaults=values)
+
+
+def read_progress(task_ids: Collection[int]) -> dict[int, Progress]:
+    """Where the contacts of a few tasks are: of small ones now, of large ones as last counted. A
+    large task that nobody has counted yet is missing."""
+    known = {
+        row.pk: row
+        for row in TaskCount.objects.filter(pk__in=task_ids).exclude(counted_at=None)
+        if sum(row.contacts.values()) > SMALL
+    }
+    found = {
+        pk: Progress(dict.fromkeys(Contact.Status.values, 0) | row.contacts, row.counted_at)
+        for pk, row in known.items()
+    }
+    others = [pk for pk in task_ids if pk not in known]
+    if others:
+        now = timezone.now()
+        small: dict[int, dict[str, int]] = {
+            pk: dict.fromkeys(Contact.Status.values, 0) for pk in others
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_COUNT_SMALL, [others, SMALL + 1])
+            for pk, status, number in cursor.fetchall():
+                small[pk][status] = number
+        found |= {
+            pk: Progress(counts, now)
+            for pk, counts in small.items()
+            if sum(counts.values()) <= SMALL
+        }
+    return found
