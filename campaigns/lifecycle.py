@@ -20,6 +20,7 @@ from campaigns.models import (
     Attempt,
     BarListImport,
     Batch,
+    BulkJob,
     Contact,
     ContactImport,
     Experiment,
@@ -126,6 +127,26 @@ MOVES: dict[type[models.Model], dict[str, frozenset[str]]] = {
         "declined": frozenset(),
         "withdrawn": frozenset(),
         "used": frozenset(),
+    },
+    Export: {
+        "waiting": frozenset({"running", "cancelled", "failed"}),
+        # running again: whoever made the file is gone
+        "running": frozenset({"running", "done", "failed", "cancelled"}),
+        "done": frozenset({"expired"}),
+        "failed": frozenset({"waiting"}),
+        "cancelled": frozenset(),
+        "expired": frozenset(),
+    },
+    BulkJob: {
+        "waiting": frozenset({"gathering", "cancelled", "failed"}),
+        "gathering": frozenset({"running", "cancelled", "failed"}),
+        "running": frozenset({"done", "cancelled", "failed"}),
+        "done": frozenset({"undoing"}),
+        # what was done until then stays, and can be taken back
+        "failed": frozenset({"undoing"}),
+        "cancelled": frozenset({"undoing"}),
+        "undoing": frozenset({"undone", "failed"}),
+        "undone": frozenset(),
     },
     Recording: {
         "remote": frozenset({"fetching", "unavailable"}),

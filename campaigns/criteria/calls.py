@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 from django.utils.dates import WEEKDAYS
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from campaigns import definitions
 from campaigns.criteria.search import search_calls
 from campaigns.criteria.values import (
     BadCriteria,
@@ -19,6 +23,7 @@ from campaigns.criteria.values import (
     make_moment,
     make_text,
     make_yes_no,
+    read_moment,
 )
 from campaigns.funnels import (
     choose_left_at,
@@ -34,6 +39,15 @@ from campaigns.masking import mask_numbers
 from campaigns.models import Account, Agent, Call, Recording, Robot, Task, Turn, Verification
 from campaigns.platforms.registry import PLATFORMS
 
+#: {word: (name, the calls)}: what a number of a screen counts
+COUNTED: dict[str, tuple[Any, Q]] = {
+    "counted": (definitions.CALLS.name, definitions.IS_COUNTED),
+    "answered": (definitions.ANSWERED.name, Q(answered=True)),
+    "reached": (definitions.REACHED.name, definitions.IS_REACHED),
+    "talked": (definitions.TALKED.name, definitions.IS_TALKED),
+    "invalid": (definitions.INVALID.name, definitions.IS_INVALID),
+    "open": (definitions.OPEN.name, definitions.IS_OPEN),
+}
 #: of a call that the platform named no intention for
 NO_INTENTION = "-"
 
@@ -130,6 +144,25 @@ def _tell_slot(value: str) -> str:
     return f"{WEEKDAYS[weekday - 1]} {hour:02d}:00–{hour:02d}:59"
 
 
+def _choose_counted(rows: QuerySet[Any], words: list[str]) -> QuerySet[Any]:
+    chosen = Q(pk__in=())
+    for word in words:
+        chosen |= COUNTED[word][1]
+    return rows.filter(definitions.IS_COUNTED & chosen if words != ["counted"] else chosen)
+
+
+def _read_hour(values: list[str]) -> str:
+    text = values[-1].strip()
+    if "T" not in text or len(text) > 40:
+        raise BadCriteria(gettext("It is no date."))
+    return read_moment(text).isoformat()
+
+
+def _choose_hour(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+    begins = read_moment(text)
+    return rows.filter(happened_at__gte=begins, happened_at__lt=begins + timedelta(hours=1))
+
+
 def _find_recorded() -> Exists:
     return Exists(Recording.objects.filter(call=OuterRef("pk")))
 
@@ -190,6 +223,19 @@ CALL_CRITERIA: dict[str, Criterion] = {
             _("time to"),
             lambda rows, moment: rows.filter(happened_at__lt=moment),
             until=True,
+        ),
+        Criterion(
+            "hour",
+            _("hour from"),
+            _read_hour,
+            _choose_hour,
+            lambda value: f"{timezone.localtime(read_moment(value)):%Y-%m-%d %H:%M}",
+        ),
+        make_choice(
+            "counts_as",
+            _("counted as"),
+            [(word, name) for word, (name, _calls) in COUNTED.items()],
+            _choose_counted,
         ),
         make_count(
             "talk_from",

@@ -19,9 +19,11 @@ from campaigns.models.answering import (
 )
 from campaigns.models.approvals import Approval
 from campaigns.models.barring import BarListImport, DoNotCall, DoNotCallRule
+from campaigns.models.bulk import BulkJob, BulkRow, SavedFilter
 from campaigns.models.calendar import Holiday
 from campaigns.models.calls import Call, Recording, Turn, Verification
 from campaigns.models.counts import CallDay, CallHour, CallMark, CountState, TaskCount
+from campaigns.models.exports import Export, ExportPlan
 from campaigns.models.failed_pushes import FailedPushDay, FailedPushFile
 from campaigns.models.figures import RobotVersion, TaskFigures
 from campaigns.models.gaps import Gap, GapMark, TaskTally
@@ -52,6 +54,8 @@ __all__ = [
     "Attempt",
     "BarListImport",
     "Batch",
+    "BulkJob",
+    "BulkRow",
     "Call",
     "CallDay",
     "CallHour",
@@ -68,6 +72,8 @@ __all__ = [
     "Erasure",
     "Exchange",
     "Experiment",
+    "Export",
+    "ExportPlan",
     "FailedPushDay",
     "FailedPushFile",
     "Gap",
@@ -96,6 +102,7 @@ __all__ = [
     "ReviewRule",
     "Robot",
     "RobotVersion",
+    "SavedFilter",
     "SemanticRule",
     "StagedRow",
     "StatusChange",

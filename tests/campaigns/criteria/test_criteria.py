@@ -100,6 +100,9 @@ def test_each_parameter_of_calls_chooses_its_rows() -> None:
         ("recording", "yes"),
         ("happened_at_to", "2020-05-05"),
         ("happened_at_to", "2020-05-05T12:00:01+08:00"),
+        ("hour", "2020-05-05T11:30:00+08:00"),
+        ("counts_as", "reached"),
+        ("counts_as", ["answered", "talked"]),
         ("talk_from", "8"),
         ("node", "产品介绍"),
         ("left_at", "结束语"),
@@ -144,6 +147,11 @@ def test_each_parameter_of_calls_chooses_its_rows() -> None:
     assert choose(CALLS, answered__isnull="True") == set()
     assert choose(CALLS, slot="2-12", happened_at_to="2021-01-01") == {chosen.pk}
     assert choose(CALLS, slot="2-11", happened_at_to="2021-01-01") == set()
+    assert choose(CALLS, hour="2020-05-05T12:00:01+08:00") == set()
+    assert choose(CALLS, counts_as="counted") == {chosen.pk, other.pk}
+    assert choose(CALLS, counts_as=["invalid", "open"]) == set()
+    Call.objects.filter(pk=chosen.pk).update(has_record=False, turns_count=0)
+    assert choose(CALLS, counts_as="reached") == set()
     tried = {name for name, _value in wanted + unwanted} | {"answered__isnull", "slot"}
     assert tried == set(CALL_CRITERIA), "a parameter that no test has tried"
 
@@ -250,6 +258,8 @@ def test_words_and_parts_of_a_text() -> None:
         ("node", ",".join(map(str, range(500)))),
         ("round", {"a": 1}),
         ("round", [None]),
+        ("hour", "2026-11-21"),
+        ("hour", "T" * 500),
     ],
 )
 def test_what_cannot_be_meant_is_refused(kind: str, name: str, value: Any) -> None:
