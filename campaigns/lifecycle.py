@@ -24,6 +24,7 @@ from campaigns.models import (
     Contact,
     ContactImport,
     Experiment,
+    Export,
     FailedPushDay,
     FailedPushFile,
     NoticeDelivery,
