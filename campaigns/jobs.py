@@ -23,6 +23,7 @@ from campaigns import (
     catalog,
     counting,
     dispatch,
+    experiments,
     failed_pushes,
     failing,
     gaps,
@@ -217,6 +218,18 @@ def import_bar_list(list_import_id: int) -> None:
     barlist.work_on_list(list_import_id)
 
 
+@app.task(name="campaigns.jobs.split_experiment")
+def split_experiment(experiment_id: int) -> None:
+    """Part the contacts of a draft between two."""
+    experiments.split_experiment(experiment_id)
+
+
+@app.task(name="campaigns.jobs.count_experiment")
+def count_experiment(experiment_id: int) -> None:
+    """Count what came of the two groups of an experiment."""
+    experiments.count_experiment(experiment_id)
+
+
 @app.task(name="campaigns.jobs.sync_account")
 def sync_account(account_id: int) -> None:
     """Mirror the robots, lines and voices of an account."""
@@ -270,6 +283,19 @@ def keep_going(timestamp: int) -> None:
         )
     importing.settle_imports()
     barlist.settle_lists()
+    for experiment_id in experiments.list_waiting_splits():
+        enqueue(
+            "campaigns.jobs.split_experiment",
+            once=f"split-{experiment_id}",
+            experiment_id=experiment_id,
+        )
+    for experiment_id in experiments.list_due_counts():
+        enqueue(
+            "campaigns.jobs.count_experiment",
+            once=f"experiment-{experiment_id}",
+            priority=LAST,
+            experiment_id=experiment_id,
+        )
 
 
 @app.periodic(cron="* * * * * */5")

@@ -19,6 +19,10 @@ from campaigns.models import Batch, Contact, ContactImport, StatusChange, Task
 
 log = logging.getLogger(__name__)
 
+PARTED = N_(
+    "A part of its contacts went to another task by an experiment, so it cannot be taken back as a"
+    " whole. Stop the two tasks for good instead."
+)
 NOT_DONE = N_("Only an import that is done can be taken back: reload the page.")
 REMOVED = N_(
     "Taken back: %(removed)s contacts were removed. %(freed)s contacts of other imports had been "
@@ -83,6 +87,8 @@ def undo_import(contact_import: ContactImport, *, by: Any = None) -> Undone:
         contact_import.refresh_from_db()
         if contact_import.status != "done":
             raise ImportRefused(NOT_DONE)
+        if Contact.objects.filter(source=contact_import).exclude(task=task).exists():
+            raise ImportRefused(PARTED)
         draft = task.status == Task.Status.DRAFT
         undone = _remove(contact_import, by) if draft else _withdraw(contact_import, by)
     log.info("import %s taken back: %s", contact_import.pk, undone)
