@@ -22,6 +22,8 @@ from campaigns.admin.base import (
     tell_age,
 )
 from campaigns.admin.call_details import describe_details
+from campaigns.admin.call_sound import describe_sound, find_moment
+from campaigns.admin.call_words import describe_words
 from campaigns.admin.contacts import show_phone, show_result
 from campaigns.admin.recordings import FETCH, describe_recording
 from campaigns.contradictions import list_contradictions
@@ -94,6 +96,12 @@ def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
     turns = list(row.turns.order_by("position"))
     whole = getattr(row, "revealed", False)
     receipts = reverse("admin:callbacks_receipt_changelist")
+    recordings = [
+        describe_recording(one, may_fetch=request.user.has_perm(FETCH))
+        | {"label": name_recording(row, one.address)}
+        for one in row.recordings.order_by("id")
+    ]
+    sound, seconds = describe_sound(row, turns, heard=any(one["audio"] for one in recordings))
     return {
         "caller": show_phone(row, row.caller),
         "callee": show_phone(row, row.callee),
@@ -103,12 +111,13 @@ def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
         "talk": show_duration(row.talk_seconds),
         "ring": show_duration(row.ring_seconds),
         "wait": show_duration(row.wait_seconds) if row.wait_seconds is not None else "",
-        "recordings": [
-            describe_recording(one, may_fetch=request.user.has_perm(FETCH))
-            | {"label": name_recording(row, one.address)}
-            for one in row.recordings.order_by("id")
+        "recordings": recordings,
+        "sound": sound,
+        "turns": [
+            describe_turn(turn, whole=whole, second=second)
+            for turn, second in zip(turns, seconds, strict=True)
         ],
-        "turns": [describe_turn(turn, whole=whole) for turn in turns],
+        **describe_words(request, row, whole=whole),
         "path": list_path(turns, whole=whole),
         "told": describe_details(row, whole=whole),
         "attempts": list_attempts(row),
@@ -203,21 +212,27 @@ def show_words(text: str, *, whole: bool) -> str:
     return text if whole else str(hide_phones(text))
 
 
-def list_path(turns: list[Turn], *, whole: bool) -> list[str]:
-    """The names of the nodes in the order they were passed, repetitions folded."""
-    path: list[str] = []
-    for turn in turns:
+def list_path(turns: list[Turn], *, whole: bool) -> list[dict[str, Any]]:
+    """The names of the nodes in the order they were passed, repetitions folded, each with the place
+    of its first turn."""
+    path: list[dict[str, Any]] = []
+    last = ""
+    for place, turn in enumerate(turns, 1):
         name = turn.node_name or turn.node_id
-        if name and (not path or path[-1] != name):
-            path.append(name)
-    return [show_words(name, whole=whole) for name in path]
+        if name and name != last:
+            path.append({"name": show_words(name, whole=whole), "turn": place})
+        last = name or last
+    return path
 
 
-def describe_turn(turn: Turn, *, whole: bool) -> dict[str, Any]:
-    """One turn; the words in it may hold numbers that were spoken."""
+def describe_turn(turn: Turn, *, whole: bool, second: str = "") -> dict[str, Any]:
+    """One turn; the words in it may hold numbers that were spoken. ``second`` is its place in the
+    sound, nothing where that is not known."""
     return {
         "turn": turn,
-        "at": turn.spoke_at or turn.started_at,
+        "at": find_moment(turn),
+        "second": second,
+        "place": show_duration(int(float(second))) if second else "",
         "hits": list_hits(turn, whole=whole),
         **{
             name: show_words(getattr(turn, name), whole=whole)

@@ -22,7 +22,7 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import action
 
-from campaigns.admin import unknown_codes, unmatched, verifications
+from campaigns.admin import call_words, unknown_codes, unmatched, verifications
 from campaigns.admin.bar_panel import describe_bar, find_phone
 from campaigns.admin.base import (
     EXPORT,
@@ -115,6 +115,16 @@ class CallAdmin(RevealingAdmin):
                 name="campaigns_call_read_again",
             ),
             path("export/", view(self.export_all), name="campaigns_call_export"),
+            path(
+                "<path:object_id>/correct/",
+                view(partial(call_words.correct, self)),
+                name="campaigns_call_correct",
+            ),
+            path(
+                "<path:object_id>/remark/",
+                view(partial(call_words.remark, self)),
+                name="campaigns_call_remark",
+            ),
             path(
                 "verification/<int:push_id>/ask/",
                 view(partial(verifications.ask_platform, self)),
