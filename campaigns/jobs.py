@@ -26,6 +26,7 @@ from campaigns import (
     experiments,
     failed_pushes,
     failing,
+    figures,
     gaps,
     gates,
     guarding,
@@ -236,6 +237,12 @@ def sync_account(account_id: int) -> None:
     catalog.sync_account(Account.objects.get(pk=account_id))
 
 
+@app.task(name="campaigns.jobs.count_figures")
+def count_figures(task_id: int, scope: str) -> None:
+    """Count what came of a task, or of a family."""
+    figures.count_task(task_id, scope)
+
+
 # --------------------------------------------------------------------------------- the safety net
 
 
@@ -304,6 +311,14 @@ def count_calls(timestamp: int) -> None:
     """Bring the numbers of the screens up to date."""
     counting.count_when_due()
     counting.count_tasks()
+    for task_id, scope in figures.list_due():
+        enqueue(
+            "campaigns.jobs.count_figures",
+            once=f"figures-{scope}-{task_id}",
+            priority=LAST,
+            task_id=task_id,
+            scope=scope,
+        )
 
 
 @app.task(name="campaigns.jobs.watch_folders", queueing_lock="watch_folders")
