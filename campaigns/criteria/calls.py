@@ -36,7 +36,18 @@ from campaigns.funnels import (
     write_slot,
 )
 from campaigns.masking import mask_numbers
-from campaigns.models import Account, Agent, Call, Recording, Robot, Task, Turn, Verification
+from campaigns.models import (
+    Account,
+    Agent,
+    Call,
+    Correction,
+    Recording,
+    Remark,
+    Robot,
+    Task,
+    Turn,
+    Verification,
+)
 from campaigns.platforms.registry import PLATFORMS
 
 #: {word: (name, the calls)}: what a number of a screen counts
@@ -167,6 +178,22 @@ def _find_recorded() -> Exists:
     return Exists(Recording.objects.filter(call=OuterRef("pk")))
 
 
+def _find_corrections() -> QuerySet[Correction]:
+    return Correction.objects.filter(call=OuterRef("pk"), withdrawn_at=None)
+
+
+def _choose_right_intentions(rows: QuerySet[Any], words: list[str]) -> QuerySet[Any]:
+    """By what a person said where somebody did, by the platform's word elsewhere."""
+    wanted = ["" if word == NO_INTENTION else word for word in words]
+    held = _find_corrections()
+    by_platform = Q(intention__in=wanted) & ~Q(Exists(held))
+    return rows.filter(by_platform | Q(Exists(held.filter(intention__in=wanted))))
+
+
+def _find_remarks() -> Exists:
+    return Exists(Remark.objects.filter(call=OuterRef("pk")))
+
+
 def search_box(search: Any) -> Criterion:
     """The text of the search box. It is kept whole, and told without its number."""
 
@@ -197,6 +224,19 @@ CALL_CRITERIA: dict[str, Criterion] = {
             leads=lambda words: Call.Stage.ENDED not in words,
         ),
         make_text("intention", _("intention"), choose_intentions),
+        make_text("right_intention", _("right intention"), _choose_right_intentions),
+        make_yes_no(
+            "corrected",
+            _("intention corrected"),
+            lambda rows, _value: rows.filter(Exists(_find_corrections())),
+            lambda rows, _value: rows.filter(~Exists(_find_corrections())),
+        ),
+        make_yes_no(
+            "remarks",
+            _("remarks"),
+            lambda rows, _value: rows.filter(_find_remarks()),
+            lambda rows, _value: rows.filter(~_find_remarks()),
+        ),
         make_choice("direction__exact", _("direction"), Call.Direction.choices, "direction"),
         make_flag("answered__exact", _("answered"), "answered"),
         make_flag("answered__isnull", _("not known whether answered"), "answered__isnull"),

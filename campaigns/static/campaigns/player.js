@@ -149,7 +149,7 @@
       this.wave.setAttribute("aria-valuenow", now.toFixed(1));
       this.wave.setAttribute("aria-valuetext", `${clock(now)} / ${clock(this.length())}`);
       this.draw();
-      if (active === this) mark(now - this.shift, !this.audio.paused);
+      if (active === this && (now > 0 || marked)) mark(now - this.shift, !this.audio.paused);
     }
 
     draw() {

@@ -16,6 +16,7 @@ from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from campaigns import correcting
 from campaigns.criteria import (
     CALL_CRITERIA,
     CALLS,
@@ -83,6 +84,8 @@ def test_each_parameter_of_calls_chooses_its_rows() -> None:
     make_recording(chosen, stored=False)
     make_agent(account=chosen.account, number="8877", name="小王")
     make_verification(call=chosen, status="mismatch")
+    correcting.correct_intention(chosen, intention="D", by=None)
+    correcting.add_remark(chosen, text="Asked for a leaflet.", by=None)
     assert chosen.task is not None
     assert chosen.contact is not None
     wanted: list[tuple[str, Any]] = [
@@ -93,6 +96,10 @@ def test_each_parameter_of_calls_chooses_its_rows() -> None:
         ("stage", "talking"),
         ("intention", "A"),
         ("intention", "A, B"),
+        ("right_intention", "D"),
+        ("right_intention", "C, D"),
+        ("corrected", "yes"),
+        ("remarks", "yes"),
         ("direction__exact", "outbound"),
         ("answered__exact", "1"),
         ("hangup_by__exact", "contact"),
@@ -134,6 +141,9 @@ def test_each_parameter_of_calls_chooses_its_rows() -> None:
         ("result__exact", "busy"),
         ("stage", "ended"),
         ("intention", "Z"),
+        ("right_intention", "Z"),
+        ("corrected", "no"),
+        ("remarks", "no"),
         ("answered__exact", "0"),
         ("dialog", "no"),
         ("recording", "no"),
@@ -144,6 +154,7 @@ def test_each_parameter_of_calls_chooses_its_rows() -> None:
     ]
     for name, value in unwanted:
         assert choose(CALLS, **{name: value}) == {other.pk}, name
+    assert choose(CALLS, right_intention="A") == set(), "It was corrected: the other word holds."
     assert choose(CALLS, answered__isnull="True") == set()
     assert choose(CALLS, slot="2-12", happened_at_to="2021-01-01") == {chosen.pk}
     assert choose(CALLS, slot="2-11", happened_at_to="2021-01-01") == set()
