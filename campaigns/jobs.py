@@ -32,6 +32,7 @@ from campaigns import (
     guarding,
     importing,
     linking,
+    notices,
     reconcile,
     recordings,
     results,
@@ -243,6 +244,23 @@ def count_figures(task_id: int, scope: str) -> None:
     figures.count_task(task_id, scope)
 
 
+@app.task(name="campaigns.jobs.deliver_notice")
+def deliver_notice(delivery_id: int) -> None:
+    """Take one notice to one address outside."""
+    wait = notices.deliver(delivery_id)
+    if wait is not None:
+        enqueue_notice(delivery_id, seconds=wait)
+
+
+def enqueue_notice(delivery_id: int, *, seconds: float = 0) -> None:
+    enqueue(
+        "campaigns.jobs.deliver_notice",
+        once=f"notice-{delivery_id}",
+        seconds=seconds,
+        delivery_id=delivery_id,
+    )
+
+
 # --------------------------------------------------------------------------------- the safety net
 
 
@@ -329,6 +347,23 @@ def watch_folders(timestamp: int) -> None:
 
 if settings.IMPORT_FOLDER is not None:
     app.periodic(cron="* * * * * */10")(watch_folders)
+
+
+@app.periodic(cron="* * * * * */10")
+@app.task(name="campaigns.jobs.find_notices", queueing_lock="find_notices")
+def find_notices(timestamp: int) -> None:
+    """Tell whoever asked for it of what happened, and go on with what was left undelivered."""
+    notices.find_notices()
+    for delivery_id in notices.list_due():
+        enqueue_notice(delivery_id)
+
+
+@app.periodic(cron="47 * * * *")
+@app.task(name="campaigns.jobs.forget_notices", queueing_lock="forget_notices", priority=LAST)
+def forget_notices(timestamp: int) -> None:
+    """Delete notices that were kept for long enough."""
+    while notices.forget_notices():
+        time.sleep(retention.REST_SECONDS)
 
 
 @app.periodic(cron="23 * * * *")

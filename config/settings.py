@@ -223,6 +223,23 @@ RECORDING_WAITS = env.list(
     "RECORDING_WAITS", cast=int, default=[10, 60, 300, 1800, 7200, 21_600, 57_600]
 ) or [60]
 
+# ----------------------------------------------------------------------------------------- notices
+#: hosts (or host:port) that webhooks may go to although they are loopback or private, by http too
+NOTICE_ALLOW_HOSTS: list[str] = env.list("NOTICE_ALLOW_HOSTS", default=[])
+#: seconds for one whole exchange with a webhook, or with the mail server
+NOTICE_TIMEOUT_SECONDS = env.float("NOTICE_TIMEOUT_SECONDS", default=10.0)
+#: seconds before the second, third … try to deliver a notice; then it has failed
+NOTICE_WAITS = env.list("NOTICE_WAITS", cast=int, default=[30, 120, 600, 3600, 14_400, 43_200])
+#: days that notices are kept; 0: for ever
+KEEP_NOTICES_DAYS = env.int("KEEP_NOTICES_DAYS", default=365)
+#: smtp+tls://user:password@host:587; empty: no e-mail is sent, and the screens say so
+EMAIL_CONFIGURED = bool(env.str("EMAIL_URL", default="").strip())
+if EMAIL_CONFIGURED:
+    vars().update(env.email_url("EMAIL_URL"))
+EMAIL_TIMEOUT = NOTICE_TIMEOUT_SECONDS
+#: who the e-mails are from
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Callboard <callboard@localhost>")
+
 # ----------------------------------------------------------------------------------------- metrics
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 #: networks that read /metrics without the token; behind a proxy every address is the proxy's

@@ -386,7 +386,21 @@ class Transport:
         """POST a JSON object. See ``_exchange`` for the errors."""
         body = json.dumps(payload, ensure_ascii=False).encode()
         sent = {"Content-Type": "application/json;charset=UTF-8", **(headers or {})}
-        return self._exchange("POST", url, body=body, headers=sent, purpose=purpose)
+        return self.post(url, body, purpose=purpose, headers=sent)
+
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        purpose: str,
+        headers: Mapping[str, str],
+        max_bytes: int = MAX_REPLY_BYTES,
+    ) -> Reply:
+        """POST these bytes: what is signed must be what is sent. See ``_exchange``."""
+        return self._exchange(
+            "POST", url, body=body, headers=dict(headers), purpose=purpose, cap=max_bytes
+        )
 
     def get(self, url: str, *, purpose: str, max_bytes: int = MAX_REPLY_BYTES) -> Reply:
         """GET an address, the whole body in memory. See ``_exchange`` for the errors."""
