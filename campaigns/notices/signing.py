@@ -32,7 +32,7 @@ def make_signature(body: bytes, *, secrets: Iterable[str], timestamp: int) -> st
 
 def is_signed(header: str, body: bytes, *, secret: str, timestamp: str, now: float) -> bool:
     """What a receiver does: whether the body is ours, and of now."""
-    if not timestamp.isdecimal() or len(timestamp) > 12:
+    if not (timestamp.isascii() and timestamp.isdecimal()) or len(timestamp) > 12:
         return False
     if abs(now - int(timestamp)) > TOLERANCE_SECONDS:
         return False
