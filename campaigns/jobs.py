@@ -24,6 +24,7 @@ from campaigns import (
     counting,
     dispatch,
     experiments,
+    exporting,
     failed_pushes,
     failing,
     figures,
@@ -232,6 +233,14 @@ def count_experiment(experiment_id: int) -> None:
     experiments.count_experiment(experiment_id)
 
 
+@app.task(name="campaigns.jobs.make_export")
+def make_export(export_id: int) -> None:
+    """Make the file of an export."""
+    wait = exporting.make_export(export_id)
+    if wait is not None:
+        exporting.enqueue_export(export_id, seconds=wait)
+
+
 @app.task(name="campaigns.jobs.sync_account")
 def sync_account(account_id: int) -> None:
     """Mirror the robots, lines and voices of an account."""
@@ -321,6 +330,7 @@ def keep_going(timestamp: int) -> None:
             priority=LAST,
             experiment_id=experiment_id,
         )
+    exporting.settle_exports()
 
 
 @app.periodic(cron="* * * * * */5")
@@ -371,6 +381,7 @@ def forget_notices(timestamp: int) -> None:
 def forget_files(timestamp: int) -> None:
     """Delete the files of imports that are over for long enough."""
     importing.forget_files()
+    exporting.expire_exports()
 
 
 @app.periodic(cron="41 * * * *")
@@ -422,6 +433,13 @@ def catch_up(timestamp: int) -> None:
     for file_id in read:
         enqueue_reading(file_id)
     failed_pushes.forget_copies()
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(name="campaigns.jobs.make_planned", queueing_lock="make_planned", priority=LAST)
+def make_planned(timestamp: int) -> None:
+    """Ask for the daily exports that are due."""
+    exporting.make_planned()
 
 
 @app.periodic(cron="*/5 * * * *")

@@ -206,6 +206,10 @@ GAP_MINUTES = env.float("GAP_MINUTES", default=30.0)
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=250_000_000)
 #: days that our copy of a contact file is kept after its import ended
 IMPORT_KEEP_DAYS = env.int("IMPORT_KEEP_DAYS", default=30)
+#: days for which the file of an export can be fetched
+EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", default=7)
+#: recordings in one archive
+EXPORT_MAX_RECORDINGS = env.int("EXPORT_MAX_RECORDINGS", default=50_000)
 #: days that data is kept, an account may have shorter ones; 0: for ever (campaigns/retention.py)
 KEEP_PUSHES_DAYS = env.int("KEEP_PUSHES_DAYS", default=180)
 KEEP_EXCHANGES_DAYS = env.int("KEEP_EXCHANGES_DAYS", default=90)
