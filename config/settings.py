@@ -324,6 +324,12 @@ UNFOLD: dict[str, Any] = {
                         "permission": lambda r: r.user.has_perm("campaigns.view_contact"),
                     },
                     {
+                        "title": _("Experiments"),
+                        "icon": "balance",
+                        "link": reverse_lazy("admin:campaigns_experiment_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_experiment"),
+                    },
+                    {
                         "title": _("Imports"),
                         "icon": "upload_file",
                         "link": reverse_lazy("admin:campaigns_contactimport_changelist"),

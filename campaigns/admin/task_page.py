@@ -225,6 +225,8 @@ def list_buttons(
     fetchable = has_instances or task.platform_task_id
     if campaign and may_launch and fetchable and task.account.can(Can.FETCH_CALLS):
         buttons.append("results")
+    if draft and campaign and user.has_perm("campaigns.add_experiment"):
+        buttons.append("split")
     if campaign and user.has_perm("campaigns.add_task"):
         buttons.append("clone")
     return buttons

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter, RelatedDropdownFilter
 
-from campaigns.admin import direct, home, importing, launching, task_orders
+from campaigns.admin import direct, experiments, home, importing, launching, task_orders
 from campaigns.admin.base import (
     EXPORT,
     IMPORT,
@@ -107,6 +107,7 @@ class TaskAdmin(CallboardAdmin):
             "results": task_orders.ask_for_results,
             "live": task_orders.show_live,
             "import": importing.upload_page,
+            "split": experiments.split,
         }
         return [
             path("home-live/", view(home.show_live), name="campaigns_home_live"),
