@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench crash storm screens format messages platforms venv venv-dev
+.PHONY: help run test check bench fill crash storm screens format messages platforms venv venv-dev
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -29,6 +29,9 @@ bench: venv-dev ## measure the promises of speed beside their baselines (ROWS=10
 	BENCH_ROWS=$(or $(ROWS),1000000) $(PY) -m pytest -s -p no:xdist \
 	  tests/benchmarks/bench_door.py tests/benchmarks/bench_import_door.py tests/benchmarks/bench_inbox.py tests/benchmarks/bench_answer.py tests/benchmarks/bench_retention.py $(ARGS) || missed=1; \
 	exit $$missed
+
+fill: venv-dev ## fill a database with pretend contacts and calls: DATA_DIR=… CONTACTS=1000000 CALLS=10000000
+	@$(PY) -m tests.benchmarks.fill $(or $(CONTACTS),1000000) $(or $(CALLS),10000000)
 
 crash: venv-dev ## kill and stop workers while the platform fails: SEEDS=5 CONTACTS=1000 ARGS=…
 	@$(PY) -m tests.crash --seeds $(or $(SEEDS),5) --contacts $(or $(CONTACTS),1000) $(ARGS)
