@@ -5,6 +5,7 @@ Progress is what is done: contacts of which nothing more will come. Every number
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -13,17 +14,29 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from campaigns import counting, figures
 from campaigns.admin.base import CALL_DIRECTLY, IMPORT, LAUNCH, show_duration, tell_age
 from campaigns.admin.instances import describe_instances, name_platform_state
+from campaigns.admin.row_links import link_rows
+from campaigns.admin.task_effects import tell_effects
+from campaigns.admin.task_figures import describe_figures
 from campaigns.admin.task_held import describe_held
+from campaigns.definitions import (
+    ANSWER_RATE,
+    CALLS,
+    REACHED,
+    TALK_AVERAGE,
+    TALK_TIME,
+    show_number,
+    show_rate,
+)
 from campaigns.models import Approval, Attempt, Call, Contact, Task
 from campaigns.platforms.contract import Can
 from campaigns.statistics import (
     ACTIVE,
     LATE_AFTER,
-    TaskSummary,
+    count_contacts,
     summarise_instances,
-    summarise_task,
 )
 
 #: state → colour class of the bar and the badges
@@ -64,18 +77,27 @@ HANDING_OVER = ("loading", "loaded", "starting")
 
 def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
     """The live part of the page."""
-    summary = summarise_task(task)
+    states, states_at = find_states(task)
+    shown = describe_figures(request, task, states=states, states_at=states_at)
+    look = shown["look"]
+    if look.counted_at and look.counted_at > states_at:
+        states, states_at = look.figures.states, look.counted_at
+    contacts = counting.Progress(states, states_at)
     fills = task.fills_instances
     instances = summarise_instances(task) if fills else []
+    buttons = list_buttons(
+        request.user, task, has_instances=any(one.platform_task_id for one in instances)
+    )
     return {
         "task": task,
         "fills": fills,
         **describe_instances(instances),
-        "summary": summary,
+        **shown,
+        "contacts": contacts,
         "status_color": TASK_COLORS.get(task.status, ""),
-        "is_active": task.status in ACTIVE or bool(task.request),
-        "bar": make_bar(task, summary.contacts),
-        "percent": None if summary.share is None else int(summary.share * 100),
+        "is_active": task.status in ACTIVE or bool(task.request) or look.is_old,
+        "bar": make_bar(task, states),
+        "percent": int(100 * contacts.done / contacts.to_call) if contacts.to_call else None,
         "platform_state": name_platform_state(task.platform_state),
         "asked": tell_age(task.platform_checked_at),
         "requested": tell_age(task.requested_at) if task.requested_at else "",
@@ -85,18 +107,29 @@ def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
         if task.not_before and task.not_before > timezone.now()
         else None,
         **describe_held(task),
-        "numbers": make_numbers(task, summary),
-        "results": make_results(task, summary),
-        "intentions": make_intentions(task, summary),
-        "buttons": list_buttons(
-            request.user, task, has_instances=any(one.platform_task_id for one in instances)
-        ),
+        "shows_figures": bool(look.figures.tally.calls)
+        or task.status in ACTIVE
+        or task.launched_at is not None,
+        "numbers": make_numbers(task, contacts, look),
+        "results": make_results(task, look.figures),
+        "buttons": buttons,
+        "effects": tell_effects(task, states, buttons),
         "undecided": list(
             Attempt.objects.filter(task=task, status__in=["unknown", "needs_human"])[:20]
         ),
         "attempts": list_attempts(task),
         "now": timezone.now(),
     }
+
+
+def find_states(task: Task) -> tuple[dict[str, int], datetime]:
+    """Where the contacts are, and as of when. Those of a large task that is at work are counted by
+    a job; its page is asked for every two seconds."""
+    if task.status in ACTIVE:
+        progress = counting.read_progress([task.pk]).get(task.pk)
+        if progress is not None and progress.at is not None:
+            return progress.contacts, progress.at
+    return count_contacts(task), timezone.now()
 
 
 def is_late(task: Task) -> bool:
@@ -134,74 +167,83 @@ def make_bar(task: Task, contacts: dict[str, int]) -> list[dict[str, Any]]:
     return parts
 
 
-def make_numbers(task: Task, summary: TaskSummary) -> list[dict[str, Any]]:
-    """The tiles: from contacts to people reached. A rate without a denominator is a dash."""
-    contacts = f"{reverse('admin:campaigns_contact_changelist')}?task__id__exact={task.pk}"
-    calls = f"{reverse('admin:campaigns_call_changelist')}?task__id__exact={task.pk}"
+def make_numbers(
+    task: Task, contacts: counting.Progress, look: figures.Look
+) -> list[dict[str, Any]]:
+    """The tiles: from contacts to people reached. A rate without a denominator is a dash, and so is
+    what nobody has counted yet."""
+    found = look.figures
+    tally = found.tally
+    known = look.counted_at is not None
+
+    def tell(number: int) -> str:
+        return show_number(number if known else None)
+
+    of = {"task__id__exact": task.pk}
     recordings = reverse("admin:campaigns_recording_changelist")
-    called = summary.called
-    rate = called.answer_rate
-    average = called.talk_average
     return [
-        {"label": _("Contacts"), "value": summary.total, "url": contacts},
+        {
+            "label": _("Contacts"),
+            "value": show_number(contacts.total),
+            "url": link_rows("contacts", **of),
+        },
         {
             "label": _("Done"),
-            "value": summary.done,
-            "note": _("of %(n)d to call") % {"n": summary.to_call},
-            "url": f"{contacts}&status__in=finished,rejected",
+            "value": show_number(contacts.done),
+            "note": _("of %(n)s to call") % {"n": show_number(contacts.to_call)},
+            "title": _("Contacts of which nothing more will come: finished or refused."),
+            "url": link_rows("contacts", **of, status__exact=["finished", "rejected"]),
         },
-        {"label": _("Calls"), "value": called.calls, "url": calls},
         {
-            "label": _("Answered"),
-            "value": called.answered,
-            "note": _("%(rate).1f %% of existing numbers") % {"rate": rate * 100}
-            if rate is not None
+            "label": CALLS.name,
+            "value": tell(tally.calls),
+            "title": CALLS.text,
+            "url": link_rows("calls", **of, step="counted"),
+        },
+        {
+            "label": REACHED.name,
+            "value": tell(tally.reached),
+            "note": _("%(rate)s of existing numbers") % {"rate": show_rate(tally.answer_rate)}
+            if tally.answer_rate is not None
             else _("no rate yet"),
-            "url": f"{calls}&answered__exact=1",
+            "title": f"{REACHED.text} {ANSWER_RATE.name}: {ANSWER_RATE.text}",
+            "url": link_rows("calls", **of, step="reached"),
         },
         {
-            "label": _("Talk time"),
-            "value": show_duration(called.talk_seconds),
-            "note": _("%(time)s on average") % {"time": show_duration(int(average))}
-            if average is not None
+            "label": TALK_TIME.name,
+            "value": show_duration(tally.talk_seconds if known else None),
+            "note": _("%(time)s on average") % {"time": show_duration(int(tally.talk_average))}
+            if tally.talk_average is not None
             else "",
-            "url": f"{calls}&answered__exact=1",
+            "title": f"{TALK_TIME.text} {TALK_AVERAGE.name}: {TALK_AVERAGE.text}",
+            "url": link_rows("calls", **of, step="reached"),
         },
-        {"label": _("Dialogs"), "value": summary.dialogs, "url": f"{calls}&dialog=yes"},
+        {
+            "label": _("Dialogs"),
+            "value": tell(found.dialogs),
+            "url": link_rows("calls", **of, dialog="yes"),
+        },
         {
             "label": _("Recordings"),
-            "value": summary.recordings,
+            "value": tell(found.recordings),
             "url": f"{recordings}?call__task__id__exact={task.pk}",
         },
     ]
 
 
-def make_results(task: Task, summary: TaskSummary) -> list[dict[str, Any]]:
-    calls = f"{reverse('admin:campaigns_call_changelist')}?task__id__exact={task.pk}"
+def make_results(task: Task, found: figures.Figures) -> list[dict[str, Any]]:
     names = dict(Call.Result.choices)
-    most = max(summary.called.results.values(), default=1)
+    most = max(found.results.values(), default=1)
     return [
         {
             "label": names.get(result, result),
-            "number": number,
+            "number": show_number(number),
             "width": round(100 * number / most, 1),
-            "url": f"{calls}&result__exact={result}",
+            "url": link_rows(
+                "calls", task__id__exact=task.pk, step="counted", result__exact=result
+            ),
         }
-        for result, number in summary.called.results.items()
-    ]
-
-
-def make_intentions(task: Task, summary: TaskSummary) -> list[dict[str, Any]]:
-    calls = f"{reverse('admin:campaigns_call_changelist')}?task__id__exact={task.pk}"
-    most = max(summary.intentions.values(), default=1)
-    return [
-        {
-            "label": intention,
-            "number": number,
-            "width": round(100 * number / most, 1),
-            "url": f"{calls}&intention={intention}",
-        }
-        for intention, number in summary.intentions.items()
+        for result, number in found.results.items()
     ]
 
 

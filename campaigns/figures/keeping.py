@@ -48,9 +48,15 @@ class Look:
     is_old: bool
 
 
-def look_at(task: Task, *, family: bool = False, states: dict[str, int] | None = None) -> Look:
-    """The figures of a task, or of the family that it is of. ``states``: its contacts as they are
-    now, where the caller counted them."""
+def look_at(
+    task: Task,
+    *,
+    family: bool = False,
+    states: dict[str, int] | None = None,
+    states_at: datetime | None = None,
+) -> Look:
+    """The figures of a task, or of the family that it is of. ``states``: its contacts as of
+    ``states_at``, where the caller knows them; a difference tells that contacts moved."""
     tasks = list_family([find_root(task)]) if family else [task.pk]
     if (states is None or sum(states.values()) <= FEW) and has_few(tasks):
         figures = count_figures(tasks, zone=task.account.zone, by_round=family)
@@ -59,7 +65,9 @@ def look_at(task: Task, *, family: bool = False, states: dict[str, int] | None =
     root = find_root(task) if family else task.pk
     row = TaskFigures.objects.get_or_create(task_id=root, scope=scope)[0]
     figures_now = Figures(row.figures)
-    is_old = root in find_stale([row]) or (states is not None and figures_now.states != states)
+    is_old = root in find_stale([row])
+    if states is not None and (not states_at or not row.counted_at or row.counted_at < states_at):
+        is_old |= figures_now.states != states
     keep_counting(row, is_old=is_old)
     return Look(figures_now, row.counted_at, is_old)
 
