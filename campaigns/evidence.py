@@ -9,14 +9,14 @@ row. ``project`` reads the columns from it. A contradiction is named, never over
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from functools import partial
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from django.utils.translation import gettext_noop as N_
@@ -29,9 +29,9 @@ from campaigns.platforms.events import (
     DialogReady,
     PushClaimed,
     Result,
-    TurnSaid,
 )
 from campaigns.platforms.values import clean, clean_text
+from campaigns.turns import EARLIEST, LATEST, Dialog, read_dialog
 
 Evidence = dict[str, list[list[Any]]]
 
@@ -39,7 +39,6 @@ Evidence = dict[str, list[list[Any]]]
 KEPT, KEPT_DETAILS, KEPT_CHARS = 8, 200, 20_000
 KEPT_PROBLEMS = 200
 INTEGER_MAX = 2**31 - 1
-EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 #: column → longest text; the columns of ``Call`` have the same limits (a test compares them)
 TEXTS: dict[str, int] = {
@@ -77,6 +76,8 @@ _NEWS = (
     *("result", "platform_result", "platform_result_text", "hangup_by", "intention"),
     *("agent_number", "agent_name", "queue_name", "final"),
 )
+#: fields whose value is never a text
+_NO_TEXTS = frozenset({*TIMES, *INTEGERS})
 _ANSWERED = frozenset({Result.ANSWERED, Result.TRANSFERRED})
 
 
@@ -95,52 +96,79 @@ class Projection:
 def read_event(event: CallEvent) -> tuple[Evidence, dict[str, str]]:
     """What one event states, and its unusable fields. Nothing in it can be refused by a column,
     even if the parser let it through."""
+    evidence, problems, _ = read_statements(event)
+    return evidence, problems
+
+
+def read_statements(event: CallEvent) -> tuple[Evidence, dict[str, str], Dialog | None]:
+    """As ``read_event``, with the rows of its dialog."""
     problems = {
         clean_text(name)[:200]: clean_text(why)[:300] for name, why in event.problems.items()
     }
     rank = max(-1000, min(1000, int(event.rank)))
     source = clean_text(event.source)[:100]
     evidence: Evidence = {}
-
-    def state(field: str, value: Any) -> None:
+    dialog: Dialog | None = None
+    names: tuple[str, ...] = _KEYS
+    read = _read_keys
+    if isinstance(event, CallNews):
+        names, read = _NEWS_KEYS, _read_news
+        evidence["record" if isinstance(event, CallEnded) else "progress"] = [[rank, source, True]]
+    elif isinstance(event, DialogReady):
+        names, read = _DIALOG_KEYS, _read_dialog_keys
+        dialog = read_dialog(event.turns)
+        evidence["dialog"] = [[rank, source, dialog.described]]
+    values: list[tuple[str, Any]] = list(zip(names, read(event), strict=True))
+    details: Mapping[str, Any] = {} if isinstance(event, PushClaimed) else event.details
+    if isinstance(event, DialogReady) and (event.began_at or event.ended_at):
+        times = {"dialog_began_at": event.began_at, "dialog_ended_at": event.ended_at}
+        details = {**details, **times}
+    for name in sorted(details)[:KEPT_DETAILS] if details else ():
+        values.append((_name_detail(name), details[name]))
+    for field, value in values:
+        if value is None or value == "":
+            continue
         try:
             evidence[field] = [[rank, source, _make_storable(field, value)]]
         except ValueError as error:
             problems[field] = str(error)
         except (TypeError, RecursionError):
             problems[field] = N_("is nothing that can be kept")
+    if problems:
+        problems = dict(sorted(problems.items())[:KEPT_PROBLEMS])
+    return evidence, problems, dialog
 
-    names: tuple[str, ...] = _KEYS
-    if isinstance(event, CallNews):
-        names += _NEWS
-        state("record" if isinstance(event, CallEnded) else "progress", True)
-    elif isinstance(event, DialogReady):
-        names += ("intention", "intention_min")
-        state("dialog", describe_dialog(event.turns))
-    for name in names:
-        value = getattr(event, name)
-        if value is not None and value != "":
-            state(name, value)
-    details = {} if isinstance(event, PushClaimed) else dict(event.details)
-    if isinstance(event, DialogReady):
-        details |= {"dialog_began_at": event.began_at, "dialog_ended_at": event.ended_at}
-    for name, value in sorted(details.items())[:KEPT_DETAILS]:
-        if value is not None and value != "":
-            state(f"details.{clean_text(name)[:200]}", value)
-    return evidence, dict(sorted(problems.items())[:KEPT_PROBLEMS])
+
+_NEWS_KEYS = (*_KEYS, *_NEWS)
+_DIALOG_KEYS = (*_KEYS, "intention", "intention_min")
+_read_keys: Callable[[Any], tuple[Any, ...]] = attrgetter(*_KEYS)
+_read_news: Callable[[Any], tuple[Any, ...]] = attrgetter(*_NEWS_KEYS)
+_read_dialog_keys: Callable[[Any], tuple[Any, ...]] = attrgetter(*_DIALOG_KEYS)
+
+
+@lru_cache(maxsize=2000)
+def _name_detail(name: str) -> str:
+    return f"details.{clean_text(name)[:200]}"
 
 
 def _make_storable(field: str, value: Any) -> Any:
     """The value as JSON that comes back from the database unchanged. Raises ``ValueError`` with the
     reason, without the value."""
-    if isinstance(value, datetime):
+    if type(value) is str:  # as most are
+        limit = TEXTS.get(field)
+        if limit is None:
+            if len(value) < KEPT_CHARS // 6 and field not in _NO_TEXTS:  # however it is spelled
+                return clean_text(value)
+        elif len(value) <= limit:
+            return clean_text(value)
+    elif isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError(N_("has no time zone"))
         if not EARLIEST <= value < LATEST:
             raise ValueError(N_("is not a time of this century"))
         if value.tzinfo is not UTC:
             value = value.astimezone(UTC)
-        return value.isoformat(timespec="microseconds")
+        return value.isoformat("T", "microseconds")
     if isinstance(value, Enum):
         value = value.value
     if field in TIMES:
@@ -155,14 +183,24 @@ def _make_storable(field: str, value: Any) -> Any:
             raise ValueError(N_("is longer than {} characters").format(TEXTS[field]))
         return text[: TEXTS[field]]
     value = clean(value)
-    if type(value) is int or type(value) is bool:
+    kind = type(value)
+    if kind is int or kind is bool:
         return value
-    if type(value) is str and len(value) < KEPT_CHARS // 6:  # however it is spelled
+    if kind is list and _is_small(value):
+        return value
+    if kind is str and len(value) < KEPT_CHARS // 6:  # however it is spelled
         return value
     value = _steady(value)
     if len(_spell(value)) > KEPT_CHARS:
         raise ValueError(N_("is too large to be kept here; the push has it"))
     return value
+
+
+def _is_small(values: list[Any]) -> bool:
+    """Whether these are few short texts, however they are spelled."""
+    return all(type(one) is str for one in values) and (
+        6 * sum(map(len, values)) + 3 * len(values) < KEPT_CHARS
+    )
 
 
 def _steady(value: Any) -> Any:
@@ -180,30 +218,6 @@ def _steady(value: Any) -> Any:
     return value
 
 
-def describe_dialog(turns: Iterable[TurnSaid]) -> dict[str, Any]:
-    """How rich a dialog is, and which one: the turns themselves are rows."""
-    rows = [_list_turn(turn) for turn in turns]
-    return {
-        "turns": len(rows),
-        "chars": sum(len(row["text"]) for row in rows),
-        "digest": hashlib.sha256(_spell(rows).encode()).hexdigest()[:32],
-    }
-
-
-_TURN_NAMES = tuple(TurnSaid.__dataclass_fields__)
-
-
-def _list_turn(turn: TurnSaid) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for name in _TURN_NAMES:
-        value = getattr(turn, name)
-        if value is None or value == "":
-            row[name] = value
-        else:
-            row[name] = value.isoformat() if isinstance(value, datetime) else clean(value)
-    return row
-
-
 # ---------------------------------------------------------------------------------------- merge
 
 
@@ -214,14 +228,20 @@ def merge(*pieces: Mapping[str, list[list[Any]]]) -> Evidence:
     for piece in pieces:
         for field, items in piece.items():
             known = merged.get(field)
-            merged[field] = items if known is None else [*known, *items]
-            if len(merged[field]) > 1:
+            if known is None:
+                merged[field] = items
+                if len(items) > 1:
+                    several.add(field)
+            else:
+                merged[field] = [*known, *items]
                 several.add(field)
     for field in several:
-        items = list({_identify(item): item for item in merged[field]}.values())
-        if len(items) > 1:
-            items.sort(key=partial(_weigh, field), reverse=True)
-        merged[field] = items[:KEPT]
+        # Equal for equal statements only: True is not 1.
+        weighed = {_weigh(field, item): item for item in merged[field]}
+        if len(weighed) > 1:
+            merged[field] = [weighed[weight] for weight in sorted(weighed, reverse=True)[:KEPT]]
+        else:
+            merged[field] = list(weighed.values())
     if len(merged) > KEPT_DETAILS:
         details = sorted(field for field in merged if field.startswith("details."))
         for field in details[KEPT_DETAILS:]:
@@ -269,26 +289,24 @@ def merge_problems(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str
 
 
 def _weigh(field: str, item: list[Any]) -> tuple[Any, ...]:
-    """The place of a statement in the total order of its field; the greatest is believed."""
+    """The place of a statement in the total order of its field; the greatest is believed. Two have
+    the same only if they are equal: True is not 1."""
     rank, source, value = item
-    definite = not (field in VAGUE and value == "unknown")
+    kind = value.__class__
+    if kind is str:  # as nearly all are
+        definite = value != "unknown" or field not in VAGUE
+        return (definite, rank, 1, len(value), value, source, "str")
     if field == "dialog":
-        return (definite, rank, value["turns"], value["chars"], value["digest"], source)
+        return (True, rank, value["turns"], value["chars"], value["digest"], source)
     if isinstance(value, int | float):
-        return (definite, rank, 0, value, str(value), source)
+        return (True, rank, 0, value, str(value), source)
     text = value if isinstance(value, str) else _spell(value)
-    return (definite, rank, 1, len(text), text, source, value.__class__.__name__)
+    return (True, rank, 1, len(text), text, source, kind.__name__)
 
 
-def _identify(item: list[Any]) -> tuple[Any, ...]:
-    """Equal for equal statements only: True is not 1."""
-    rank, source, value = item
-    if isinstance(value, str | int | float):
-        return (rank, source, value.__class__, value)
-    return (rank, source, None, _spell(value))
-
-
-_spell = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+_spell = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), check_circular=False
+).encode
 
 
 # ------------------------------------------------------------------------------------ projection

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_noop as N_
 from campaigns import lifecycle
 from campaigns.models import Attempt, Call, Contact, DoNotCall, Incident, StatusChange, Task
 from campaigns.phones import PhoneRefused, normalise_phone
+from campaigns.prepared import fetch_rows, write_array
 
 TAKEN_AFTER_ALL = N_(
     "A request that was sent again had been carried out by the platform after all: its answer came"
@@ -128,9 +129,19 @@ def count_open(*, limit: int = 100) -> int:
 # ------------------------------------------------------------------------------ what was sent again
 
 
+_ANY_RESENT = """
+    SELECT attempt.id FROM campaigns_attempt attempt
+    JOIN campaigns_task task ON task.id = attempt.task_id
+    WHERE attempt.status = 'human_resend' AND task.account_id = %s
+        AND attempt.started_at > %s AND attempt.batch_id IS NOT NULL LIMIT 1
+"""
+
+
 def list_resent(account_id: int) -> list[Attempt]:
     """The requests of an account that somebody had sent again lately; nearly always none."""
     since = timezone.now() - WATCHED
+    if not fetch_rows(_ANY_RESENT, [account_id, since]):
+        return []
     return list(
         Attempt.objects.filter(
             status=Attempt.Status.HUMAN_RESEND, task__account=account_id, started_at__gt=since
@@ -283,6 +294,16 @@ def _write_time(moment: datetime) -> str:
 # ------------------------------------------------------------------------------- what must not be
 
 
+# Nearly always nobody: the look at each of them comes afterwards.
+_SUSPECTS = f"""
+    SELECT contact.id FROM campaigns_contact contact
+    WHERE contact.id = ANY(%s::bigint[]) AND (
+        contact.status IN ({", ".join(f"'{status}'" for status in UNSENT)})
+        OR EXISTS (SELECT FROM campaigns_donotcall entry WHERE entry.phone = contact.phone
+            AND (entry.account_id IS NULL OR entry.account_id = %s)))
+"""  # noqa: S608
+
+
 def note_forbidden_calls(account_id: int, calls: Collection[Call], *, new: Collection[int]) -> None:
     """Open an incident for each call of somebody who had been barred before the request left, or
     who was not handed over at all. ``new``: ids of the calls that have just found their contact."""
@@ -294,7 +315,10 @@ def note_forbidden_calls(account_id: int, calls: Collection[Call], *, new: Colle
     if not made:
         return
     fresh = {call.contact_id for call in made.values() if call.pk in new}
-    rows = Contact.objects.filter(pk__in=made)
+    suspects = [row[0] for row in fetch_rows(_SUSPECTS, [write_array(made), account_id])]
+    if not suspects:
+        return
+    rows = Contact.objects.filter(pk__in=suspects)
     barred = DoNotCall.objects.filter(Q(account=None) | Q(account=account_id)).filter(
         phone__in=rows.values("phone")
     )

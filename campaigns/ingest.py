@@ -11,30 +11,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from django.db.models import JSONField
+from django.db.models.base import ModelState
 from django.utils import timezone
 
 from campaigns import lifecycle
 from campaigns.agents import note_agents
 from campaigns.evidence import (
-    EARLIEST,
     INTEGER_MAX,
-    LATEST,
     Evidence,
     merge,
     merge_problems,
     project,
-    read_event,
+    read_statements,
 )
 from campaigns.linking import (
-    JOINED,
     follow_up,
     join_rows,
     link_calls,
@@ -42,21 +40,20 @@ from campaigns.linking import (
     link_pending,
     write_joins,
 )
-from campaigns.models import Account, Call, Instance, Task, Turn, Verification
+from campaigns.models import Account, Call, Instance, Task, Verification
 from campaigns.platforms.contract import Can
 from campaigns.platforms.events import (
     AgentChanged,
     AnyEvent,
     CallEvent,
-    DialogReady,
     PushClaimed,
     RecordingReady,
     TaskChanged,
-    TurnSaid,
 )
 from campaigns.platforms.values import BIGINT_MAX, clean, clean_text
-from campaigns.prepared import open_cursor, write_array
+from campaigns.prepared import fetch_rows, open_cursor, write_array
 from campaigns.queue import LAST, enqueue_all
+from campaigns.turns import COPY, spell_rows
 
 __all__ = [
     "Applied",
@@ -71,6 +68,7 @@ __all__ = [
 ]
 
 FETCH_JOB = "campaigns.jobs.fetch_recording"
+FETCH_SEVERAL_JOB = "campaigns.jobs.fetch_recordings"
 VERIFY_JOB = "campaigns.jobs.verify_push"
 #: the account's setting never · sample · always, and of how many pushes a sample takes one
 VERIFY_SETTING, SAMPLE_OF = "verify", 10
@@ -78,14 +76,8 @@ UPDATED = [
     *("evidence", "problems", "conflicts", "happened_at", "updated_at"),
     *project({}).columns,
 ]
-_TURN_LIMITS = {
-    name: Turn._meta.get_field(name).max_length or 0
-    for name in ("node_id", "node_name", "node_type", "label", "intention", "intention_text")
-} | {"question_id": 200}
-_TURNS = (
-    "COPY campaigns_turn (call_id, position, role, text, started_at, spoke_at, hits,"
-    f" {', '.join(_TURN_LIMITS)}) FROM STDIN"
-)
+#: with as many new recordings each has a job of its own, of more a job fetches several
+ALONE, SEVERAL = 8, 16
 
 
 @dataclass(slots=True)
@@ -103,7 +95,8 @@ class _Told:
 
     pieces: list[Evidence] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
-    dialogs: dict[str, tuple[TurnSaid, ...]] = field(default_factory=dict)
+    #: {digest: the rows of the turns}
+    dialogs: dict[str, Sequence[str]] = field(default_factory=dict)
     recordings: list[RecordingReady] = field(default_factory=list)
     claims: list[PushClaimed] = field(default_factory=list)
     heard_at: datetime | None = None
@@ -137,14 +130,14 @@ def apply_events(
 
 
 def _hear(told: _Told, event: CallEvent) -> None:
-    evidence, problems = read_event(event)
+    evidence, problems, dialog = read_statements(event)
     told.pieces.append(evidence)
     if problems:
         told.problems = merge_problems(told.problems, problems)
     if event.heard_at and (told.heard_at is None or event.heard_at < told.heard_at):
         told.heard_at = event.heard_at
-    if isinstance(event, DialogReady):
-        told.dialogs[evidence["dialog"][0][2]["digest"]] = event.turns
+    if dialog is not None:
+        told.dialogs[dialog.described["digest"]] = dialog.rows
     elif isinstance(event, RecordingReady):
         told.recordings.append(event)
     elif isinstance(event, PushClaimed):
@@ -157,24 +150,18 @@ def _hear(told: _Told, event: CallEvent) -> None:
 def _write_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
     """{platform's call id: the row, locked, joined and up to date}"""
     names = sorted(told)
-    ours = Call.objects.filter(account=account, platform_call_id__in=names)
-    present = set(ours.values_list("platform_call_id", flat=True))
+    present = {row[0] for row in fetch_rows(_PRESENT, [account.pk, write_array(names)])}
     # First what is new, sorted, before any lock: two transactions that insert the same calls wait,
     # they never deadlock.
     calls = _insert_calls(account, {name: told[name] for name in names if name not in present})
     before: dict[int, int | None] = {call.pk: None for call in calls.values()}
     others = [name for name in names if name not in calls]
     if others:
-        rows = list(
-            Call.objects.filter(account=account, platform_call_id__in=others)
-            .select_for_update(of=("self",))
-            .order_by("id")
-            .only(*JOINED, "platform_call_id", "evidence", "problems", "dialog_deleted_at")
-        )
+        rows = [_load(row) for row in fetch_rows(_LOCK, [account.pk, write_array(others)])]
         before |= {row.pk: row.contact_id for row in rows}
         _update_calls(account, rows, told)
         calls |= {row.platform_call_id: row for row in rows}
-    rows = sorted(calls.values(), key=lambda call: call.pk)
+    rows = sorted(calls.values(), key=attrgetter("pk"))
     follow_up(account.pk, rows, before=before, region=account.region)
     return calls
 
@@ -187,10 +174,16 @@ def _insert_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
     now = timezone.now()
     made: dict[str, Call] = {}
     for name, one in told.items():
-        call = Call(
-            account=account, platform_call_id=name, created_at=now, updated_at=now,
-            happened_at=one.heard_at or now,
-        )  # fmt: skip
+        call = _make_row(
+            {
+                **_BLANK,
+                "account_id": account.pk,
+                "platform_call_id": name,
+                "created_at": now,
+                "updated_at": now,
+                "happened_at": one.heard_at or now,
+            }
+        )
         evidence = merge(*one.pieces)
         made[name] = fill(call, evidence, one.problems, region=account.region)
     join_rows(account.pk, list(made.values()), region=account.region)
@@ -214,7 +207,7 @@ def _insert_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
 def _update_calls(account: Account, rows: list[Call], told: dict[str, _Told]) -> None:
     """Merge what was told into locked calls, join them, and write those that are not as before."""
     changed: list[Call] = []
-    spoken: dict[int, tuple[TurnSaid, ...]] = {}
+    spoken: dict[int, Sequence[str]] = {}
     for call in rows:
         one = told[call.platform_call_id]
         merged = merge(call.evidence, *one.pieces)
@@ -254,7 +247,7 @@ def _is_json(one: Any) -> bool:
     return isinstance(one, JSONField)
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 def _write_json(value: Any) -> str:
@@ -286,12 +279,47 @@ _UPDATE = f"""
 """  # noqa: S608
 
 
+#: a call of which nothing is known, but for what none of them shares
+_BLANK: dict[str, Any] = {"id": None} | {
+    one.attname: one.get_default()
+    for one in _NEW
+    if one.name not in ("evidence", "problems", "conflicts", "details", "created_at", "updated_at")
+}
+_LOADED = (
+    *("id", "platform_call_id", "contact_id", "task_id", "robot_id", "direction", "callee"),
+    *("dialed_at", "happened_at", "platform_task_id", "platform_contact_id", "platform_robot_id"),
+    *("evidence", "problems", "dialog_deleted_at"),
+)
+_PRESENT = """
+    SELECT platform_call_id FROM campaigns_call
+    WHERE account_id = %s AND platform_call_id = ANY(%s::text[])
+"""
+_LOCK = f"""
+    SELECT {", ".join(_LOADED)} FROM campaigns_call
+    WHERE account_id = %s AND platform_call_id = ANY(%s::text[]) ORDER BY id FOR UPDATE
+"""  # noqa: S608
+
+
+def _make_row(values: dict[str, Any]) -> Call:
+    """A call with these columns; any other is read when it is asked for. As ``Model.from_db``,
+    whose looking at each column costs more than all that is done with most of them."""
+    call = Call.__new__(Call)
+    call.__dict__.update(values, _state=ModelState())
+    return call
+
+
+def _load(row: Sequence[Any]) -> Call:
+    call = _make_row(dict(zip(_LOADED, row, strict=True)))
+    call.evidence, call.problems = json.loads(call.evidence), json.loads(call.problems)
+    call._state.adding, call._state.db = False, DEFAULT_DB_ALIAS
+    return call
+
+
 def fill(call: Call, evidence: Evidence, problems: dict[str, str], *, region: str = "CN") -> Call:
     """Set the columns of a call from its evidence; ``region`` is its account's."""
     projection = project(evidence, region=region)
     call.evidence, call.problems, call.conflicts = evidence, problems, projection.conflicts
-    for name, value in projection.columns.items():
-        setattr(call, name, value)
+    call.__dict__.update(projection.columns)  # none of them is anything but a column
     times = [call.dialed_at, call.ringing_at, call.answered_at, call.ended_at]
     call.happened_at = max((at for at in times if at), default=call.happened_at)
     return call
@@ -300,32 +328,19 @@ def fill(call: Call, evidence: Evidence, problems: dict[str, str], *, region: st
 def _forget_turns(call_ids: Collection[int]) -> None:
     """Before the turns of a richer dialog take their place."""
     if call_ids:
-        Turn.objects.filter(call_id__in=call_ids).delete()
+        with open_cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM campaigns_turn WHERE call_id = ANY(%s::bigint[])",
+                [write_array(call_ids)],
+            )
 
 
-def _write_turns(spoken: dict[int, tuple[TurnSaid, ...]]) -> None:
+def _write_turns(spoken: Mapping[int, Sequence[str]]) -> None:
     """Write the turns of locked calls that have none."""
     if not spoken:
         return
-    with connection.cursor() as cursor, cursor.copy(_TURNS) as copy:
-        for call_id, turns in spoken.items():
-            for position, turn in enumerate(turns):
-                copy.write_row(
-                    (
-                        *(call_id, position, str(turn.role)[:10], clean_text(turn.text)),
-                        *(_keep_time(turn.started_at), _keep_time(turn.spoke_at)),
-                        _encode(clean(turn.hits)) if turn.hits else "[]",
-                        *(
-                            clean_text(value)[:limit] if (value := getattr(turn, name)) else ""
-                            for name, limit in _TURN_LIMITS.items()
-                        ),
-                    )
-                )
-
-
-def _keep_time(value: datetime | None) -> datetime | None:
-    usable = value is not None and value.tzinfo is not None and EARLIEST <= value < LATEST
-    return value if usable else None
+    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+        copy.write("".join([spell_rows(call_id, rows) for call_id, rows in spoken.items()]))
 
 
 # ------------------------------------------------------------------------------------ recordings
@@ -367,7 +382,12 @@ def _write_recordings(calls: dict[str, Call], told: dict[str, _Told]) -> list[in
             ],
         )
         new = [pk for pk, inserted in cursor.fetchall() if inserted]
-    enqueue_all(FETCH_JOB, [{"recording_id": pk} for pk in new], priority=LAST)
+    if len(new) <= ALONE:
+        enqueue_all(FETCH_JOB, [{"recording_id": pk} for pk in new], priority=LAST)
+    else:
+        size = min(SEVERAL, -(-len(new) // ALONE))
+        groups = [new[at : at + size] for at in range(0, len(new), size)]
+        enqueue_all(FETCH_SEVERAL_JOB, [{"recording_ids": ids} for ids in groups], priority=LAST)
     return new
 
 

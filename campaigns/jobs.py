@@ -41,6 +41,7 @@ from campaigns import (
     verifying,
 )
 from campaigns.importing import barlist, folder
+from campaigns.ingest import FETCH_SEVERAL_JOB
 from campaigns.models import Account, Task
 from campaigns.queue import FIRST, LAST, enqueue
 
@@ -50,6 +51,8 @@ logger = logging.getLogger(__name__)
 SENDERS = 4
 #: a sender gives its place to other tasks after this long
 SENDER_SECONDS = 15.0
+#: a job that fetches several recordings leaves the rest to another after this long
+FETCH_SECONDS = 5.0
 
 
 def enqueue_advance(task_id: int, *, seconds: float = 0) -> None:
@@ -151,6 +154,18 @@ def fetch_recording(recording_id: int) -> None:
             priority=LAST,
             recording_id=recording_id,
         )
+
+
+@app.task(name=FETCH_SEVERAL_JOB)
+def fetch_recordings(recording_ids: list[int]) -> None:
+    """Copy several recordings, one after the other; what is left after a few seconds is left to
+    another job, so that whatever is more urgent gets its turn."""
+    ends = time.monotonic() + FETCH_SECONDS
+    for place, recording_id in enumerate(recording_ids):
+        if place and time.monotonic() > ends:
+            enqueue(FETCH_SEVERAL_JOB, priority=LAST, recording_ids=recording_ids[place:])
+            return
+        fetch_recording(recording_id)
 
 
 @app.task(name="campaigns.jobs.verify_push")

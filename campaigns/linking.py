@@ -27,11 +27,11 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import incidents, lifecycle
 from campaigns.barring import apply_rules
-from campaigns.models import Account, Call, Contact, Instance, Robot, Task
+from campaigns.models import Account, Call, Contact, Task
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
 from campaigns.platforms.registry import PLATFORMS
-from campaigns.prepared import open_cursor, write_array
+from campaigns.prepared import fetch_rows, open_cursor, write_array
 
 PROVED = N_("A call came back: the platform had accepted this contact.")
 CALLED_ALL_THE_SAME = N_("A call came back although the contact had been withdrawn.")
@@ -147,7 +147,8 @@ def _adopt_late_calls(account_id: int, rows: list[Call], *, region: str) -> list
 
 _WAITING = """
     SELECT EXISTS (SELECT FROM campaigns_call WHERE account_id = %s AND contact_id IS NULL
-            AND platform_contact_id = ANY(%s::text[]))
+            AND platform_contact_id = ANY(%s::text[])
+            AND platform_contact_id <> '')
         OR EXISTS (SELECT FROM campaigns_call WHERE contact_id = ANY(%s::bigint[]))
 """
 
@@ -198,11 +199,26 @@ def find_guessable(calls: Any) -> Any:
     )
 
 
+#: as ``find_linkable`` has it
+_LATE = """
+    SELECT call.id FROM campaigns_call call
+    WHERE call.account_id = %s AND call.id = ANY(%s::bigint[]) AND call.contact_id IS NULL
+        AND call.platform_contact_id <> '' AND call.direction <> 'inbound'
+        AND call.created_at > %s
+        AND EXISTS (SELECT FROM campaigns_contact contact
+            WHERE contact.account_id = call.account_id
+                AND contact.platform_contact_id = call.platform_contact_id
+                AND contact.platform_contact_id <> '')
+"""
+
+
 def link_late(account_id: int, call_ids: Collection[int]) -> int:
     """Link those of these calls whose contact learnt its platform id while they were written."""
-    late = find_linkable(Call.objects.filter(account_id=account_id, pk__in=call_ids))
-    ids = list(late.values_list("pk", flat=True))
-    return link_calls(account_id, call_ids=ids) if ids else 0
+    if not call_ids:
+        return 0
+    since = timezone.now() - timedelta(days=SWEEP_DAYS)
+    late = fetch_rows(_LATE, [account_id, write_array(call_ids), since])
+    return link_calls(account_id, call_ids=[row[0] for row in late]) if late else 0
 
 
 def link_pending() -> int:
@@ -226,9 +242,9 @@ def join_rows(account_id: int, rows: Collection[Call], *, region: str) -> list[C
     before = [(row.contact_id, row.task_id, row.robot_id) for row in rows]
     outbound = [row for row in rows if row.direction != Call.Direction.INBOUND]
     _take_wrong_away(rows)
-    tasks = _find_ids(Task, account_id, "platform_task_id", outbound)
+    tasks = _find_ids(_TASKS, account_id, {row.platform_task_id for row in outbound})
     tasks |= _find_instances(account_id, outbound)
-    robots = _find_ids(Robot, account_id, "platform_id", rows, of="platform_robot_id")
+    robots = _find_ids(_ROBOTS, account_id, {row.platform_robot_id for row in rows})
     contacts = _find_contacts(account_id, outbound)
     for row in rows:
         row.robot_id = row.robot_id or robots.get(row.platform_robot_id)
@@ -253,7 +269,7 @@ def _take_wrong_away(rows: Iterable[Call]) -> None:
     linked = {row.contact_id for row in rows if row.contact_id}
     if not linked:
         return
-    names = dict(Contact.objects.filter(pk__in=linked).values_list("pk", "platform_contact_id"))
+    names = dict(fetch_rows(_NAMES, [write_array(linked)]))
     for row in rows:
         if row.contact_id is None:
             continue
@@ -282,16 +298,35 @@ def write_joins(rows: Collection[Call]) -> None:
         )
 
 
-def _find_ids(
-    model: Any, account_id: int, field: str, rows: Collection[Call], *, of: str = ""
-) -> dict[str, int | None]:
+_NAMES = "SELECT id, platform_contact_id FROM campaigns_contact WHERE id = ANY(%s::bigint[])"
+_TASKS = """
+    SELECT platform_task_id, id FROM campaigns_task
+    WHERE account_id = %s AND platform_task_id = ANY(%s::text[]) AND platform_task_id <> ''
+"""
+_ROBOTS = """
+    SELECT platform_id, id FROM campaigns_robot
+    WHERE account_id = %s AND platform_id = ANY(%s::text[])
+"""
+_INSTANCES = """
+    SELECT instance.platform_task_id, instance.task_id FROM campaigns_instance instance
+    JOIN campaigns_task task ON task.id = instance.task_id
+    WHERE task.account_id = %s AND instance.platform_task_id = ANY(%s::text[])
+        AND instance.platform_task_id <> ''
+"""
+# The index holds contacts with an id alone, and is not used unless the statement says so.
+_BY_ID = """
+    SELECT platform_contact_id, id, task_id FROM campaigns_contact
+    WHERE account_id = %s AND platform_contact_id = ANY(%s::text[]) AND platform_contact_id <> ''
+"""
+
+
+def _find_ids(statement: str, account_id: int, wanted: set[str]) -> dict[str, int | None]:
     """{platform's id: our id}, None for an id that two of ours share: it names neither."""
-    wanted = {getattr(row, of or field) for row in rows} - {""}
+    wanted -= {""}
     if not wanted:
         return {}
     found: dict[str, int | None] = {}
-    query = model.objects.filter(account_id=account_id, **{f"{field}__in": wanted})
-    for platform_id, pk in query.values_list(field, "pk"):
+    for platform_id, pk in fetch_rows(statement, [account_id, write_array(wanted)]):
         found[platform_id] = None if platform_id in found else pk
     return found
 
@@ -302,8 +337,7 @@ def _find_instances(account_id: int, rows: list[Call]) -> dict[str, int | None]:
     if not wanted:
         return {}
     found: dict[str, int | None] = {}
-    query = Instance.objects.filter(task__account=account_id, platform_task_id__in=wanted)
-    for platform_id, task_id in query.values_list("platform_task_id", "task_id"):
+    for platform_id, task_id in fetch_rows(_INSTANCES, [account_id, write_array(wanted)]):
         same = found.get(platform_id, task_id) == task_id
         found[platform_id] = task_id if same else None
     return found
@@ -314,8 +348,7 @@ def _find_contacts(account_id: int, rows: list[Call]) -> dict[str, tuple[int, in
     if not wanted:
         return {}
     found: dict[str, tuple[int, int] | None] = {}
-    query = Contact.objects.filter(account_id=account_id, platform_contact_id__in=wanted)
-    for platform_id, pk, task_id in query.values_list("platform_contact_id", "pk", "task_id"):
+    for platform_id, pk, task_id in fetch_rows(_BY_ID, [account_id, write_array(wanted)]):
         found[platform_id] = None if platform_id in found else (pk, task_id)
     # Ours, carried there by hand: nobody told us that the platform took it.
     ours = {int(match[1]): match[0] for name in wanted - {*found} if (match := _NAMED.match(name))}

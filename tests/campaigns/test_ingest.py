@@ -16,7 +16,7 @@ from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaigns import evidence, ingest
+from campaigns import evidence, ingest, turns
 from campaigns.evidence import VAGUE, merge, project, read_event
 from campaigns.models import (
     Account,
@@ -348,7 +348,7 @@ def test_of_two_dialogs_the_richer_one_is_shown_whichever_came_first() -> None:
 
 
 def _rich(event: DialogReady) -> tuple[Any, ...]:
-    found = evidence.describe_dialog(event.turns)
+    found = turns.read_dialog(event.turns).described
     return (found["turns"], found["chars"], found["digest"])
 
 

@@ -1,0 +1,147 @@
+"""In: the turns of a dialog, as a parser read them. Out: how rich it is, and its rows for COPY.
+
+Both are made at once while the event is read: that needs no database, and a dialog is the largest
+thing that a platform pushes. What a dialog is known by (its digest) stands in the evidence of calls
+and must stay as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from json.encoder import encode_basestring
+from typing import Any
+
+from campaigns.models import Turn
+from campaigns.platforms.events import TurnSaid
+from campaigns.platforms.values import MAX_TEXT_CHARS, clean, clean_text
+
+EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+LIMITS = {
+    name: Turn._meta.get_field(name).max_length or 0
+    for name in ("node_id", "node_name", "node_type", "label", "intention", "intention_text")
+} | {"question_id": 200}
+#: what the rows are for; the id of the call is put before each
+COPY = (
+    "COPY campaigns_turn (call_id, position, role, text, started_at, spoke_at, hits,"
+    f" {', '.join(LIMITS)}) FROM STDIN"
+)
+NULL = "\\N"
+_LEAST, _TABS = min(LIMITS.values()), 5 + len(LIMITS)
+_spell = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), check_circular=False
+).encode
+_NAMES = tuple(TurnSaid.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialog:
+    """A dialog as the evidence of its call knows it, and its rows without the id of the call."""
+
+    described: dict[str, Any]
+    rows: Sequence[str]
+
+
+def read_dialog(turns: Sequence[TurnSaid]) -> Dialog:
+    """Nothing in it can be refused by a column, even if the parser let it through."""
+    try:
+        spelled, chars, rows = _read_plain(turns)
+        if "\\u0000" in spelled:
+            raise ValueError
+        data = spelled.encode()
+    except (TypeError, ValueError):  # a lone surrogate is a ValueError, too
+        cleaned = [_list_turn(turn) for turn in turns]
+        chars = sum(len(row["text"]) for row in cleaned)
+        data = _spell(cleaned).encode()
+        rows = [_write_row(place, turn) for place, turn in enumerate(turns)]
+    digest = hashlib.sha256(data).hexdigest()[:32]
+    return Dialog({"turns": len(rows), "chars": chars, "digest": digest}, rows)
+
+
+def spell_rows(call_id: int, rows: Iterable[str]) -> str:
+    """The rows of a call as COPY reads them."""
+    return "".join([f"{call_id}\t{row}\n" for row in rows])
+
+
+def _read_plain(turns: Iterable[TurnSaid]) -> tuple[str, int, list[str]]:
+    """All turns spelled (as ``_list_turn`` has them), the characters said and the rows, the fast
+    way. Raises ``ValueError`` or ``TypeError`` where something may have to be cleaned or cut."""
+    spelled: list[str] = []
+    rows: list[str] = []
+    chars = 0
+    quote = encode_basestring
+    for place, turn in enumerate(turns):
+        text, role, position = turn.text, turn.role, turn.position
+        node_id, node_name, node_type = turn.node_id, turn.node_name, turn.node_type
+        label, intention = turn.label, turn.intention
+        intention_text, question_id = turn.intention_text, turn.question_id
+        others = (node_id, node_name, node_type, label, intention, intention_text, question_id)
+        size = len("".join(others))
+        if max(len(text), size) > MAX_TEXT_CHARS or type(position) is not int or len(role) > 10:
+            raise ValueError
+        chars += len(text)
+        hits = _spell(clean(turn.hits)) if turn.hits else "[]"
+        started_at, spoke_at = turn.started_at, turn.spoke_at
+        spelled.append(
+            f'{{"hits":{hits},"intention":{quote(intention)}'
+            f',"intention_text":{quote(intention_text)},"label":{quote(label)}'
+            f',"node_id":{quote(node_id)},"node_name":{quote(node_name)}'
+            f',"node_type":{quote(node_type)},"position":{position}'
+            f',"question_id":{quote(question_id)},"role":{quote(role)}'
+            f',"spoke_at":{_spell_time(spoke_at)},"started_at":{_spell_time(started_at)}'
+            f',"text":{quote(text)}}}'
+        )
+        started, spoke = _keep_time(started_at), _keep_time(spoke_at)
+        nulls = (started is NULL) + (spoke is NULL)
+        rest = "\t".join(others)
+        row = f"{place}\t{role}\t{text}\t{started}\t{spoke}\t{hits}\t{rest}"
+        if (size > _LEAST and any(len(getattr(turn, name)) > LIMITS[name] for name in LIMITS)) or (
+            row.count("\t") != _TABS or row.count("\\") != nulls or "\n" in row or "\r" in row
+        ):
+            row = _write_row(place, turn)
+        rows.append(row)
+    return f"[{','.join(spelled)}]", chars, rows
+
+
+def _spell_time(value: datetime | None) -> str:
+    return "null" if value is None else f'"{value.isoformat()}"'
+
+
+def _list_turn(turn: TurnSaid) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name in _NAMES:
+        value = getattr(turn, name)
+        if value is None or value == "":
+            row[name] = value
+        else:
+            row[name] = value.isoformat() if isinstance(value, datetime) else clean(value)
+    return row
+
+
+def _write_row(place: int, turn: TurnSaid) -> str:
+    return "\t".join(
+        [
+            *(str(place), _escape(clean_text(str(turn.role)[:10])), _escape(clean_text(turn.text))),
+            *(_keep_time(turn.started_at), _keep_time(turn.spoke_at)),
+            _escape(_spell(clean(turn.hits))) if turn.hits else "[]",
+            *(
+                _escape(clean_text(value)[:limit]) if (value := getattr(turn, name)) else ""
+                for name, limit in LIMITS.items()
+            ),
+        ]
+    )
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _escape(text: str) -> str:
+    return text.translate(_ESCAPES)
+
+
+def _keep_time(value: datetime | None) -> str:
+    usable = value is not None and value.tzinfo is not None and EARLIEST <= value < LATEST
+    return value.isoformat() if usable and value is not None else NULL
