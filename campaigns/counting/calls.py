@@ -90,8 +90,8 @@ SELECT account_id, (begins_at AT TIME ZONE %s)::date AS day, {_KINDS}, {_SUMS}
 FROM campaigns_callhour GROUP BY account_id, day, {_KINDS}
 """  # noqa: S608
 _NOTE_TASKS = """
-INSERT INTO campaigns_taskcount (task_id, contacts, took_ms, calls_changed_at)
-SELECT id, '{{}}', 0, %s FROM campaigns_task t WHERE {} ORDER BY id
+INSERT INTO campaigns_taskcount (task_id, contacts, silent, took_ms, calls_changed_at)
+SELECT id, '{{}}', 0, 0, %s FROM campaigns_task t WHERE {} ORDER BY id
 ON CONFLICT (task_id) DO UPDATE SET calls_changed_at = excluded.calls_changed_at
 """
 _NOTE_SOME = _NOTE_TASKS.format("id = ANY(%s)")

@@ -21,11 +21,17 @@ from campaigns.models import Contact, Task, TaskCount
 SMALL = 5_000
 #: a large task is left alone for so many times what its counting took; and every task so long
 REST, SMALL_REST = 20, timedelta(seconds=60)
+#: an accepted contact of a running task is called silent after this long without any news
+SILENT_AFTER = timedelta(hours=24)
 #: tasks that the platform or we are at work on
 ACTIVE = ("loading", "loaded", "starting", "running", "paused")
 
 _COUNT = """
 SELECT status, count(*) FROM campaigns_contact WHERE task_id = %s GROUP BY status
+"""
+_COUNT_SILENT = """
+SELECT count(*) FROM campaigns_contact
+WHERE task_id = %s AND status = 'accepted' AND calls_made = 0
 """
 # At most one more than are small, by the index of task and status.
 _COUNT_SMALL = """
@@ -69,10 +75,10 @@ def count_tasks() -> int:
             "contacts", "counted_at", "took_ms"
         )
     }
-    ids = Task.objects.filter(status__in=ACTIVE).order_by("pk").values_list("pk", flat=True)
-    due = [pk for pk in ids if _is_due(known.get(pk), now)]
-    for pk in due:
-        _count_task(pk)
+    tasks = Task.objects.filter(status__in=ACTIVE).order_by("pk").only("status", "launched_at")
+    due = [task for task in tasks if _is_due(known.get(task.pk), now)]
+    for task in due:
+        _count_task(task)
     return len(due)
 
 
@@ -84,14 +90,23 @@ def _is_due(row: TaskCount | None, now: datetime) -> bool:
     return not timedelta(0) <= now - row.counted_at < rest
 
 
-def _count_task(pk: int) -> None:
+def _count_task(task: Task) -> None:
     now, began = timezone.now(), time.monotonic()
+    is_old = (
+        task.status == Task.Status.RUNNING
+        and task.launched_at is not None
+        and task.launched_at < now - SILENT_AFTER
+    )
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [pk])
+        cursor.execute(_COUNT, [task.pk])
         counts = dict.fromkeys(Contact.Status.values, 0) | dict(cursor.fetchall())
+        silent = 0
+        if is_old and counts["accepted"]:
+            cursor.execute(_COUNT_SILENT, [task.pk])
+            silent = cursor.fetchone()[0]
     took = round((time.monotonic() - began) * 1000)
-    values = {"contacts": counts, "counted_at": now, "took_ms": took}
-    TaskCount.objects.update_or_create(pk=pk, defaults=values)
+    values = {"contacts": counts, "silent": silent, "counted_at": now, "took_ms": took}
+    TaskCount.objects.update_or_create(pk=task.pk, defaults=values)
 
 
 def read_progress(task_ids: Collection[int]) -> dict[int, Progress]:

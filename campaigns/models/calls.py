@@ -320,7 +320,13 @@ class Recording(models.Model):
                 fields=["next_try_at"],
                 condition=Q(status__in=["remote", "fetching"]),
                 name="recording_waiting",
-            )
+            ),
+            # few are lost; the first screen counts them
+            models.Index(
+                fields=["-id"],
+                condition=Q(status="unavailable", deleted_at=None),
+                name="recording_lost",
+            ),
         ]
 
     def __str__(self) -> str:

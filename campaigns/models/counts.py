@@ -140,6 +140,8 @@ class TaskCount(models.Model):
     )
     #: {state: contacts}, every state present; {} before the first count
     contacts = models.JSONField(default=dict)
+    #: contacts that the platform took a day ago and longer, and never said a word about
+    silent = models.PositiveIntegerField(default=0)
     counted_at = models.DateTimeField(null=True)
     took_ms = models.PositiveIntegerField(default=0)
     calls_changed_at = models.DateTimeField(null=True)
