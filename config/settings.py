@@ -107,6 +107,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "campaigns.admin.restore.tell_held",
                 "campaigns.admin.incidents.tell_open",
+                "campaigns.admin.notices.tell_unread",
             ]
         },
     }
@@ -487,6 +488,36 @@ UNFOLD: dict[str, Any] = {
                         "icon": "auto_delete",
                         "link": reverse_lazy("admin:campaigns_keeprule_changelist"),
                         "permission": lambda r: r.user.has_perm("campaigns.view_keeprule"),
+                    },
+                ],
+            },
+            {
+                "title": _("Notices"),
+                "separator": True,
+                "items": [
+                    {
+                        "title": _("My notices"),
+                        "icon": "notifications",
+                        "link": reverse_lazy("admin:campaigns_notice_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_notice"),
+                    },
+                    {
+                        "title": _("Notice rules"),
+                        "icon": "rule_settings",
+                        "link": reverse_lazy("admin:campaigns_noticerule_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_noticerule"),
+                    },
+                    {
+                        "title": _("Webhooks"),
+                        "icon": "webhook",
+                        "link": reverse_lazy("admin:campaigns_noticehook_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_noticehook"),
+                    },
+                    {
+                        "title": _("What was sent"),
+                        "icon": "outgoing_mail",
+                        "link": reverse_lazy("admin:campaigns_noticedelivery_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_noticedelivery"),
                     },
                 ],
             },

@@ -1,4 +1,5 @@
-// In: pages with [data-live="address"]. Out: the same page, kept up to date every two seconds.
+// In: pages with [data-live="address"]. Out: the same page, kept up to date: every two
+// seconds, or every [data-every] seconds.
 // Also: a form with [data-once] is sent once, however often it is clicked.
 "use strict";
 
@@ -47,11 +48,12 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     for (const region of document.querySelectorAll("[data-live]")) {
+      const every = Number(region.dataset.every || 0) * 1000 || EVERY;
       const again = async () => {
         if (region.dataset.active === "1") await refresh(region);
-        setTimeout(again, EVERY);
+        setTimeout(again, every);
       };
-      setTimeout(again, EVERY);
+      setTimeout(again, every);
     }
     document.addEventListener("submit", (event) => {
       const form = event.target;
