@@ -25,6 +25,7 @@ from campaigns.platforms.contract import Catalog, LineInfo, RobotInfo, VoiceInfo
 from campaigns.platforms.errors import Forbidden, PlatformError, Uncertain
 from campaigns.platforms.http import check_address
 from campaigns.platforms.values import clean, clean_text
+from campaigns.versions import note_versions
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ def store_catalog(account: Account, catalog: Catalog, *, asked_at: datetime) -> 
         rows={robot.platform_id: read_robot(robot) for robot in catalog.robots},
         at=asked_at,
     )
+    note_versions(account, seen_at=asked_at)
     gone += mirror(
         Line,
         account,

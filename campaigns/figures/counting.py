@@ -29,11 +29,11 @@ _ANY = ", ".join(f"bool_or(s{at}) AS s{at}" for at in range(len(PEOPLE_STEPS)))
 _PEOPLE = ", ".join(f"count(*) FILTER (WHERE s{at})" for at in range(len(PEOPLE_STEPS)))
 _CALLS = ", ".join(f"count(*) FILTER (WHERE {step.sql})" for step in CALL_STEPS)
 
-# A task has one robot. The version that a call was made with is the one seen last before it.
+# A task has one robot; a call was made with the version of it that had begun last.
 _COUNT = f"""
 WITH version AS (
-    SELECT robot_id, number, first_seen_at AS since,
-        lead(first_seen_at, 1, 'infinity') OVER (PARTITION BY robot_id ORDER BY number) AS until
+    SELECT robot_id, number, begins_at AS since,
+        lead(begins_at, 1, 'infinity') OVER (PARTITION BY robot_id ORDER BY number) AS until
     FROM campaigns_robotversion
 ), c AS MATERIALIZED (
     SELECT c.id, c.task_id, c.contact_id, task.robot_id, version.number AS version, c.direction,

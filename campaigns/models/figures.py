@@ -55,6 +55,8 @@ class RobotVersion(models.Model):
     said = models.JSONField(default=dict)
     #: {field: [before, now]} against the version before
     changes = models.JSONField(_("changes"), default=dict)
+    #: calls from then on are taken to be made with it, see ``versions.find_begin``
+    begins_at = models.DateTimeField(_("from"))
     first_seen_at = models.DateTimeField(_("first seen"))
     last_seen_at = models.DateTimeField(_("last seen"))
     #: the platform's own word for when it was changed
@@ -64,7 +66,7 @@ class RobotVersion(models.Model):
         verbose_name = _("version of a robot")
         verbose_name_plural = _("versions of robots")
         default_permissions = ()  # shown on the robot's page
-        ordering = ["robot", "number"]
+        ordering = ["robot_id", "number"]
         constraints = [
             models.UniqueConstraint(fields=["robot", "number"], name="one_version_per_number")
         ]

@@ -203,7 +203,11 @@ def test_calls_are_of_the_version_seen_last_before_them() -> None:
     task = make_task()
     for number, since in ((1, MONDAY), (2, MONDAY + timedelta(hours=1))):
         RobotVersion.objects.create(
-            robot=task.robot, number=number, first_seen_at=since, last_seen_at=since
+            robot=task.robot,
+            number=number,
+            begins_at=since,
+            first_seen_at=since + timedelta(minutes=5),
+            last_seen_at=since + timedelta(minutes=5),
         )
     for minutes, fields in ((-1, TALK), (0, NOBODY), (59, TALK), (60, SHORT), (61, NO_SUCH)):
         make_call(task, None, happened_at=MONDAY + timedelta(minutes=minutes), **fields)
