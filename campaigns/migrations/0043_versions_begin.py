@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('campaigns', '0041_roles_of_exports'),
+        ('campaigns', '0042_what_home_counts'),
     ]
 
     operations = [
