@@ -39,6 +39,9 @@ class NoticeEvent(models.TextChoices):
     GAP = "gap", _("a platform leaves out what it should tell")
     IMPORT_FAILED = "import_failed", _("an import failed")
     IMPORT_DONE = "import_done", _("an import is done")
+    EXPORT_READY = "export_ready", _("an export is ready")
+    EXPORT_FAILED = "export_failed", _("an export failed")
+    BULK_DONE = "bulk_done", _("what was done to many rows is over")
     DATABASE_HELD = "database_held", _("the database was restored and is held")
 
 
@@ -129,7 +132,7 @@ class NoticeRule(models.Model):
     author = models.BooleanField(
         _("whose doing it is"),
         default=False,
-        help_text=_("Who launched the task, or gave the file."),
+        help_text=_("Who launched the task, gave the file, or asked for the export."),
     )
     by_bell = models.BooleanField(_("in the console (bell)"), default=True)
     by_email = models.BooleanField(

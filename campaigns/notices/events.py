@@ -81,6 +81,13 @@ EVENTS: dict[str, Event] = {
     E.IMPORT_DONE: Event(
         N_("The import of %(file)s is done."), L.INFO, "campaigns.view_contactimport"
     ),
+    E.EXPORT_READY: Event(N_("The export %(file)s is ready."), L.INFO, "campaigns.export_data"),
+    E.EXPORT_FAILED: Event(N_("The export %(file)s failed."), L.WARN, "campaigns.export_data"),
+    E.BULK_DONE: Event(
+        N_("What was done to many rows is over: %(done)s done, %(passed)s passed over."),
+        L.INFO,
+        "campaigns.view_bulkjob",
+    ),
     E.DATABASE_HELD: Event(
         N_("The database was restored. Nobody is called before somebody has looked at it."),
         L.BAD,

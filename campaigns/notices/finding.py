@@ -24,8 +24,10 @@ from campaigns.models import (
     Approval,
     Attempt,
     BarListImport,
+    BulkJob,
     Call,
     ContactImport,
+    Export,
     Gap,
     Incident,
     Installation,
@@ -393,6 +395,56 @@ def _find_imports(look: Look, event: str, new: str) -> list[Occurrence]:
     return found
 
 
+# ------------------------------------------------------------------------- exports and bulk jobs
+
+
+def find_ready_exports(look: Look) -> list[Occurrence]:
+    # one that was deleted since was ready once: who looks late is told all the same
+    return _find_exports(look, E.EXPORT_READY, ["done", "expired"])
+
+
+def find_failed_exports(look: Look) -> list[Occurrence]:
+    return _find_exports(look, E.EXPORT_FAILED, ["failed"])
+
+
+def _find_exports(look: Look, event: str, states: list[str]) -> list[Occurrence]:
+    rows = Export.objects.filter(status__in=states, ended_at__gte=look.since)
+    return [
+        Occurrence(
+            event=event,
+            key=f"{event}:{row.pk}:{row.ended_at:%Y-%m-%dT%H:%M:%S.%f}",
+            happened_at=row.ended_at or look.now,
+            account=row.plan.task.account_id if row.plan else None,
+            task=row.plan.task_id if row.plan else None,
+            subject="campaigns.export",
+            subject_id=row.pk,
+            values={"file": row.file_name or f"{row.kind}.{row.form}"},
+            reason=row.reason if event == E.EXPORT_FAILED else "",
+            reason_values=row.reason_values,
+            author=row.created_by_id,
+        )
+        for row in rows.select_related("plan__task").order_by("id")
+    ]
+
+
+def find_bulk_jobs(look: Look) -> list[Occurrence]:
+    rows = BulkJob.objects.filter(status__in=["done", "failed"], ended_at__gte=look.since)
+    return [
+        Occurrence(
+            event=E.BULK_DONE,
+            key=f"bulk:{row.pk}:{row.ended_at:%Y-%m-%dT%H:%M:%S.%f}",
+            happened_at=row.ended_at or look.now,
+            subject="campaigns.bulkjob",
+            subject_id=row.pk,
+            values={"done": row.done, "passed": row.passed},
+            reason=row.reason,
+            reason_values=row.reason_values,
+            author=row.created_by_id,
+        )
+        for row in rows.order_by("id")
+    ]
+
+
 FINDERS: dict[str, Callable[[Look], list[Occurrence]]] = {
     E.TASK_DONE: find_done,
     E.TASK_STOPPED: find_stopped,
@@ -408,6 +460,9 @@ FINDERS: dict[str, Callable[[Look], list[Occurrence]]] = {
     E.GAP: find_platform_gaps,
     E.IMPORT_FAILED: find_failed_imports,
     E.IMPORT_DONE: find_done_imports,
+    E.EXPORT_READY: find_ready_exports,
+    E.EXPORT_FAILED: find_failed_exports,
+    E.BULK_DONE: find_bulk_jobs,
     E.DATABASE_HELD: find_held,
 }
 #: how far back the first look of a rule goes, and each later one beyond the last: what was written
