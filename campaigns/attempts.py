@@ -157,6 +157,7 @@ def open_attempt(
 def carry_out(attempt: Attempt, act: Callable[[Client], Any]) -> Outcome:
     """Send it, once. Never raises for what a platform or the network does; writes no status."""
     deadline = time.monotonic() + settings.LEASE_SECONDS
+    deadline = min(deadline, getattr(attempt, "deadline", deadline))  # it was claimed before
     passed: list[bool] = []  # whether a byte may have been written
 
     def fence() -> Callable[[], None]:

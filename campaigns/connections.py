@@ -332,6 +332,14 @@ def find_wait(account: Account) -> float:
     return min(max(1 / pace, 0.2), 5.0) if crowded else 0.0
 
 
+def find_room(account: Account, *, seconds: float) -> int:
+    """How many requests that add calls the account may send within so many seconds, as it was
+    read; 1 at least."""
+    now = timezone.now()
+    pace = account.find_pace(now) or float(account.rate_limit) or UNLIMITED
+    return max(1, int(pace * seconds))
+
+
 #: the first half of the advisory lock's key: "the token of account n"
 TOKEN_LOCK = 70_001
 

@@ -98,14 +98,16 @@ def send_batches(task_id: int, place: int = 0) -> None:
     """Send planned batches of a task, one after the other, for a while."""
     ends = time.monotonic() + SENDER_SECONDS
     known: Task | None = None
-    while time.monotonic() < ends:
-        attempt = dispatch.claim_batch(task_id, known=known)
-        if attempt is None:
+    most = 1
+    while (began := time.monotonic()) < ends:
+        claimed = dispatch.claim_batches(task_id, known=known, most=most)
+        if not claimed:
             enqueue_advance(task_id)
             return
-        known = attempt.task
-        following = dispatch.send_batch(attempt)
+        known = claimed[0].task
+        following = dispatch.send_batches(claimed)
         if following == dispatch.Next("advance"):
+            most = dispatch.pick_most(len(claimed), seconds=time.monotonic() - began)
             continue
         follow(task_id, following)
         return

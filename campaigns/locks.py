@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 
+from campaigns.prepared import open_cursor
+
 
 @contextlib.contextmanager
 def only_one(kind: int, number: int, *, wait: bool = False) -> Iterator[bool]:
@@ -35,12 +37,12 @@ def only_one(kind: int, number: int, *, wait: bool = False) -> Iterator[bool]:
 def share(kind: int, number: int) -> Callable[[], None]:
     """Hold it together with whoever else shares it, until what is returned is called."""
     key = [kind, number % 2**31]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock_shared(%s, %s)", key)
+    with open_cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock_shared(%s::integer, %s::integer)", key)
 
     def let_go() -> None:
-        with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock_shared(%s, %s)", key)
+        with contextlib.suppress(DatabaseError), open_cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_shared(%s::integer, %s::integer)", key)
 
     return let_go
 

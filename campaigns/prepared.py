@@ -72,6 +72,8 @@ def write_array(values: Iterable[Any]) -> str:
     items = list(values)
     if not items:
         return "{}"
+    if set(map(type, items)) == {int}:
+        return f"{{{','.join(map(str, items))}}}"
     try:
         joined = '","'.join(items)
     except TypeError:  # not texts alone

@@ -175,17 +175,17 @@ def _exclude_capped(
     return excluded
 
 
-def make_over_cap_sql(*, batch: str) -> str:
-    """Who of the planned contacts of a batch (SQL that gives its id) is over the account's cap; of
-    the values of ``lock_cap``."""
+def make_over_cap_sql(*, batches: str) -> str:
+    """Who of the planned contacts of batches (a query that gives their ids) is over the account's
+    cap; of the values of ``lock_cap``."""
     return _OVER_CAP.format(
         waiting="SELECT id, phone FROM campaigns_contact"  # noqa: S608
-        f" WHERE batch_id = {batch} AND status = 'planned'",
+        f" WHERE batch_id IN ({batches}) AND status = 'planned'",
         called=_count_calls(_LEAVING, among="SELECT phone FROM waiting"),
     )
 
 
-_OVER_CAP_IN_BATCH = make_over_cap_sql(batch="%(batch)s")
+_OVER_CAP_IN_BATCH = make_over_cap_sql(batches="%(batch)s")
 
 
 def lock_cap(task: Task) -> dict[str, Any] | None:

@@ -5,7 +5,13 @@ count, start) and ``batches`` (send one) → ``setbacks`` (what a refusal means)
 comes next (``Next``); ``campaigns.jobs`` chains them.
 """
 
-from campaigns.dispatch.batches import claim_batch, send_batch
+from campaigns.dispatch.batches import (
+    claim_batch,
+    claim_batches,
+    pick_most,
+    send_batch,
+    send_batches,
+)
 from campaigns.dispatch.orders import (
     HELD_BARRED,
     LaunchRefused,
@@ -38,6 +44,7 @@ __all__ = [
     "carry_out_request",
     "check_launch",
     "claim_batch",
+    "claim_batches",
     "delete_task",
     "launch_task",
     "lift_stop",
@@ -47,7 +54,9 @@ __all__ = [
     "note_created",
     "pause_inactive",
     "pause_task",
+    "pick_most",
     "resume_task",
     "send_batch",
+    "send_batches",
     "stop_account",
 ]

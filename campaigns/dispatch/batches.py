@@ -1,10 +1,13 @@
-"""In: a planned batch. Out: sent once, its contacts in the state that the outcome says."""
+"""In: planned batches. Out: each sent once, its contacts in the state that the outcome says."""
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -12,13 +15,15 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, fresh, gates, lifecycle
 from campaigns.barring import exclude_barred, has_capped
-from campaigns.connections import find_wait
+from campaigns.connections import find_room, find_wait
 from campaigns.dispatch.counts import has_uncounted
 from campaigns.dispatch.instances import STOPPED, is_open
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
 from campaigns.dispatch.statements import (
+    Claimed,
     Leaving,
-    accept_batch,
+    Taken,
+    accept_batches,
     claim_whole,
     list_leaving,
     send_contacts,
@@ -32,10 +37,18 @@ from campaigns.platforms.errors import Consequence
 
 logger = logging.getLogger(__name__)
 
+#: so many batches at most are claimed at once, and for so long at most what the platform took of
+#: them waits to be written down: the time for which a dead sender leaves them unknown
+MOST_AT_ONCE, SECONDS_AT_ONCE = 8, 0.5
+
 EMPTY = N_("No contact is left in it.")
 CALLED_ALL_THE_SAME = N_(
     "The platform refused a batch, and calls of it came back all the same. It is asked for each"
     " contact."
+)
+ONE_BEFORE = N_(
+    "It was to leave together with another one, which did not. Nothing was sent; it is planned"
+    " anew."
 )
 CALLED = N_("A call to it came back although it was not handed over. It is not called again.")
 ROBOT_CHANGED = N_(
@@ -45,52 +58,70 @@ ROBOT_CHANGED = N_(
 
 
 def claim_batch(task_id: int, *, known: Task | None = None) -> Attempt | None:
-    """Take the next planned batch of a task to send it; None when there is none to take.
+    """Take the next planned batch of a task to send it; None when there is none to take."""
+    return next(iter(claim_batches(task_id, known=known)), None)
+
+
+def claim_batches(task_id: int, *, known: Task | None = None, most: int = 1) -> list[Attempt]:
+    """Take the next planned batches of a task to send them, ``most`` of them; none when there is
+    none to take.
 
     ``known``: the task as the same sender had it before, which spares reading it again.
     """
+    deadline = time.monotonic() + settings.LEASE_SECONDS
     with transaction.atomic(durable=True):
         task = find_task(task_id, known=known)
         if task is None:
-            return None
+            return []
         direct = task.kind == Task.Kind.DIRECT
         command = "callout" if direct else "insert"
         hold = gates.find_hold(task, command)
         if hold is not None:
             gates.note_hold(task, hold)
-            return None
+            return []
         if find_wait(task.account):
-            return None
+            return []
         if task.fills_instances:
             if not is_open(task):
-                return None
+                return []
         elif task.kind == Task.Kind.CAMPAIGN and not task.platform_task_id:
-            return None
+            return []
         checks = gates.list_checks(task, dials=gates.lets_dial(task, command))
-        claimed = None
+        if direct or task.fills_instances or task.one_by_one:
+            most = 1  # a person has to ask about each, or its count
+        most = min(most, find_room(task.account, seconds=SECONDS_AT_ONCE))
+        claimed: list[Claimed] = []
         if task.daily_cap is None or not task.fills_instances:
-            claimed = claim_whole(task, command, checks=checks)
-        if claimed is None and task.batches.filter(status=Batch.Status.PLANNED).exists():
+            claimed = claim_whole(task, command, checks=checks, most=most)
+        if not claimed and task.batches.filter(status=Batch.Status.PLANNED).exists():
             claimed = _take_slowly(task, checks=checks)
-        if claimed is None:
-            return None
-        batch, contacts, attempt = claimed
-        if len(contacts) < batch.size:
-            others = _send_others(task, batch)
-            contacts = sorted([*contacts, *others], key=lambda contact: contact.pk)
-        if not contacts:
-            lifecycle.move(batch, "not_sent", of=["sending"], reason=EMPTY)
-            return None
-        if len(contacts) != batch.size:
-            Batch.objects.filter(pk=batch.pk).update(size=len(contacts))
-        if task.fills_instances:
-            # Ours is the platform's id of the contact: a call that comes back before the answer,
-            # or instead of it, is known by it.
-            name_contacts(batch.contacts.filter(status=Contact.Status.SENDING))
-        if attempt is None:
-            attempt = attempts.open_attempt(task, command, batch=batch)
-        attempt.leaving = contacts
-        return attempt
+        opened = [_open_claimed(task, command, one) for one in claimed]
+        found = [attempt for attempt in opened if attempt is not None]
+        for attempt in found:
+            attempt.deadline = deadline
+        return found
+
+
+def _open_claimed(task: Task, command: str, claimed: Claimed) -> Attempt | None:
+    """The attempt of a batch that was claimed, with everybody of it who may leave; None when that
+    is nobody."""
+    batch, contacts, attempt = claimed
+    if len(contacts) < batch.size:
+        others = _send_others(task, batch)
+        contacts = sorted([*contacts, *others], key=lambda contact: contact.pk)
+    if not contacts:
+        lifecycle.move(batch, "not_sent", of=["sending"], reason=EMPTY)
+        return None
+    if len(contacts) != batch.size:
+        Batch.objects.filter(pk=batch.pk).update(size=len(contacts))
+    if task.fills_instances:
+        # Ours is the platform's id of the contact: a call that comes back before the answer, or
+        # instead of it, is known by it.
+        name_contacts(batch.contacts.filter(status=Contact.Status.SENDING))
+    if attempt is None:
+        attempt = attempts.open_attempt(task, command, batch=batch)
+    attempt.leaving = contacts
+    return attempt
 
 
 def keep_to_day(task: Task, batch: Batch) -> bool:
@@ -113,21 +144,19 @@ def keep_to_day(task: Task, batch: Batch) -> bool:
     return True
 
 
-def _take_slowly(
-    task: Task, *, checks: list[dict[str, Any]]
-) -> tuple[Batch, list[Leaving], None] | None:
+def _take_slowly(task: Task, *, checks: list[dict[str, Any]]) -> list[Claimed]:
     """As ``claim_whole``, where the hours of a batch's numbers have to be looked at, or its day."""
     if not task.fills_instances and task.batches.filter(status="unknown").exists():
-        return None
+        return []
     planned = task.batches.filter(status=Batch.Status.PLANNED)
     batch = take_due(task, planned.exclude(instance__platform_task_id=""))
     if batch is not None and not keep_to_day(task, batch):
-        return None
+        return []
     if batch is None or not lifecycle.move(batch, "sending", of=["planned"]):
-        return None
+        return []
     Batch.objects.filter(pk=batch.pk).update(checks=checks)
     batch.task = task
-    return batch, [] if has_capped(task, batch.pk) else send_contacts(batch), None
+    return [Claimed(batch, [] if has_capped(task, batch.pk) else send_contacts(batch), None)]
 
 
 def _send_others(task: Task, batch: Batch) -> list[Leaving]:
@@ -171,8 +200,53 @@ def _is_counted(task: Task) -> bool:
     return not task.batches.filter(status="sending").exists() and not has_uncounted(task)
 
 
+def pick_most(sent: int, *, seconds: float) -> int:
+    """How many batches to claim next, when so many took so long: as many as are sent within
+    ``SECONDS_AT_ONCE``, and not many more than before. A slow platform gets them one by one."""
+    fitting = int(sent * SECONDS_AT_ONCE / max(seconds, 0.001))
+    return max(1, min(fitting, 2 * sent, MOST_AT_ONCE))
+
+
 def send_batch(attempt: Attempt) -> Next:
     """Send a claimed batch, once, and write down what came of it."""
+    return send_batches([attempt])
+
+
+def send_batches(claimed: Sequence[Attempt]) -> Next:
+    """Send batches of a task that were claimed together, each once, one after the other, and write
+    down what came of them. The first that does not simply go through ends it: those behind it are
+    not sent, and planned anew."""
+    took: list[tuple[Attempt, list[Leaving], attempts.Outcome]] = []
+    waiting = list(claimed)
+    following = Next("advance")
+    due = time.monotonic() + SECONDS_AT_ONCE
+    try:
+        while waiting and following == Next("advance"):
+            attempt = waiting.pop(0)
+            contacts, outcome = _send(attempt)
+            if outcome.accepted:
+                took.append((attempt, contacts, outcome))
+                if time.monotonic() < due:
+                    continue
+            accepted, took = took, []
+            following = _settle_accepted(accepted)
+            due = time.monotonic() + SECONDS_AT_ONCE
+            if not outcome.accepted:
+                following = _close_one(attempt, contacts, outcome)
+                if outcome.held:
+                    break
+    finally:
+        if took:
+            settled = _settle_accepted(took)
+            following = settled if following == Next("advance") else following
+        for attempt in waiting:
+            let_go = attempts.Outcome("not_sent", reason=ONE_BEFORE, busy=True, held=True)
+            _close_one(attempt, attempt.leaving, let_go)
+    return following
+
+
+def _send(attempt: Attempt) -> tuple[list[Leaving], attempts.Outcome]:
+    """Send it, and nothing else: whom it was about, and what came of it."""
     task, batch = attempt.task, attempt.batch
     if batch is None:
         raise ValueError("This attempt has no batch.")
@@ -181,7 +255,8 @@ def send_batch(attempt: Attempt) -> Next:
         contacts = list_leaving(batch)
     columns = [str(column) for column in task.robot.columns]
     rows = [make_row(contact, columns=columns) for contact in contacts]
-    blank = any(column not in contact.values for contact in contacts for column in columns[1:])
+    needed = frozenset(columns[1:])
+    blank = not all([needed <= contact.values.keys() for contact in contacts])
 
     def act(client: Any) -> Any:
         if attempt.command == Attempt.Command.INSERT:
@@ -209,20 +284,38 @@ def send_batch(attempt: Attempt) -> Next:
         outcome = attempts.Outcome("not_sent", reason=attempts.LOST_RIGHT, busy=True)
     else:
         outcome = attempts.carry_out(attempt, act)
-    if outcome.accepted and accept_batch(attempt, contacts, outcome.value.platform_contact_ids):
+    return contacts, outcome
+
+
+def _settle_accepted(
+    took: Sequence[tuple[Attempt, list[Leaving], attempts.Outcome]],
+) -> Next:
+    """Write down what the platform said that it took, and link the calls that overtook it."""
+    following = Next("advance")
+    if not took:
+        return following
+    taken = [
+        Taken(attempt, contacts, outcome.value.platform_contact_ids)
+        for attempt, contacts, outcome in took
+    ]
+    closed = {attempt.pk for attempt in accept_batches(taken)}
+    task = took[0][0].task
+    if closed:
         clear_setbacks(task)
-        following = Next("advance")
-    else:
-        with transaction.atomic():
-            following = _close(attempt, batch, contacts, outcome)
-    if outcome.accepted and has_calls(
-        task.account_id,
-        [contact.pk for contact in contacts],
-        list(outcome.value.platform_contact_ids),
-    ):
+    for attempt, contacts, outcome in took:
+        if attempt.pk not in closed:
+            following = _close_one(attempt, contacts, outcome)
+    ids = [contact.pk for one in taken for contact in one.contacts]
+    platform_ids = [platform_id for one in taken for platform_id in one.platform_ids]
+    if has_calls(task.account_id, ids, platform_ids):
         # Pushes may have overtaken this reply: they are linked now that the ids are committed.
-        link_calls(task.account_id, contact_ids=[contact.pk for contact in contacts])
+        link_calls(task.account_id, contact_ids=ids)
     return following
+
+
+def _close_one(attempt: Attempt, contacts: list[Leaving], outcome: attempts.Outcome) -> Next:
+    with transaction.atomic():
+        return _close(attempt, attempt.batch, contacts, outcome)
 
 
 def _close(
@@ -248,7 +341,8 @@ def was_called(batch: Batch) -> bool:
 
 def make_row(contact: Leaving, *, columns: list[str]) -> list[str]:
     """The contact's cells in the order of the robot's columns, the number first."""
-    return [contact.phone, *(str(contact.values.get(column, "")) for column in columns[1:])]
+    values = contact.values
+    return [contact.phone, *[str(values.get(column, "")) for column in columns[1:]]]
 
 
 def _settle_batch(

@@ -1,6 +1,6 @@
-"""In: a batch that leaves, or was taken. Out: its rows moved, in one statement for each step.
+"""In: batches that leave, or were taken. Out: their rows moved, in one statement for each step.
 
-What happens once per batch, two hundred times a second. Each statement is a compare-and-swap as in
+What happens once per batch, or once for several, two hundred batches a second. Each statement is a compare-and-swap as in
 ``lifecycle``, whose tables say what may be written here; where a statement finds that things are
 not as usual, the caller goes the long way.
 """
@@ -18,7 +18,7 @@ from django.utils import timezone
 from campaigns import attempts, lifecycle
 from campaigns.barring import BARRED_CONTACT_SQL, lock_cap, make_over_cap_sql
 from campaigns.models import Attempt, Batch, Contact, Task
-from campaigns.prepared import open_cursor
+from campaigns.prepared import open_cursor, write_array
 
 _GIVEN = ("checks", "places")
 _BATCH_FIELDS = [field for field in Batch._meta.concrete_fields if field.name not in _GIVEN]
@@ -27,7 +27,7 @@ _BATCH_COLUMNS = ", ".join(f"batch.{field.column}" for field in _BATCH_FIELDS)
 #: the history row of the move is written by the same statement
 _TAKE = f"""
     WITH chosen AS MATERIALIZED (
-        SELECT id, places FROM campaigns_batch batch
+        SELECT id, number, places FROM campaigns_batch batch
         WHERE task_id = %(task)s AND status = 'planned'
             AND (not_before IS NULL OR not_before <= %(now)s::timestamptz)
             -- an instance that the platform has not made yet takes nobody
@@ -35,10 +35,14 @@ _TAKE = f"""
                 WHERE instance.id = batch.instance_id AND instance.platform_task_id = '')
             AND NOT (%(halts)s::boolean AND EXISTS (SELECT FROM campaigns_batch other
                 WHERE other.task_id = %(task)s AND other.status = 'unknown'))
-        ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED
+        ORDER BY number LIMIT %(most)s::integer FOR UPDATE SKIP LOCKED
+    ), plain AS MATERIALIZED (
+        -- up to the first whose hours have to be looked at: none overtakes it
+        SELECT id FROM chosen WHERE places = '[]' AND number < coalesce(
+            (SELECT min(number) FROM chosen WHERE places IS DISTINCT FROM '[]'), 2147483647)
     ), taken AS (
         UPDATE campaigns_batch batch SET status = 'sending', reason = '', checks = %(checks)s::jsonb
-        FROM chosen WHERE batch.id = chosen.id AND chosen.places = '[]'
+        FROM plain WHERE batch.id = plain.id
         RETURNING {_BATCH_COLUMNS}
     ), told AS (
         INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, "values", at)
@@ -56,20 +60,26 @@ def _make_leave(of: str) -> str:
 
 
 def _make_claim(*, over: str = "", unless: str = "") -> str:
-    """Nobody leaves who is barred, and nobody at all when somebody is ``over`` the cap. Whatever is
-    missing from the batch then, it has no attempt yet, and the caller looks closer."""
+    """Nobody leaves who is barred, and nobody at all of a batch in which somebody is ``over`` the
+    cap. Whatever is missing from a batch then, it has no attempt yet, and the caller looks closer.
+    """
     return f"""{_TAKE} {over}, sent AS (
         {_make_leave("FROM taken WHERE contact.batch_id = taken.id")} {unless}
-        RETURNING contact.id, contact.phone, contact."values"
+        RETURNING contact.batch_id, contact.id, contact.phone, contact."values"
+    ), packed AS (
+        SELECT batch_id, count(*) AS people,
+            json_agg(json_build_array(id, phone, "values") ORDER BY id)::text AS contacts
+        FROM sent GROUP BY batch_id
     ), opened AS (
         {attempts.OPEN_TAKEN}
-        WHERE %(opens)s::boolean AND taken.size = (SELECT count(*) FROM sent)
-        RETURNING id, lease_until
+        JOIN packed ON packed.batch_id = taken.id AND packed.people = taken.size
+        WHERE %(opens)s::boolean
+        RETURNING id, batch_id, lease_until
     )
-    SELECT opened.id, opened.lease_until,
-        (SELECT json_agg(json_build_array(id, phone, "values") ORDER BY id)::text FROM sent),
-        taken.*
-    FROM taken LEFT JOIN opened ON true
+    SELECT opened.id, opened.lease_until, packed.contacts, taken.*
+    FROM taken LEFT JOIN packed ON packed.batch_id = taken.id
+        LEFT JOIN opened ON opened.batch_id = taken.id
+    ORDER BY taken.number
 """  # noqa: S608
 
 
@@ -77,10 +87,13 @@ _SEND_CONTACTS = (
     _make_leave("WHERE contact.batch_id = %s") + " RETURNING contact.id, contact.phone,"
     ' contact."values"'
 )
-_OVER = make_over_cap_sql(batch="(SELECT id FROM chosen WHERE places = '[]')")
+_OVER = make_over_cap_sql(batches="SELECT id FROM plain")
 _CLAIM_FREE = _make_claim()
 _CLAIM_CAPPED = _make_claim(
-    over=f", capped AS MATERIALIZED ({_OVER})", unless="AND NOT EXISTS (SELECT FROM capped)"
+    over=f""", capped AS MATERIALIZED ({_OVER}), spent AS MATERIALIZED (
+        SELECT DISTINCT contact.batch_id FROM campaigns_contact contact JOIN capped USING (id)
+    )""",  # noqa: S608
+    unless="AND taken.id NOT IN (SELECT batch_id FROM spent)",
 )
 
 #: Contacts by id, as ``linking`` locks them: pushes of them may be written at the same time.
@@ -88,10 +101,11 @@ _ACCEPT = """
     WITH closed AS (
         UPDATE campaigns_attempt
         SET status = 'accepted', reason = '', code = '', fault = '', ended_at = %(now)s::timestamptz
-        WHERE id = %(attempt)s AND status = 'sending' RETURNING id
+        WHERE id = ANY(%(attempts)s::bigint[]) AND status = 'sending' RETURNING id, batch_id
     ), taken AS (
         UPDATE campaigns_batch batch SET status = 'accepted', reason = ''
-        FROM closed WHERE batch.id = %(batch)s AND batch.status = 'sending' RETURNING batch.id
+        FROM closed WHERE batch.id = closed.batch_id AND batch.status = 'sending'
+        RETURNING batch.id
     ), told AS (
         INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, "values", at)
         SELECT 'attempt', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s::timestamptz
@@ -99,8 +113,8 @@ _ACCEPT = """
         UNION ALL
         SELECT 'batch', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s::timestamptz FROM taken
     ), locked AS MATERIALIZED (
-        SELECT contact.id FROM campaigns_contact contact, closed
-        WHERE contact.batch_id = %(batch)s ORDER BY contact.id FOR UPDATE OF contact
+        SELECT contact.id FROM campaigns_contact contact JOIN closed USING (batch_id)
+        ORDER BY contact.id FOR UPDATE OF contact
     ), named AS (
         UPDATE campaigns_contact contact SET
             platform_contact_id = sent.platform_id,
@@ -111,7 +125,7 @@ _ACCEPT = """
         WHERE contact.id = sent.id
     )
     -- An attempt without its batch is not closed: the statement fails, and nothing is moved.
-    SELECT count(*) / CASE WHEN count(*) = (SELECT count(*) FROM taken) THEN 1 ELSE 0 END
+    SELECT array_agg(id), 1 / CASE WHEN count(*) = (SELECT count(*) FROM taken) THEN 1 ELSE 0 END
     FROM closed
 """
 
@@ -122,6 +136,22 @@ class Leaving(NamedTuple):
     pk: int
     phone: str
     values: dict[str, Any]
+
+
+class Claimed(NamedTuple):
+    """A batch that is being sent, whom of it, and the attempt, if it was opened already."""
+
+    batch: Batch
+    contacts: list[Leaving]
+    attempt: Attempt | None
+
+
+class Taken(NamedTuple):
+    """What the platform said that it took: whom, and its ids of them in the same order."""
+
+    attempt: Attempt
+    contacts: Sequence[Leaving]
+    platform_ids: Sequence[str]
 
 
 def check_tables() -> None:
@@ -137,34 +167,40 @@ check_tables()
 
 
 def claim_whole(
-    task: Task, command: str, *, checks: list[dict[str, Any]]
-) -> tuple[Batch, list[Leaving], Attempt | None] | None:
-    """The task's next planned batch that nobody else takes, moved to ``sending`` with its contacts,
-    which come by their id; None if there is none, or if the hours of its numbers have to be looked
-    at first. The attempt is there when all of them leave, and the platform knows them by no name of
-    ours."""
+    task: Task, command: str, *, checks: list[dict[str, Any]], most: int = 1
+) -> list[Claimed]:
+    """The task's next planned batches that nobody else takes, ``most`` of them, moved to
+    ``sending`` with their contacts, which come by their id; none if there is none, or if the hours
+    of its numbers have to be looked at first. The attempt is there when all of them leave, and the
+    platform knows them by no name of ours."""
     # Nothing goes into a task while the outcome of a batch is unknown, but into an instance.
     halts = opens = not task.fills_instances
     cap = lock_cap(task)
     attempt = Attempt(task=task, command=command)
     values = attempts.describe_attempt(attempt) | {
-        "task": task.pk, "halts": halts, "opens": opens, "now": attempt.started_at,
+        "task": task.pk, "halts": halts, "opens": opens, "now": attempt.started_at, "most": most,
         "checks": json.dumps(checks), **(cap or {}),
     }  # fmt: skip
     with open_cursor() as cursor:
         cursor.execute(_CLAIM_FREE if cap is None else _CLAIM_CAPPED, values)
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    attempt_id, lease_until, sent, *columns = row
+        rows = cursor.fetchall()
+    return [_read_claimed(task, attempt, row, checks=checks) for row in rows]
+
+
+def _read_claimed(
+    task: Task, described: Attempt, row: tuple[Any, ...], *, checks: list[dict[str, Any]]
+) -> Claimed:
+    attempt_id, lease_until, contacts, *columns = row
     batch = Batch.from_db(connection.alias, [field.attname for field in _BATCH_FIELDS], columns)
     batch.task, batch.checks, batch.places = task, checks, []
-    leaving = [Leaving(*contact) for contact in json.loads(sent or "[]")]
+    leaving = [Leaving(*contact) for contact in json.loads(contacts or "[]")]
     if attempt_id is None:
-        return batch, leaving, None
-    attempt.batch = batch
+        return Claimed(batch, leaving, None)
+    attempt = Attempt(
+        task=task, batch=batch, command=described.command, started_at=described.started_at
+    )
     attempts.note_opened(attempt, attempt_id, lease_until)
-    return batch, leaving, attempt
+    return Claimed(batch, leaving, attempt)
 
 
 def send_contacts(batch: Batch) -> list[Leaving]:
@@ -189,31 +225,46 @@ def store_platform_ids(contacts: Sequence[Leaving], ids: Sequence[str]) -> None:
             "UPDATE campaigns_contact SET platform_contact_id = sent.platform_id"
             " FROM unnest(%s::bigint[], %s::text[]) AS sent(id, platform_id)"
             " WHERE campaigns_contact.id = sent.id",
-            [[contact.pk for contact, _ in pairs], [platform_id for _, platform_id in pairs]],
+            [
+                write_array([contact.pk for contact, _ in pairs]),
+                write_array([platform_id for _, platform_id in pairs]),
+            ],
         )
 
 
-def accept_batch(
-    attempt: Attempt, contacts: Sequence[Leaving], platform_ids: Sequence[str]
-) -> bool:
-    """Close an attempt that is under way, and its batch, as accepted; False, and nothing is moved,
-    when somebody else has settled one of them meanwhile. One statement: it needs no transaction
-    around it."""
+def accept_batches(taken: Sequence[Taken]) -> list[Attempt]:
+    """Close attempts that are under way, and their batches, as accepted; returns those that were
+    closed. Somebody else has settled the others meanwhile: of these nothing is moved. One
+    statement: it needs no transaction around it."""
+    closed = _accept_all(taken)
+    if closed is None and len(taken) > 1:  # one of them stands in the way of all
+        return [attempt for one in taken for attempt in accept_batches([one])]
+    return closed or []
+
+
+def _accept_all(taken: Sequence[Taken]) -> list[Attempt] | None:
+    """None if an attempt is under way and its batch is not; then nothing is moved."""
     now = timezone.now()
     values = {
-        "attempt": attempt.pk,
-        "batch": attempt.batch_id,
+        "attempts": write_array([one.attempt.pk for one in taken]),
         "now": now,
-        "ids": [contact.pk for contact in contacts],
-        "platform_ids": list(platform_ids),
+        "ids": write_array([contact.pk for one in taken for contact in one.contacts]),
+        "platform_ids": write_array(
+            [
+                platform_id
+                for one in taken
+                for _contact, platform_id in zip(one.contacts, one.platform_ids, strict=True)
+            ]
+        ),
     }
     inside = transaction.atomic() if connection.in_atomic_block else contextlib.nullcontext()
     try:
         with inside, open_cursor() as cursor:
             cursor.execute(_ACCEPT, values)
-            (closed,) = cursor.fetchone()
+            ids = set(cursor.fetchone()[0] or ())
     except DataError:
-        return False
-    if closed:
+        return None
+    closed = [one.attempt for one in taken if one.attempt.pk in ids]
+    for attempt in closed:
         attempt.status, attempt.ended_at = "accepted", now
-    return bool(closed)
+    return closed

@@ -557,7 +557,12 @@ class Transport:
                 in_json, in_address = _find_field(name)
                 text = in_json.sub(rf'\1"{REDACTED}"', text)
                 text = in_address.sub(rf"\1{REDACTED}", text)
-        return _PHONE.sub(r"\1****\2", text)[:RECORDED_CHARS]
+        return _PHONE.sub(_hide_middle, text)[:RECORDED_CHARS]
+
+
+def _hide_middle(found: re.Match[str]) -> str:
+    begin, end = found.groups()
+    return f"{begin}****{end}"
 
 
 @functools.lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from campaigns import batching, dispatch, lifecycle
 from campaigns.barring import bar_number
 from campaigns.connections import wait_for_turn
-from campaigns.dispatch.statements import accept_batch
+from campaigns.dispatch.statements import Taken, accept_batches
 from campaigns.models import Attempt, Contact, StatusChange, Task
 from tests.factories import make_account, make_contact, make_robot, make_task
 
@@ -83,10 +83,10 @@ def test_an_attempt_is_not_accepted_without_its_batch(inside: bool) -> None:
     ids = [f"t-{contact.pk}" for contact in attempt.leaving]
     if inside:
         with transaction.atomic():
-            assert not accept_batch(attempt, attempt.leaving, ids)
+            assert not accept_batches([Taken(attempt, attempt.leaving, ids)])
             assert Attempt.objects.get().status == "sending"  # the transaction goes on
     else:
-        assert not accept_batch(attempt, attempt.leaving, ids)
+        assert not accept_batches([Taken(attempt, attempt.leaving, ids)])
     assert Attempt.objects.get().status == "sending"
     assert set(Contact.objects.values_list("status", "platform_contact_id")) == {("sending", "")}
 

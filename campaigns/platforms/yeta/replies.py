@@ -114,6 +114,8 @@ def read_contact_ids(result: dict[str, Any], *, count: int) -> tuple[str, ...]:
 
 
 def _read_own_id(value: Any) -> str | None:
+    if type(value) is int and 0 < value < 2**63:  # the usual one, fifty times a request
+        return str(value)
     try:
         found = read_id(value)
     except Problem:
