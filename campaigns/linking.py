@@ -157,9 +157,7 @@ def has_calls(account_id: int, contact_ids: list[int], platform_ids: list[str]) 
     """Whether ``link_calls`` has anything to do for contacts whose platform ids were just
     committed: mostly nobody has called them yet."""
     with open_cursor() as cursor:
-        cursor.execute(
-            _WAITING, [account_id, write_array(platform_ids), write_array(contact_ids)]
-        )
+        cursor.execute(_WAITING, [account_id, write_array(platform_ids), write_array(contact_ids)])
         return bool(cursor.fetchone()[0])
 
 

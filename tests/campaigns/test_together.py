@@ -13,16 +13,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from campaigns import attempts, batching, dispatch, lifecycle
 from campaigns.barring import bar_number
 from campaigns.connections import find_room, slow_down
 from campaigns.dispatch import batches
 from campaigns.dispatch.batches import ONE_BEFORE, pick_most
-from campaigns.models import Account, Attempt, Batch, Contact, Task
+from campaigns.models import Account, Attempt, Batch, Call, Contact, Task
 from campaigns.platforms import registry
 from campaigns.platforms.yeta import PLATFORM as YETA
-from tests.factories import make_account, make_call, make_contact, make_robot, make_task
+from tests.factories import make_account, make_contact, make_robot, make_task
 from tests.platforms.sandbox_client import Client
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,7 +95,7 @@ class TestClaim:
         bar_number("19900000002", source="manual")
         claimed = dispatch.claim_batches(task.pk, most=5)
         assert [len(one.leaving) for one in claimed] == [2, 1, 2, 2, 2]
-        assert [one.batch.size for one in Batch.objects.order_by("number")] == [2, 1, 2, 2, 2]
+        assert [one.size for one in Batch.objects.order_by("number")] == [2, 1, 2, 2, 2]
         assert count_contacts(task) == {"sending": 9, "excluded": 1}
 
     def test_a_batch_of_nobody_is_left_out(self, task: Task) -> None:
@@ -107,7 +108,10 @@ class TestClaim:
 
     def test_who_is_over_the_cap_stays_and_holds_back_nobody_else(self, task: Task) -> None:
         Account.objects.update(cap_calls=1)
-        make_call(task.account, callee="19900000004")
+        Call.objects.create(
+            account=task.account, platform_call_id="1", direction="outbound", has_record=True,
+            callee="19900000004", caller="055160000001", happened_at=timezone.now(),
+        )  # fmt: skip
         claimed = dispatch.claim_batches(task.pk, most=5)
         assert [len(one.leaving) for one in claimed] == [2, 2, 1, 2, 2]
         assert task.contacts.get(phone="19900000004").status == "excluded"
