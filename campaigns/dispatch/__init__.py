@@ -1,17 +1,12 @@
 """In: a task and an operator's orders for it. Out: the platform has it, every outcome is kept.
 
 ``orders`` (an operator's word: launch, pause, resume, delete, call directly) → ``steps`` (create,
-count, start) and ``batches`` (send one) → ``setbacks`` (what a refusal means). Each step says what
-comes next (``Next``); ``campaigns.jobs`` chains them.
+count, start), ``claims`` and ``batches`` (send) → ``setbacks`` (what a refusal means). Each step
+says what comes next (``Next``); ``campaigns.jobs`` chains them.
 """
 
-from campaigns.dispatch.batches import (
-    claim_batch,
-    claim_batches,
-    pick_most,
-    send_batch,
-    send_batches,
-)
+from campaigns.dispatch.batches import send_batch, send_batches
+from campaigns.dispatch.claims import claim_batch, claim_batches, pick_most
 from campaigns.dispatch.orders import (
     HELD_BARRED,
     LaunchRefused,

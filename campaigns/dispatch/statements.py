@@ -1,8 +1,8 @@
 """In: batches that leave, or were taken. Out: their rows moved, in one statement for each step.
 
-What happens once per batch, or once for several, two hundred batches a second. Each statement is a compare-and-swap as in
-``lifecycle``, whose tables say what may be written here; where a statement finds that things are
-not as usual, the caller goes the long way.
+What happens once per batch, or once for several, two hundred batches a second. Each statement is a
+compare-and-swap as in ``lifecycle``, whose tables say what may be written here; where a statement
+finds that things are not as usual, the caller goes the long way.
 """
 
 from __future__ import annotations

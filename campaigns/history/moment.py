@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from campaigns.barring import BARRED, CAPPED
 from campaigns.batching import ALREADY_CALLED, ALREADY_UNDER_WAY
-from campaigns.dispatch.batches import CALLED
+from campaigns.dispatch.claims import CALLED
 from campaigns.importing import verdicts
 from campaigns.importing.undo import WITHDRAWN
 from campaigns.models import Attempt, Batch, Contact, StatusChange, Task

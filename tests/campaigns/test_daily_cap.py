@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from campaigns import dispatch, gates, lifecycle
 from campaigns.connections import open_client
-from campaigns.dispatch.batches import claim_batch, send_batch
+from campaigns.dispatch import claim_batch, send_batch
 from campaigns.gates.amounts import DAY_SPENT, NEW_DAY, find_day, find_margin, find_spent
 from campaigns.guarding import guard_tasks
 from campaigns.models import Account, Batch, Call, Task

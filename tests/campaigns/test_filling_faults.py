@@ -20,7 +20,7 @@ from django.utils import timezone
 from callbacks import processing
 from campaigns import attempts, batching, dispatch, jobs, lifecycle, reconcile
 from campaigns.connections import open_client
-from campaigns.dispatch import batches, instances
+from campaigns.dispatch import batches, claims, instances
 from campaigns.ingest import VERIFY_JOB, apply_events
 from campaigns.linking import name_contact
 from campaigns.models import Account, Attempt, Call, Contact, Task
@@ -607,14 +607,14 @@ class TestOrdersAtTheWrongMoment:
         task = make_filled(contacts=2)
         launch(task)
         read, go_on = threading.Event(), threading.Event()
-        is_open = batches.is_open
+        is_open = claims.is_open
 
         def wait(row: Task) -> bool:
             read.set()
             go_on.wait(5)
             return is_open(row)
 
-        monkeypatch.setattr(batches, "is_open", wait)
+        monkeypatch.setattr(claims, "is_open", wait)
         claimed: list[Attempt | None] = []
         errors: list[Exception] = []
         claimer = run_aside(lambda: claimed.append(dispatch.claim_batch(task.pk)), errors)

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from campaigns import dispatch, gates
-from campaigns.dispatch.batches import claim_batch, send_batch
+from campaigns.dispatch import claim_batch, send_batch
 from campaigns.guarding import guard_tasks
 from campaigns.models import Account, Attempt, StatusChange, Task
 from tests.campaigns.filling import launch

@@ -19,7 +19,8 @@ from campaigns import attempts, batching, dispatch, lifecycle
 from campaigns.barring import bar_number
 from campaigns.connections import find_room, slow_down
 from campaigns.dispatch import batches
-from campaigns.dispatch.batches import ONE_BEFORE, pick_most
+from campaigns.dispatch.batches import ONE_BEFORE
+from campaigns.dispatch.claims import MOST_AT_ONCE, pick_most
 from campaigns.models import Account, Attempt, Batch, Call, Contact, Task
 from campaigns.platforms import registry
 from campaigns.platforms.yeta import PLATFORM as YETA
@@ -279,6 +280,6 @@ class TestSend:
 
 def test_as_many_as_are_sent_in_a_moment_are_claimed_next() -> None:
     assert [pick_most(1, seconds=0.01), pick_most(4, seconds=0.04)] == [2, 8]
-    assert pick_most(8, seconds=0.01) == batches.MOST_AT_ONCE == 8
+    assert pick_most(8, seconds=0.01) == MOST_AT_ONCE == 8
     assert pick_most(8, seconds=1.0) == 4
     assert pick_most(1, seconds=20.0) == 1
