@@ -38,6 +38,7 @@ from campaigns import (
     recordings,
     results,
     retention,
+    reviewing,
     verifying,
 )
 from campaigns.importing import barlist, folder
@@ -474,3 +475,27 @@ async def reap_jobs(context: JobContext, timestamp: int) -> None:
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=60):
         logger.warning("Job %s (%s) belonged to a worker that is gone.", job.id, job.task_name)
         await manager.finish_job(job, Status.FAILED, delete_job=True)
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(name="campaigns.jobs.draw_due_reviews", queueing_lock="draw_due_reviews", priority=LAST)
+def draw_due_reviews(timestamp: int) -> None:
+    """Let every active rule draw the calls that people listen to."""
+    for rule_id in reviewing.list_due_rules():
+        enqueue_drawing(rule_id)
+
+
+def enqueue_drawing(rule_id: int) -> None:
+    enqueue(
+        "campaigns.jobs.draw_reviews",
+        once=f"draw-reviews-{rule_id}",
+        priority=LAST,
+        rule_id=rule_id,
+    )
+
+
+@app.task(name="campaigns.jobs.draw_reviews", priority=LAST)
+def draw_reviews(rule_id: int) -> None:
+    """Draw for a while; what is left over is left to the next job."""
+    if reviewing.draw_reviews(rule_id).more:
+        enqueue_drawing(rule_id)

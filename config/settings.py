@@ -394,6 +394,13 @@ UNFOLD: dict[str, Any] = {
                         "permission": lambda r: r.user.has_perm("campaigns.view_call"),
                     },
                     {
+                        "title": _("Review queue"),
+                        "icon": "rate_review",
+                        "link": reverse_lazy("admin:campaigns_review_changelist"),
+                        "badge": "campaigns.admin.reviews.count_badge",
+                        "permission": lambda r: r.user.has_perm("campaigns.view_review"),
+                    },
+                    {
                         "title": _("Agents"),
                         "icon": "support_agent",
                         "link": reverse_lazy("admin:campaigns_agent_changelist"),

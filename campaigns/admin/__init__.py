@@ -27,6 +27,8 @@ from campaigns.admin import (
     recordings,
     restore,
     retention,
+    review_rules,
+    reviews,
     tasks,
 )
 
@@ -57,5 +59,7 @@ __all__ = [
     "recordings",
     "restore",
     "retention",
+    "review_rules",
+    "reviews",
     "tasks",
 ]

@@ -1,0 +1,48 @@
+// In: the form [data-review] of a call to judge. Out: the same by keys; 1, 2 and 3 choose, Enter
+// saves, S skips. Whoever writes a note writes: Enter ends a line there, with Ctrl it saves.
+"use strict";
+
+(() => {
+  document.addEventListener("DOMContentLoaded", () => {
+    const form = document.querySelector("[data-review]");
+    if (!form) return;
+    const verdicts = [...form.querySelectorAll("[data-key]")];
+    const missing = form.querySelector("[data-missing]");
+
+    function save() {
+      const chosen = verdicts.some((one) => one.checked);
+      missing.hidden = chosen;
+      if (chosen) form.requestSubmit(form.querySelector("#judge-now"));
+    }
+
+    const keys = {
+      i: () => form.querySelector("[name=intention]").select(),
+      n: () => form.querySelector("[name=note]").focus(),
+      u: () => form.querySelector("[name=unsure]").click(),
+      s: () => form.querySelector("[data-skip]")?.click(),
+      enter: save,
+    };
+    for (const one of verdicts) keys[one.dataset.key] = () => one.click();
+
+    document.addEventListener("keydown", (event) => {
+      if (event.defaultPrevented || event.altKey || event.metaKey) return;
+      const on = event.target.closest("textarea, select, audio, button, a, summary, input");
+      const writes = on && (on.tagName === "TEXTAREA" || on.name === "intention");
+      if (event.key === "Escape" && writes) {
+        on.blur();
+        return;
+      }
+      if (event.key === "Enter" && (event.ctrlKey || (writes && on.name === "intention"))) {
+        event.preventDefault();
+        save();
+        return;
+      }
+      if (event.ctrlKey || writes || event.isComposing) return;
+      const press = event.key === "Enter" && on && on.tagName !== "INPUT";
+      const act = keys[event.key.toLowerCase()];
+      if (!act || press || (on && ["SELECT", "AUDIO"].includes(on.tagName))) return;
+      event.preventDefault();
+      act();
+    });
+  });
+})();
