@@ -26,6 +26,8 @@ from campaigns.models import Call, Review, ReviewRule
 SETTLED = timedelta(minutes=15)
 #: after so long nearly everything of a day is there
 DAY_SETTLED = timedelta(hours=2)
+#: a platform's clock may be ahead of ours by so much
+CLOCKS_DIFFER = timedelta(days=1)
 #: calls looked at by one statement; seconds of work before a job gives its place to others
 STEP, JOB_SECONDS = 50_000, 15.0
 #: a rule that nobody works off does not draw on and on
@@ -139,14 +141,32 @@ def _find_share(rule: ReviewRule, now: datetime) -> tuple[list[Call], bool]:
     """Of the next stretch of calls those whose number lies below the share."""
     came = Call.objects.filter(created_at__lte=now - SETTLED).order_by("-pk")
     top = came.values_list("pk", flat=True).first() or 0
-    after = rule.looked_through
-    last = min(top, after + STEP)
-    if last <= after:
+    after = rule.looked_through or _find_before(_begin_day(rule.since), top)
+    # numbers of calls have gaps
+    first = Call.objects.filter(pk__gt=after, pk__lte=top).order_by("pk").only("pk").first()
+    if first is None:
         return [], False
+    last = min(top, first.pk - 1 + STEP)
     limit = int(SPACE * (rule.percent or 0) / 100)
     drawn = select_fitting(rule).filter(pk__gt=after, pk__lte=last, lot__lt=limit)
     rule.looked_through = last
     return list(drawn.order_by("pk")), last < top
+
+
+def _find_before(day: datetime, top: int) -> int:
+    """A call before those of a day and later, by halving: calls come here in the order of their
+    numbers, and not before they were made."""
+    heard_from = day - CLOCKS_DIFFER
+    low, high = 0, top
+    while high - low > STEP:
+        middle = (low + high) // 2
+        near = Call.objects.filter(pk__gt=middle).order_by("pk")
+        heard_at = near.values_list("created_at", flat=True).first()
+        if heard_at is not None and heard_at < heard_from:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _find_of_day(rule: ReviewRule, now: datetime) -> tuple[list[Call], bool]:

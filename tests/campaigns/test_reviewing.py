@@ -1,4 +1,4 @@
-"""In: calls and rules. Out: what is drawn, twice the same; judged by one or two, each for themselves.
+"""In: calls and rules. Out: what is drawn, twice the same; judged by one or two, each for oneself.
 
 Must catch: a sample that depends on when or how often it is drawn; one that prefers some calls; a
 call given to two people at once; a second reviewer who is told what the first said; a correction of
@@ -8,6 +8,7 @@ what reviewers do not agree about; a robot's version of today for a call of last
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from tests.factories import make_account, make_robot
 pytestmark = pytest.mark.django_db
 
 LATER = timedelta(hours=1)
+_numbers = count(1)
 
 
 def make_calls(number: int, **fields: Any) -> list[Call]:
@@ -49,7 +51,7 @@ def make_calls(number: int, **fields: Any) -> list[Call]:
     }
     rows = [
         Call(
-            platform_call_id=f"{robot.pk}-{at:%m%d}-{place}",
+            platform_call_id=f"call-{next(_numbers)}",
             happened_at=at + timedelta(seconds=place),
             **values | fields,
         )
@@ -123,6 +125,18 @@ def test_a_rule_draws_what_fits_alone() -> None:
     rule.robots.set([mine])
     draw(rule)
     assert list_drawn(rule) == {call.pk for call in wanted}
+
+
+def test_old_calls_are_not_even_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "STEP", 10)
+    long_ago = timezone.now() - timedelta(days=30)
+    old = make_calls(300, happened_at=long_ago)
+    Call.objects.update(created_at=long_ago)
+    new = make_calls(20)
+    rule = make_rule()
+    before = drawing._find_before(timezone.now() - LATER, new[-1].pk)
+    assert old[-1].pk - 10 <= before <= new[0].pk
+    assert draw(rule) == 20
 
 
 def test_calls_that_just_came_wait_for_their_dialog() -> None:
