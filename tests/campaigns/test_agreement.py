@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from campaigns.agreement import LEAST_PAIRS, compare
 
-
 PAIRS = [(one, other) for one in "abc" for other in "abc"]
 
 
