@@ -1,7 +1,7 @@
 """In: a task with contacts that are ready. Out: batches of planned contacts, each one request.
 
 A plan is one transaction, so a killed planner leaves either no batch or all of them. A number that
-is still unsettled elsewhere in the same family and round is kept out: its contact becomes
+is still unsettled elsewhere in the same family, in whatever round, is kept out: its contact becomes
 ``excluded`` with the reason, it is not skipped in silence. So is a number that somebody forbade, or
 that would be called more often than the account allows, or who is where nobody could be called at
 the hours of the task.
@@ -20,9 +20,12 @@ from campaigns import lifecycle
 from campaigns.barring import exclude_barred
 from campaigns.gates.hours import judge_places
 from campaigns.gates.places import Place, locate_abroad, store_places
+from campaigns.locks import hold_until_commit
 from campaigns.models import Batch, Contact, Instance, Task
 
 ALREADY_UNDER_WAY = N_("The same number is already under way in this round of calls.")
+#: the kind of advisory lock: who plans for a family of tasks
+_FAMILY = 0x66616D  # "fam"
 #: an instance of which the platform said this takes nobody any more
 OVER = ("finished", "expired", "deleted")
 ALREADY_CALLED = N_(
@@ -43,6 +46,9 @@ def plan_batches(task: Task) -> list[int]:
     looked_at = set(task.contacts.filter(status=Contact.Status.READY).values_list("id", flat=True))
     abroad = locate_abroad(task.account, task.contacts.filter(status=Contact.Status.READY))
     with transaction.atomic():
+        # Of two rounds that are planned at once the second sees whom the first one took. Before the
+        # row, for which a click on "pause" would wait.
+        lock_family(task.family_id or task.pk)
         locked = Task.objects.select_for_update().get(pk=task.pk)
         if locked.status != Task.Status.LOADING or locked.request in lifecycle.HOLDING:
             return []  # paused, deleted or failed since somebody decided to plan
@@ -75,6 +81,12 @@ def plan_batches(task: Task) -> list[int]:
         )
         lifecycle.move_contacts(ready.filter(batch__in=batches), "planned", of=["ready"])
     return [batch.pk for batch in batches]
+
+
+def lock_family(family_id: int) -> None:
+    """Nobody else plans for a task of the family, or makes a new round of it, before the end of the
+    caller's transaction. No row is held by it."""
+    hold_until_commit(_FAMILY, family_id)
 
 
 def exclude_far(task: Task, abroad: dict[int, Place]) -> set[int]:
@@ -142,12 +154,12 @@ def place_groups(task: Task, groups: list[list[int]]) -> list[Instance | None]:
 
 
 def exclude_under_way(task: Task) -> int:
-    """Exclude the ready contacts whose number is unsettled elsewhere; returns how many."""
+    """Exclude the ready contacts whose number is unsettled elsewhere in the family, whatever the
+    round; returns how many."""
     same_number = Contact.objects.filter(
         account=OuterRef("account"),
         phone=OuterRef("phone"),
         family_id=OuterRef("family_id"),
-        round=OuterRef("round"),
     )
     lifecycle.move_contacts(
         task.contacts.filter(calls_made__gt=0), "excluded", of=["ready"], reason=ALREADY_CALLED

@@ -36,6 +36,7 @@ from campaigns import (
     notices,
     reconcile,
     recordings,
+    redialing,
     results,
     retention,
     reviewing,
@@ -79,6 +80,7 @@ def enqueue_senders(task_id: int) -> None:
 def follow(task_id: int, following: dispatch.Next) -> None:
     """Enqueue what a step says comes next."""
     if following.what == "plan":
+        redialing.exclude_changed(Task.objects.get(pk=task_id))
         with transaction.atomic():
             batching.plan_batches(Task.objects.get(pk=task_id))
             enqueue_senders(task_id)
@@ -239,6 +241,18 @@ def import_bar_list(list_import_id: int) -> None:
     barlist.work_on_list(list_import_id)
 
 
+@app.task(name="campaigns.jobs.count_redial")
+def count_redial(redial_id: int) -> None:
+    """Count whom a re-dial would call."""
+    redialing.work_on(redial_id)
+
+
+@app.task(name="campaigns.jobs.make_redial")
+def make_redial(redial_id: int) -> None:
+    """Make the draft of a re-dial."""
+    redialing.work_on(redial_id)
+
+
 @app.task(name="campaigns.jobs.split_experiment")
 def split_experiment(experiment_id: int) -> None:
     """Part the contacts of a draft between two."""
@@ -335,6 +349,7 @@ def keep_going(timestamp: int) -> None:
         )
     importing.settle_imports()
     barlist.settle_lists()
+    redialing.settle_redials()
     for experiment_id in experiments.list_waiting_splits():
         enqueue(
             "campaigns.jobs.split_experiment",

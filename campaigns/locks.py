@@ -61,3 +61,9 @@ def wait_for_sharers(kind: int, number: int, *, seconds: float) -> bool:
     except OperationalError:
         return False
     return True
+
+
+def hold_until_commit(kind: int, number: int) -> None:
+    """Wait for it, and have it alone to the end of the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [kind, number % 2**31])

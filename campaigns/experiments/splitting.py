@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -168,9 +168,15 @@ def begin_experiment(
 def complete_mapping(
     task: Task, robot: Robot, mapping: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
-    """{column of the robot: column of the rows} for each of its columns, and those still missing.
-    The number stands in the first column of either."""
-    known = list_columns(task)
+    """Where the columns of another robot come from, of what the contacts of a draft hold."""
+    return map_columns(robot, list_columns(task), mapping)
+
+
+def map_columns(
+    robot: Robot, known: Sequence[str], mapping: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """{column of the robot: one of the known columns, or "" for an empty cell} for each of its
+    columns, and those still missing. The number stands in the first column of either."""
     complete: dict[str, str] = {}
     missing = []
     for place, column in enumerate(str(one) for one in robot.columns):

@@ -24,7 +24,7 @@ NEWEST_CALLS, ENOUGH_CALLS = 5_000, 50
 NEWS = timedelta(days=90)
 
 # Sets held against one another: the planner's own statements look each number up by itself, which
-# takes seconds for some hundred thousand. Contacts of one family and round are those of its tasks.
+# takes seconds for some hundred thousand. Contacts of one family are those of its tasks.
 _JUDGED = """
     WITH ready AS MATERIALIZED (
         SELECT id, phone, calls_made FROM campaigns_contact
@@ -37,7 +37,7 @@ _JUDGED = """
         WHERE task_id IN (
             SELECT id FROM campaigns_task
             WHERE (id = %(family)s OR family_id = %(family)s) AND account_id = %(account)s
-        ) AND round = %(round)s AND status IN ({unsettled})
+        ) AND status IN ({unsettled})
     )
     SELECT CASE
         WHEN ready.calls_made > 0 THEN 'called'
@@ -116,7 +116,6 @@ def count_planned(task: Task) -> tuple[int, int, list[Group]]:
                 "task": task.pk,
                 "account": account.pk,
                 "family": task.family_id or task.pk,
-                "round": task.round,
                 "cap_days": account.cap_days,
                 "allowed": account.cap_calls,
                 "adding": 1 + task.recall_count,
