@@ -21,7 +21,10 @@ from campaigns.models import (
     Account,
     Approval,
     Attempt,
+    BulkJob,
     Call,
+    ContactImport,
+    Export,
     Gap,
     Incident,
     Installation,
@@ -449,6 +452,39 @@ def test_pushes_that_are_not_understood_are_told_once_an_hour() -> None:
     Receipt.objects.filter(sha256=bytes([1]) * 32).update(received_at=hour)
     notices.find_notices()
     assert len(told(reader)) == 2
+
+
+def test_whoever_asked_is_told_that_it_is_there() -> None:
+    boss = make_reader("boss", "export_data", "view_bulkjob", "view_contactimport")
+    other = make_reader("other", "export_data", "view_bulkjob", "view_contactimport")
+    for event in ("export_ready", "export_failed", "bulk_done", "import_done", "import_failed"):
+        make_rule(event, author=True)
+    now, task = timezone.now(), make_running()
+    mine: dict[str, Any] = {"created_by": boss, "ended_at": now}
+    for status in ("done", "failed", "running"):
+        Export.objects.create(
+            kind="calls", zone="UTC", status=status, file_name=f"{status}.csv", **mine
+        )
+    BulkJob.objects.create(action="bar", kind="calls", status="done", done=7, passed=2, **mine)
+    for name, status in (("good.csv", "loading"), ("bad.csv", "uploaded")):
+        row = ContactImport.objects.create(
+            task=task, file_name=name, status=status, created_by=boss
+        )
+        new = "done" if status == "loading" else "failed"
+        lifecycle.move(row, new, of=[status], reason="The file is empty." * (new == "failed"))
+    notices.find_notices()
+    notices.find_notices()
+    assert sorted(told(boss)) == [
+        "The export done.csv is ready.",
+        "The export failed.csv failed.",
+        "The import of bad.csv failed.",
+        "The import of good.csv is done.",
+        "What was done to many rows is over: 7 done, 2 passed over.",
+    ]
+    assert told(other) == []
+    failed = Notice.objects.get(event="import_failed")
+    assert notices.tell_more(failed) == "The file is empty."
+    assert failed.task == task
 
 
 # ------------------------------------------------------------------------------- what is said
