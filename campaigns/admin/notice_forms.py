@@ -29,7 +29,7 @@ MOST_ADDRESSES = 50
 
 class NoticeRuleForm(forms.ModelForm):  # type: ignore[type-arg]
     addresses_text = forms.CharField(
-        label=gettext_lazy("further addresses"),
+        label=gettext_lazy("Further addresses"),
         required=False,
         max_length=10_000,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
@@ -50,12 +50,20 @@ class NoticeRuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name in ("account", "task", "groups", "users", "hooks"):
+            self._leave_alone(name)
         self.initial.setdefault("addresses_text", "\n".join(self.instance.addresses))
         staff = get_user_model()._default_manager.filter(is_staff=True, is_active=True)
         self._limit("users", staff.order_by("username"))
         self._limit("groups", Group.objects.order_by("name"))
         self.fields["groups"].label_from_instance = tell_group  # type: ignore[attr-defined]
         self._limit("hooks", NoticeHook.objects.order_by("name"))
+
+    def _leave_alone(self, name: str) -> None:
+        """Nobody makes an account, a user or a webhook while making a rule."""
+        widget = self.fields[name].widget
+        for what in ("add", "change", "delete", "view"):
+            setattr(widget, f"can_{what}_related", False)
 
     def _limit(self, name: str, rows: Any) -> None:
         field = self.fields[name]
@@ -98,7 +106,7 @@ class NoticeHookForm(forms.ModelForm):  # type: ignore[type-arg]
     """The address is write-only, as a password is: many hold a secret in their path."""
 
     url = forms.CharField(
-        label=gettext_lazy("address"),
+        label=gettext_lazy("Address"),
         required=False,
         max_length=2000,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off", "placeholder": "https://…"}),
@@ -112,7 +120,7 @@ class NoticeHookForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         stored = self.instance.shown
         self.fields["url"].help_text = (
-            _("Stored: %(address)s. Leave empty to keep it.") % {"address": stored}
+            _("Stored (%(address)s). Leave empty to keep it.") % {"address": stored}
             if stored
             else _("It begins with https://. It is stored encrypted and never shown again.")
         )

@@ -211,11 +211,11 @@ class NoticeDeliveryAdmin(CallboardAdmin):
     def show_created(self, delivery: NoticeDelivery) -> str:
         return show_moment(delivery.created_at)
 
-    @admin.display(description=gettext_lazy("to"))
+    @admin.display(description=gettext_lazy("recipient"))
     def show_to(self, delivery: NoticeDelivery) -> str:
         return delivery.hook.name if delivery.hook else hide_address(delivery.address)
 
-    @admin.display(description=gettext_lazy("what"))
+    @admin.display(description=gettext_lazy("notice"))
     def show_what(self, delivery: NoticeDelivery) -> str:
         return notices.tell_notice(delivery.notice) if delivery.notice else _("test")
 

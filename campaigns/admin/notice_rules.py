@@ -112,7 +112,7 @@ class NoticeRuleAdmin(CallboardAdmin):
 
     # ------------------------------------------------------------------------------ the list
 
-    @admin.display(description=gettext_lazy("when"))
+    @admin.display(description=gettext_lazy("event"))
     def show_rule(self, rule: NoticeRule) -> str:
         what = str(rule.get_event_display())
         if rule.percent and rule.event == "answer_rate":
@@ -125,7 +125,7 @@ class NoticeRuleAdmin(CallboardAdmin):
             return make_link(rule.task)
         return rule.account.name if rule.account else _("everywhere")
 
-    @admin.display(description=gettext_lazy("who"))
+    @admin.display(description=gettext_lazy("who is told"))
     def show_who(self, rule: NoticeRule) -> str:
         names = [_("everybody who may see it")] if rule.everyone else []
         names += [_("whose doing it is")] if rule.author else []
@@ -133,7 +133,7 @@ class NoticeRuleAdmin(CallboardAdmin):
         names += [user.get_username() for user in rule.users.all()]
         return ", ".join(names) or "–"
 
-    @admin.display(description=gettext_lazy("how"))
+    @admin.display(description=gettext_lazy("told by"))
     def show_how(self, rule: NoticeRule) -> str:
         ways = [_("bell")] if rule.by_bell else []
         ways += [_("e-mail")] if rule.by_email or rule.addresses else []

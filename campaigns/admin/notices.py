@@ -150,7 +150,7 @@ class NoticeAdmin(CallboardAdmin):
     def show_level(self, notice: Notice) -> Any:
         return show_level(notice)
 
-    @admin.display(description=gettext_lazy("what"))
+    @admin.display(description=gettext_lazy("notice"))
     def show_text(self, notice: Any) -> Any:
         """A button: to look at it is to have read it, and that is no GET."""
         return format_html(

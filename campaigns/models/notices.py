@@ -79,7 +79,7 @@ class NoticeHook(models.Model):
 class NoticeRule(models.Model):
     """When this happens, these are told, in these ways."""
 
-    event = models.CharField(_("when"), max_length=20, choices=NoticeEvent)
+    event = models.CharField(_("event"), max_length=20, choices=NoticeEvent)
     name = models.CharField(_("name"), max_length=100, blank=True)
     account = models.ForeignKey(
         Account,
@@ -184,13 +184,13 @@ class Notice(models.Model):
     """
 
     class Level(models.TextChoices):
-        INFO = "info", _("for your information")
+        INFO = "info", _("information")
         WARN = "warn", _("worth a look")
         BAD = "bad", _("urgent")
 
     #: the same for the same occurrence, however often it is found
     key = models.CharField(max_length=200, unique=True)
-    event = models.CharField(_("what"), max_length=20, choices=NoticeEvent)
+    event = models.CharField(_("event"), max_length=20, choices=NoticeEvent)
     level = models.CharField(_("level"), max_length=4, choices=Level, default=Level.INFO)
     #: of what lasts: what it is about; one notice of it is open at a time
     condition = models.CharField(max_length=200, blank=True)
@@ -228,7 +228,7 @@ class Notice(models.Model):
         indexes = [models.Index(fields=["created_at"], name="notice_created")]
 
     def __str__(self) -> str:
-        return f"{self.event} {self.pk}"
+        return f"{self.get_event_display()} · {self.pk}"
 
     @property
     def reason_text(self) -> str:
@@ -298,7 +298,7 @@ class NoticeDelivery(models.Model):
     hook = models.ForeignKey(
         NoticeHook, models.CASCADE, null=True, related_name="deliveries", verbose_name=_("webhook")
     )
-    address = models.EmailField(_("to"), max_length=254, blank=True)
+    address = models.EmailField(_("recipient"), max_length=254, blank=True)
     language = models.CharField(max_length=10, blank=True)
     status = models.CharField(
         _("status"), max_length=9, choices=Status, default=Status.WAITING, editable=False
@@ -342,7 +342,7 @@ class NoticeDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.channel} {self.pk}"
+        return f"{self.get_channel_display()} · {self.pk}"
 
     @property
     def reason_text(self) -> str:
