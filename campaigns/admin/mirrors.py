@@ -21,6 +21,7 @@ from campaigns.admin.base import (
     show_moment,
     tell_age,
 )
+from campaigns.admin.robot_page import describe_robot
 from campaigns.drafting import print_windows
 from campaigns.models import Line, Robot, Task, Voice
 
@@ -100,6 +101,10 @@ class RobotAdmin(MirrorAdmin):
         GoneFilter,
     )
     search_fields = ("name", "platform_id")
+    change_form_template = "admin/campaigns/robot/change_form.html"
+
+    def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return super().add_context(request, row) | describe_robot(request, row)
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def show_state(self, robot: Robot) -> Any:

@@ -21,6 +21,7 @@ from campaigns.figures.reading import (
     VersionFigures,
     merge_versions,
 )
+from campaigns.figures.robots import tally_days
 
 __all__ = [
     "Figures",
@@ -36,4 +37,5 @@ __all__ = [
     "look_at",
     "merge_versions",
     "read_many",
+    "tally_days",
 ]
