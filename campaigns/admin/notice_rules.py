@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownF
 
 from campaigns.admin.base import CallboardAdmin, make_badge, make_link, tell_age
 from campaigns.admin.notice_forms import NoticeRuleForm
-from campaigns.models import NoticeRule
+from campaigns.models import NoticeDelivery, NoticeRule
 from campaigns.wording import tell_group
 
 #: what makes another rule of it: it begins anew then
@@ -101,12 +101,11 @@ class NoticeRuleAdmin(CallboardAdmin):
 
     def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         told = row.matches.aggregate(number=Count("pk"), last=Max("notice__created_at"))
-        failed = Q(notice__matches__rule=row, status="failed")
-        from_rule = row.notices.model.deliveries.rel.related_model.objects.filter(failed)
+        failed = NoticeDelivery.objects.filter(notice__matches__rule=row, status="failed")
         return {
             "told_number": told["number"],
             "told_last": tell_age(told["last"]) if told["last"] else "",
-            "failed_number": from_rule.order_by()[:1000].count(),
+            "failed_number": failed.order_by()[:1000].count(),
             "looked": tell_age(row.looked_at) if row.looked_at else "",
         }
 

@@ -61,6 +61,7 @@ NO_ANSWER = N_("No whole answer came.")
 ANSWERED = N_("The other side answered HTTP %(code)d.")
 GONE_FOR_GOOD = N_("The other side answered HTTP 410: it wants nothing any more.")
 MAIL_FAILED = N_("The mail server did not take it (%(what)s).")
+NOT_MADE = N_("It could not be made (%(what)s). This is a fault of Callboard.")
 MAIL_REFUSED = N_("The mail server refuses this address.")
 NOBODY_SENT = N_("Who sent it is gone; it is sent again.")
 SENT_AGAIN = N_("Somebody wants it sent again.")
@@ -101,7 +102,7 @@ def deliver(delivery_id: int) -> float | None:
         outcome = _send(delivery)
     except Exception as error:  # a fault of ours must not be tried for ever, nor unsaid
         logger.exception("Notice delivery %s could not be made.", delivery.pk)
-        outcome = Outcome(reason=MAIL_FAILED, values={"what": type(error).__name__})
+        outcome = Outcome(reason=NOT_MADE, values={"what": type(error).__name__})
     return _settle(delivery, outcome)
 
 
@@ -123,6 +124,9 @@ def _claim(delivery_id: int) -> NoticeDelivery | None:
 
 
 def _settle(delivery: NoticeDelivery, outcome: Outcome) -> float | None:
+    mine = NoticeDelivery.objects.filter(pk=delivery.pk, claimed_until=delivery.claimed_until)
+    if not mine.exists():
+        return None  # it took too long, and another worker has it
     kept: dict[str, Any] = {
         "reason": outcome.reason,
         "values": outcome.values,

@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from campaigns import jobs, notices
 from campaigns.models import Account, Notice, NoticeDelivery, NoticeHook, StatusChange
+from campaigns.notices import delivering
 from campaigns.notices.signing import is_signed
 from tests.at_once import run_at_once
 from tests.campaigns.notices.making import finish, make_hook, make_reader, make_rule
@@ -389,3 +390,21 @@ def test_what_the_mail_server_refuses(
     assert row.status == status
     assert "anna@" not in row.reason_text
     assert row.reason_text
+
+
+def test_who_took_too_long_decides_nothing_for_who_has_it_now(
+    serve: Callable[..., FaultyServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(make_reply(b"", status="500 No"))
+    delivery = make_delivery(server.url)
+    later = timezone.now() + timedelta(minutes=5)
+    sent = delivering._send
+
+    def be_late(row: NoticeDelivery) -> Any:
+        outcome = sent(row)
+        NoticeDelivery.objects.filter(pk=row.pk).update(claimed_until=later)
+        return outcome
+
+    monkeypatch.setattr(delivering, "_send", be_late)
+    assert notices.deliver(delivery.pk) is None
+    assert (read(delivery).status, read(delivery).claimed_until) == ("sending", later)
