@@ -12,15 +12,25 @@ from typing import Any
 
 from django.apps import apps
 from django.db import connection
-from django.db.models import Count, Exists, Min, OuterRef, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
 from campaigns import definitions
-from campaigns.models import Account, Agent, Attempt, Call, Contact, Instance, Recording, Task
+from campaigns.models import (
+    Account,
+    Agent,
+    Attempt,
+    Call,
+    Contact,
+    Instance,
+    Recording,
+    Task,
+    TaskCount,
+)
 
 ACTIVE = ("loading", "loaded", "starting", "running", "paused")
-#: an accepted contact of a running task is called silent after this long without any news
-SILENT_AFTER = timedelta(hours=24)
+#: nothing is counted further than this while somebody waits
+MANY = 10_000
 
 #: a pause or a deletion that the platform has not confirmed for so long is an alarm
 LATE_AFTER = timedelta(seconds=60)
@@ -138,23 +148,11 @@ def summarise_instances(task: Task) -> list[Instance]:
     )
 
 
-def summarise_progress(tasks: list[Task]) -> dict[int, dict[str, int]]:
-    """{task id: {state: contacts}} of a few tasks, in one query."""
-    counts: dict[int, dict[str, int]] = {
-        task.pk: dict.fromkeys(Contact.Status.values, 0) for task in tasks
-    }
-    rows = Contact.objects.filter(task__in=counts).order_by().values_list("task_id", "status")
-    for task_id, status, number in rows.annotate(n=Count("*")):
-        counts[task_id][status] = number
-    return counts
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeSummary:
     """What the first screen shows. Each count is None for a user who may not see its rows."""
 
     running: list[Task]
-    progress: dict[int, dict[str, int]]
     attention: list[Task]
     undecided: int
     quarantined: int
@@ -164,41 +162,45 @@ class HomeSummary:
     broken_accounts: list[Account]
     stopped_accounts: list[Account]
     silent: int
-    today: CallSummary
-    yesterday: CallSummary
+    going_on: int
     tasks_exist: bool
     accounts_exist: bool
     taken_at: datetime
 
 
-def summarise_home(user: Any) -> HomeSummary:
-    """The state of the house, for this user's rights."""
+def summarise_home(user: Any, *, account: Account | None = None) -> HomeSummary:
+    """The state of the house, for this user's rights; of tasks and calls only an ``account``'s.
+    Nothing is counted beyond ``MANY``."""
     now = timezone.now()
-    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     sees_tasks = user.has_perm("campaigns.view_task")
     sees_calls = user.has_perm("campaigns.view_call")
     tasks = Task.objects.select_related("account", "robot") if sees_tasks else Task.objects.none()
+    if account is not None:
+        tasks = tasks.filter(account=account)
     running = list(tasks.filter(status__in=ACTIVE)[:20])
     late = Q(request__in=["pause", "delete"], requested_at__lt=now - LATE_AFTER)
     # The inbox is a package above this one: asked for by name, not imported.
     receipts = apps.get_model("callbacks", "Receipt").objects
-    waiting = receipts.filter(status="received").aggregate(n=Count("*"), oldest=Min("received_at"))
-    calls = Call.objects.all() if sees_calls else Call.objects.none()
+    waiting = receipts.filter(status="received").order_by("id")
+    oldest = waiting.values_list("received_at", flat=True).first()
+    # said as in the partial index of the few calls that are going on
+    going_on = Call.objects.filter(~Q(stage="ended"))
+    if account is not None:
+        going_on = going_on.filter(account=account)
     accounts = Account.objects.filter(is_active=True)
     return HomeSummary(
         running=running,
-        progress=summarise_progress(running),
         attention=list(
             tasks.filter(Q(needs_attention=True) | Q(status="failed") | late).exclude(
                 status="deleted"
             )[:20]
         ),
         undecided=count_undecided() if sees_tasks else 0,
-        quarantined=receipts.filter(status="quarantined").count(),
-        waiting=waiting["n"],
-        oldest_waiting=waiting["oldest"],
+        quarantined=count_some(receipts.filter(status="quarantined")),
+        waiting=count_some(waiting),
+        oldest_waiting=oldest,
         recordings_lost=(
-            Recording.objects.filter(status="unavailable", deleted_at=None).count()
+            count_some(Recording.objects.filter(status="unavailable", deleted_at=None))
             if user.has_perm("campaigns.view_recording")
             else 0
         ),
@@ -212,15 +214,21 @@ def summarise_home(user: Any) -> HomeSummary:
             if user.has_perm("campaigns.view_account")
             else []
         ),
-        silent=find_silent_contacts(now).count() if sees_tasks else 0,
-        today=summarise_calls(calls.filter(happened_at__gte=midnight)),
-        yesterday=summarise_calls(
-            calls.filter(happened_at__gte=midnight - timedelta(days=1), happened_at__lt=midnight)
+        silent=(
+            TaskCount.objects.filter(task__status="running").aggregate(n=Sum("silent"))["n"] or 0
+            if sees_tasks
+            else 0
         ),
+        going_on=count_some(going_on) if sees_calls else 0,
         tasks_exist=Task.objects.exists(),
         accounts_exist=Account.objects.exists(),
         taken_at=now,
     )
+
+
+def count_some(rows: QuerySet[Any]) -> int:
+    """How many rows there are, ``MANY`` for as many and more."""
+    return rows.order_by()[:MANY].count()
 
 
 def count_undecided() -> int:
@@ -256,14 +264,6 @@ def balance_contacts() -> dict[str, Any]:
         "states": counted,
         "missing": int(imported) - of_files,
     }
-
-
-def find_silent_contacts(now: datetime) -> Any:
-    """Contacts the platform took long ago, in a task that runs, and never said a word about."""
-    tasks = Task.objects.filter(
-        pk=OuterRef("task_id"), status="running", launched_at__lt=now - SILENT_AFTER
-    )
-    return Contact.objects.filter(Exists(tasks), status="accepted", calls_made=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,11 @@
-"""In: who looks. Out: the first screen: what is running, what needs attention, today's calls."""
+"""In: who looks. Out: the first screen: what is running, and what needs attention.
+
+Of the calls of the period that somebody chose tells ``home_calls``.
+"""
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django.apps import apps
 from django.http import HttpRequest, HttpResponse
@@ -13,14 +15,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from campaigns import approvals, deciding, incidents, silence
-from campaigns.admin.base import make_sandbox_badge, show_duration, tell_age
+from campaigns import approvals, counting, deciding, incidents, silence
+from campaigns.admin.base import make_sandbox_badge, tell_age
 from campaigns.admin.failed_pushes import list_alarm_lines
 from campaigns.admin.gaps import list_gap_lines
+from campaigns.admin.home_calls import describe_calls, read_choice
 from campaigns.admin.instances import name_platform_state
 from campaigns.admin.task_page import TASK_COLORS, make_bar
-from campaigns.models import Account, Call
-from campaigns.statistics import CallSummary, HomeSummary, summarise_home
+from campaigns.definitions import DASH, show_number
+from campaigns.models import Account
+from campaigns.statistics import MANY, HomeSummary, summarise_home
 
 #: a push that waits longer than this is worth a line on the first screen
 WAITING_TOO_LONG = 60
@@ -47,33 +51,38 @@ def show_live(request: HttpRequest) -> HttpResponse:
 
 
 def describe_home(request: HttpRequest) -> dict[str, Any]:
-    summary = summarise_home(request.user)
+    chosen = read_choice(request)
+    summary = summarise_home(request.user, account=chosen.account)
     return {
         "home": summary,
-        "running": [
-            {
-                "task": task,
-                "color": TASK_COLORS.get(task.status, ""),
-                "bar": make_bar(task, summary.progress[task.pk]),
-                "done": summary.progress[task.pk]["finished"]
-                + summary.progress[task.pk]["rejected"],
-                "to_call": sum(summary.progress[task.pk].values())
-                - summary.progress[task.pk]["excluded"]
-                - summary.progress[task.pk]["withdrawn"],
-                "platform_state": name_platform_state(task.platform_state),
-                "asked": tell_age(task.platform_checked_at),
-                "badge": make_sandbox_badge() if task.account.is_sandbox else "",
-            }
-            for task in summary.running
-        ],
+        "running": list_running(summary),
         "attention": list_attention(request, summary),
-        "tiles": make_tiles(request, summary),
-        "results": make_results(summary.today),
         "taken_at": summary.taken_at,
         "sees_calls": request.user.has_perm("campaigns.view_call"),
         "may_add_task": request.user.has_perm("campaigns.add_task"),
         "may_add_account": request.user.has_perm("campaigns.add_account"),
+        **describe_calls(request, chosen, going_on=summary.going_on),
     }
+
+
+def list_running(summary: HomeSummary) -> list[dict[str, Any]]:
+    """The tasks on their way; a large one is shown as it was counted last."""
+    progress = counting.read_progress([task.pk for task in summary.running])
+    return [
+        {
+            "task": task,
+            "color": TASK_COLORS.get(task.status, ""),
+            "progress": (known := progress.get(task.pk)),
+            "bar": make_bar(task, known.contacts) if known else [],
+            "done": show_number(known.done) if known else DASH,
+            "to_call": show_number(known.to_call) if known else DASH,
+            "age": tell_age(known.at) if known and known.at != summary.taken_at else "",
+            "platform_state": name_platform_state(task.platform_state),
+            "asked": tell_age(task.platform_checked_at),
+            "badge": make_sandbox_badge() if task.account.is_sandbox else "",
+        }
+        for task in summary.running
+    ]
 
 
 def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str, Any]]:
@@ -105,14 +114,15 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
 
     def add(number: int, icon: str, text: str, url: str, note: str = "") -> None:
         if number:
-            lines.append({"icon": icon, "text": text % {"n": number}, "note": note, "url": url})
+            told = f"{show_number(number)}+" if number == MANY else show_number(number)
+            lines.append({"icon": icon, "text": text % {"n": told}, "note": note, "url": url})
 
     user = request.user
     happened = incidents.count_open() if user.has_perm("campaigns.view_incident") else 0
     add(
         happened,
         "emergency_home",
-        ngettext("%(n)d open incident", "%(n)d open incidents", happened),
+        ngettext("%(n)s open incident", "%(n)s open incidents", happened),
         reverse("admin:campaigns_incident_changelist"),
         _("People may have been called who should not have been."),
     )
@@ -121,7 +131,7 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
     add(
         waiting,
         "rule",
-        ngettext("%(n)d request needs a decision", "%(n)d requests need a decision", waiting),
+        ngettext("%(n)s request needs a decision", "%(n)s requests need a decision", waiting),
         reverse("admin:campaigns_attempt_changelist"),
         _("The platform cannot be asked about it. Nothing is sent again by itself."),
     )
@@ -130,8 +140,8 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
         asked,
         "verified_user",
         ngettext(
-            "%(n)d approval waits for a second person",
-            "%(n)d approvals wait for a second person",
+            "%(n)s approval waits for a second person",
+            "%(n)s approvals wait for a second person",
             asked,
         ),
         reverse("admin:campaigns_approval_changelist"),
@@ -140,8 +150,8 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
         summary.undecided,
         "help",
         ngettext(
-            "%(n)d request of unknown outcome",
-            "%(n)d requests of unknown outcome",
+            "%(n)s request of unknown outcome",
+            "%(n)s requests of unknown outcome",
             summary.undecided,
         ),
         f"{reverse('admin:campaigns_contact_changelist')}?status__exact=unknown",
@@ -152,8 +162,8 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
             summary.quarantined,
             "inbox",
             ngettext(
-                "%(n)d push could not be understood",
-                "%(n)d pushes could not be understood",
+                "%(n)s push could not be understood",
+                "%(n)s pushes could not be understood",
                 summary.quarantined,
             ),
             f"{receipts}?status__exact=quarantined",
@@ -164,7 +174,7 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
             summary.waiting if age > WAITING_TOO_LONG else 0,
             "hourglass_top",
             ngettext(
-                "%(n)d push waits to be read", "%(n)d pushes wait to be read", summary.waiting
+                "%(n)s push waits to be read", "%(n)s pushes wait to be read", summary.waiting
             ),
             f"{receipts}?status__exact=received",
             _("The oldest came %(age)s. Is the worker running?") % {"age": tell_age(oldest)},
@@ -173,8 +183,8 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
         summary.recordings_lost,
         "mic_off",
         ngettext(
-            "%(n)d recording could not be fetched",
-            "%(n)d recordings could not be fetched",
+            "%(n)s recording could not be fetched",
+            "%(n)s recordings could not be fetched",
             summary.recordings_lost,
         ),
         f"{reverse('admin:campaigns_recording_changelist')}"
@@ -184,8 +194,8 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
         summary.silent,
         "volume_off",
         ngettext(
-            "%(n)d contact without any news for a day",
-            "%(n)d contacts without any news for a day",
+            "%(n)s contact without any news for a day",
+            "%(n)s contacts without any news for a day",
             summary.silent,
         ),
         f"{reverse('admin:campaigns_contact_changelist')}?status__exact=accepted&called=no",
@@ -235,61 +245,3 @@ def list_inbox_alarms(request: HttpRequest) -> list[dict[str, Any]]:
                 }
             )
     return lines
-
-
-def make_tiles(request: HttpRequest, summary: HomeSummary) -> list[dict[str, Any]]:
-    if not request.user.has_perm("campaigns.view_call"):
-        return []
-    today = timezone.localdate()
-    calls = reverse("admin:campaigns_call_changelist")
-    day = urlencode({"happened_at_from": today.isoformat(), "happened_at_to": today.isoformat()})
-    now, before = summary.today, summary.yesterday
-    return [
-        {
-            "label": _("Calls today"),
-            "value": now.calls,
-            "note": _("yesterday: %(n)d") % {"n": before.calls},
-            "url": f"{calls}?{day}",
-        },
-        {
-            "label": _("Answered"),
-            "value": now.answered,
-            "note": _("yesterday: %(n)d") % {"n": before.answered},
-            "url": f"{calls}?{day}&answered__exact=1",
-        },
-        {
-            "label": _("Answer rate"),
-            "value": show_rate(now),
-            "note": _("without invalid numbers; yesterday: %(rate)s") % {"rate": show_rate(before)},
-            "url": f"{calls}?{day}",
-        },
-        {
-            "label": _("Talk time"),
-            "value": show_duration(now.talk_seconds),
-            "note": _("%(time)s on average") % {"time": show_duration(int(now.talk_average))}
-            if now.talk_average is not None
-            else "",
-            "url": f"{calls}?{day}&answered__exact=1",
-        },
-    ]
-
-
-def show_rate(calls: CallSummary) -> str:
-    return "–" if calls.answer_rate is None else f"{calls.answer_rate * 100:.1f} %"
-
-
-def make_results(calls: CallSummary) -> list[dict[str, Any]]:
-    today = timezone.localdate().isoformat()
-    address = reverse("admin:campaigns_call_changelist")
-    day = urlencode({"happened_at_from": today, "happened_at_to": today})
-    names = dict(Call.Result.choices)
-    most = max(calls.results.values(), default=1)
-    return [
-        {
-            "label": names.get(result, result),
-            "number": number,
-            "width": round(100 * number / most, 1),
-            "url": f"{address}?{day}&result__exact={result}",
-        }
-        for result, number in calls.results.items()
-    ]

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter, RelatedDropdownFilter
 
+from campaigns import counting
 from campaigns.admin import direct, experiments, home, importing, launching, task_orders
 from campaigns.admin.base import (
     EXPORT,
@@ -33,7 +34,6 @@ from campaigns.admin.task_page import TASK_COLORS, describe_task
 from campaigns.drafting import DraftRefused, change_draft, create_draft
 from campaigns.models import Account, Task
 from campaigns.platforms.contract import Can
-from campaigns.statistics import summarise_progress
 
 FIELDSETS: tuple[tuple[Any, tuple[Any, ...]], ...] = (
     (None, ("name", "robot", "lines", "voice")),
@@ -137,9 +137,9 @@ class TaskAdmin(CallboardAdmin):
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changelist = super().get_changelist_instance(request)
         tasks = list(changelist.result_list)
-        progress = summarise_progress(tasks)
+        progress = counting.read_progress([task.pk for task in tasks])
         for task in tasks:
-            task.counted = progress[task.pk]
+            task.progress = progress.get(task.pk)
         changelist.result_list = tasks
         return changelist
 
@@ -164,11 +164,11 @@ class TaskAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("done"))
     def show_progress(self, task: Any) -> Any:
-        contacts = task.counted
-        to_call = sum(contacts.values()) - contacts["excluded"] - contacts["withdrawn"]
+        if task.progress is None:
+            return format_html('<span class="cb-quiet">{}</span>', _("being counted…"))
+        done, to_call = task.progress.done, task.progress.to_call
         if not to_call:
             return "–"
-        done = contacts["finished"] + contacts["rejected"]
         return format_html(
             '<span class="cb-mini"><span class="cb-mini-bar"><span style="width:{}%"></span></span>'
             "{} / {}</span>",

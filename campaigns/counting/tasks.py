@@ -13,18 +13,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from campaigns.models import Contact, Task, TaskCount
 
 #: so many contacts are counted while somebody waits
 SMALL = 5_000
-#: a large task is left alone for so many times what its counting took; and every task so long
-REST, SMALL_REST = 20, timedelta(seconds=60)
+#: a task is left alone for so many times what its counting took; a small one, and one that rests,
+#: for so long at least
+REST, STILL_REST = 20, timedelta(seconds=60)
+#: tasks that are over, counted at once; deleted and failed ones again after so long, until so old
+MOST, LATE, OLD = 50, timedelta(hours=1), timedelta(days=30)
 #: an accepted contact of a running task is called silent after this long without any news
 SILENT_AFTER = timedelta(hours=24)
-#: tasks that the platform or we are at work on
-ACTIVE = ("loading", "loaded", "starting", "running", "paused")
+#: tasks whose contacts move
+ACTIVE = ("draft", "loading", "loaded", "starting", "running", "paused")
 
 _COUNT = """
 SELECT status, count(*) FROM campaigns_contact WHERE task_id = %s GROUP BY status
@@ -67,27 +71,38 @@ class Progress:
 
 
 def count_tasks() -> int:
-    """Count the contacts of the active tasks that are due; returns how many tasks that were."""
+    """Count the contacts of the tasks that are due; returns how many tasks that were."""
     now = timezone.now()
-    known = {
-        row.pk: row
-        for row in TaskCount.objects.filter(task__status__in=ACTIVE).only(
-            "contacts", "counted_at", "took_ms"
-        )
-    }
-    tasks = Task.objects.filter(status__in=ACTIVE).order_by("pk").only("status", "launched_at")
-    due = [task for task in tasks if _is_due(known.get(task.pk), now)]
+    tasks = Task.objects.select_related("count").only("status", "launched_at", "count")
+    active = tasks.filter(status__in=ACTIVE).order_by("pk")
+    due = [task for task in active if _is_due(task, now)]
+    due += list(_find_over(tasks, now)[:MOST])
     for task in due:
         _count_task(task)
     return len(due)
 
 
-def _is_due(row: TaskCount | None, now: datetime) -> bool:
+def _is_due(task: Task, now: datetime) -> bool:
+    row = getattr(task, "count", None)
     if row is None or row.counted_at is None:
         return True
-    small = sum(row.contacts.values()) <= SMALL
-    rest = SMALL_REST if small else REST * timedelta(milliseconds=row.took_ms)
+    still = sum(row.contacts.values()) <= SMALL or task.status in ("draft", "paused")
+    rest = max(REST * timedelta(milliseconds=row.took_ms), STILL_REST if still else timedelta(0))
     return not timedelta(0) <= now - row.counted_at < rest
+
+
+def _find_over(tasks: QuerySet[Task], now: datetime) -> QuerySet[Task]:
+    """Tasks nothing more is done for, not counted since something happened to them."""
+    changed = Q(count__calls_changed_at__gt=F("count__counted_at"))
+    ended = Q(count__counted_at__lt=F("finished_at"))
+    # of these nothing says when that was
+    odd = Q(
+        status__in=["deleted", "failed"],
+        count__counted_at__lt=now - LATE,
+        launched_at__gt=now - OLD,
+    )
+    never = Q(count=None) | Q(count__counted_at=None)
+    return tasks.exclude(status__in=ACTIVE).filter(never | changed | ended | odd).order_by("-pk")
 
 
 def _count_task(task: Task) -> None:

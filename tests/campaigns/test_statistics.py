@@ -71,9 +71,11 @@ def test_a_task_sums_up_in_five_queries(django_assert_max_num_queries: object) -
 
 def test_the_first_screen_tells_only_what_one_may_see() -> None:
     task = make_task(status="running", needs_attention=True)
-    make_call(task)
+    make_call(task, stage="talking", has_record=False)
     nobody = User.objects.create_user("nobody", is_staff=True)
     seen = summarise_home(nobody)
-    assert (seen.running, seen.attention, seen.today.calls) == ([], [], 0)
+    assert (seen.running, seen.attention, seen.going_on) == ([], [], 0)
     seen = summarise_home(make_user())
-    assert (seen.running, seen.attention, seen.today.calls) == ([task], [task], 1)
+    assert (seen.running, seen.attention, seen.going_on) == ([task], [task], 1)
+    other = make_task(status="running")
+    assert summarise_home(make_user(username="two"), account=other.account).running == [other]

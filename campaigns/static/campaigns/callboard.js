@@ -25,7 +25,25 @@
         }
       }
     }
+    redraw(old, fresh);
     old.dataset.active = fresh.dataset.active;
+  }
+
+  // A chart is no part that is replaced: it is given its new numbers.
+  function redraw(old, fresh) {
+    for (const next of fresh.querySelectorAll("canvas.chart[id]")) {
+      const canvas = old.querySelector(`#${next.id}`);
+      if (!canvas || canvas.dataset.value === next.dataset.value) continue;
+      canvas.dataset.value = next.dataset.value;
+      const chart = window.Chart && window.Chart.getChart(canvas);
+      if (!chart) continue;
+      const told = JSON.parse(next.dataset.value);
+      chart.data.labels = told.labels;
+      told.datasets.forEach((set, place) => {
+        if (chart.data.datasets[place]) chart.data.datasets[place].data = set.data;
+      });
+      chart.update("none");
+    }
   }
 
   async function refresh(region) {
