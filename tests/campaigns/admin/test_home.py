@@ -11,15 +11,18 @@ import re
 from datetime import timedelta
 from html import unescape
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.db import connection
+from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from campaigns import counting
+from campaigns.criteria import CALLS, read_criteria
 from campaigns.definitions import DEFINITIONS
 from campaigns.models import Call, CountState
 from tests.campaigns.admin.world import make_call, make_user
@@ -47,11 +50,11 @@ def read_tile(page: str, slug: str) -> tuple[str, str]:
     return tag[2], tag[1]
 
 
-def count_rows(client: Client, url: str) -> int:
-    """How many rows a list shows."""
-    response = client.get(url)
-    assert response.status_code == 200, url
-    return len(response.context["cl"].result_list)
+def count_rows(url: str) -> int:
+    """How many rows a list shows there: that lists show what criteria choose is tried with them."""
+    address = urlsplit(url)
+    assert address.path == reverse("admin:campaigns_call_changelist")
+    return read_criteria(CALLS, QueryDict(address.query)).select().count()
 
 
 def make_calls() -> Any:
@@ -82,21 +85,21 @@ def test_every_number_leads_to_as_many_rows() -> None:
     numbers = {"calls": 7, "reached": 3, "invalid": 1, "going_on": 1}
     for slug, number in numbers.items():
         value, url = read_tile(page, slug)
-        assert (value, count_rows(client, url)) == (str(number), number), slug
+        assert (value, count_rows(url)) == (str(number), number), slug
     # three of the six we made end in it, for one of them has no number and of one nobody knows
     assert read_tile(page, "answer_rate")[0] == "50.0%"
-    assert count_rows(client, read_tile(page, "answer_rate")[1]) == 2
+    assert count_rows(read_tile(page, "answer_rate")[1]) == 2
     assert read_tile(page, "talk_average")[0] == "00:13"
-    assert count_rows(client, read_tile(page, "talk_rate")[1]) == 1
+    assert count_rows(read_tile(page, "talk_rate")[1]) == 1
     for part in ("result__exact=", "intention="):
         links = set(re.findall(rf'<a class="cb-link" href="([^"]*[?&]{part}[^"]*)"', page))
         assert links
         for url in links:
             told = re.search(rf'href="{re.escape(url)}".*?<b>(\d+) <small>', page)
             assert told is not None
-            assert count_rows(client, url) == int(told[1]), url
+            assert count_rows(url) == int(told[1]), url
     hours = re.findall(r'<a class="cb-link" href="([^"]*hour=[^"]*)">(\d+)</a>', page)
-    assert [count_rows(client, url) for url, _number in hours] == [int(n) for _url, n in hours]
+    assert [count_rows(url) for url, _number in hours] == [int(n) for _url, n in hours]
     assert len(hours) >= 2
 
 
@@ -108,7 +111,7 @@ def test_the_period_and_the_account_are_kept_in_every_link() -> None:
     assert read_tile(page, "calls")[0] == "7"
     assert f"account__id__exact={task.account_id}" in read_tile(page, "calls")[1]
     assert f'data-live="{reverse("admin:campaigns_home_live")}?period=7&account=' in page
-    assert count_rows(client, read_tile(page, "reached")[1]) == 3
+    assert count_rows(read_tile(page, "reached")[1]) == 3
     assert read_tile(read_home(client, f"?account={other.pk}"), "calls")[0] == "0"
     live = client.get(reverse("admin:campaigns_home_live"), {"period": "7"})
     assert read_tile(unescape(live.content.decode()), "calls")[0] == "7"
@@ -140,8 +143,8 @@ def test_numbers_say_how_old_they_are_and_what_they_mean() -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        *("?period=8", "?period=%00", "?from=2026-02-30&to=x", "?from=9999-01-01"),
-        *("?account=99999999999999999999999", "?account=%00", "?account=x", "?account=²"),
+        *("?period=8", "?from=2026-02-30&to=x", "?from=9999-01-01"),
+        *("?account=99999999999999999999999", "?account=x", "?account=²"),
         *("?from=2026-11-03&to=2026-11-01", "?period=" + "9" * 5000, "?from=%ED%A0%80"),
     ],
 )
@@ -153,6 +156,7 @@ def test_an_odd_address_shows_today_and_says_so(query: str) -> None:
     assert read_tile(page, "calls")[0] == "7"
     live = client.get(reverse("admin:campaigns_home_live") + query)
     assert live.status_code == 200
+    assert client.get(reverse("admin:index") + "?period=%00").status_code == 400
 
 
 def test_who_may_not_see_calls_sees_none_of_their_numbers() -> None:
