@@ -54,6 +54,9 @@ _PHONE = re.compile(
 )
 
 
+#: what JSON writes as it is
+_PLAIN = re.compile(r"[A-Za-z0-9 _.~+/=:;,-]*\Z")
+
 _TRANSPORT_ERRORS = (
     requests.RequestException,
     http.client.HTTPException,
@@ -551,7 +554,8 @@ class Transport:
         for secret in (*hidden, *self.secrets):
             if len(secret) >= 4:
                 text = text.replace(secret, REDACTED)
-                text = text.replace(json.dumps(secret)[1:-1], REDACTED)
+                if not _PLAIN.match(secret):
+                    text = text.replace(json.dumps(secret)[1:-1], REDACTED)
         for name in self.secret_fields:
             if name in text:
                 in_json, in_address = _find_field(name)
