@@ -325,6 +325,12 @@ UNFOLD: dict[str, Any] = {
                         "permission": lambda r: r.user.has_perm("campaigns.view_contact"),
                     },
                     {
+                        "title": _("Re-dials"),
+                        "icon": "replay",
+                        "link": reverse_lazy("admin:campaigns_redial_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_redial"),
+                    },
+                    {
                         "title": _("Experiments"),
                         "icon": "balance",
                         "link": reverse_lazy("admin:campaigns_experiment_changelist"),

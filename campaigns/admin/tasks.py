@@ -28,6 +28,7 @@ from campaigns.admin.base import (
     make_sandbox_badge,
     show_moment,
 )
+from campaigns.admin.redials import describe_lineage
 from campaigns.admin.task_facts import describe_facts, describe_rest
 from campaigns.admin.task_form import TaskForm, list_fields, make_form
 from campaigns.admin.task_page import TASK_COLORS, describe_task
@@ -269,6 +270,7 @@ class TaskAdmin(CallboardAdmin):
         extra = dict(extra_context or {})
         if task is not None and self.has_view_permission(request, task):
             extra |= describe_task(request, task) | describe_rest(task) | describe_facts(task)
+            extra |= describe_lineage(task)
             extra |= {
                 "account": task.account,
                 "may_take_rejected": any(map(request.user.has_perm, (IMPORT, EXPORT))),
