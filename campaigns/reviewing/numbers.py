@@ -145,8 +145,8 @@ class _Versions:
 
     def __init__(self, rows: Iterable[tuple[int, int, datetime]]) -> None:
         self.begun: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
-        for robot, number, first_seen in rows:
-            self.begun[robot].append((first_seen, number))
+        for robot, number, begins_at in rows:
+            self.begun[robot].append((begins_at, number))
         for begun in self.begun.values():
             begun.sort()
 
@@ -158,4 +158,4 @@ class _Versions:
 
 def _read_versions(robots: set[Any]) -> _Versions:
     rows = RobotVersion.objects.filter(robot__in=robots)
-    return _Versions(rows.values_list("robot_id", "number", "first_seen_at"))
+    return _Versions(rows.values_list("robot_id", "number", "begins_at"))

@@ -331,9 +331,8 @@ def make_versions(robot: Robot, *days_ago: int) -> None:
     now = timezone.now()
     for number, days in enumerate(days_ago, 1):
         seen = now - timedelta(days=days)
-        RobotVersion.objects.create(
-            robot=robot, number=number, digest=str(number), first_seen_at=seen, last_seen_at=now
-        )
+        times = {"begins_at": seen, "first_seen_at": now, "last_seen_at": now}
+        RobotVersion.objects.create(robot=robot, number=number, digest=str(number), **times)
 
 
 def test_accuracy_is_told_by_the_version_of_then(people: list[User]) -> None:
