@@ -31,6 +31,7 @@ from campaigns.admin.base import (
     InfinitePaginator,
     hide_phones,
     list_regions,
+    make_badge,
     make_link,
     make_sandbox_badge,
     refuse_odd_value,
@@ -49,6 +50,7 @@ from campaigns.admin.call_filters import (
 from campaigns.admin.call_page import describe_call, show_outcome
 from campaigns.admin.contacts import RevealingAdmin, show_phone
 from campaigns.admin.export import send_calls
+from campaigns.correcting import find_corrections
 from campaigns.models import Account, Agent, Call, Recording
 from campaigns.phones import search_forms
 
@@ -68,7 +70,7 @@ class CallAdmin(RevealingAdmin):
         "show_result",
         "show_words",
         "show_talk",
-        "intention",
+        "show_intention",
         "show_agent",
         "show_marks",
         "show_task",
@@ -148,6 +150,9 @@ class CallAdmin(RevealingAdmin):
         agents = {(agent.account_id, agent.number): agent for agent in wanted}
         for call in changelist.result_list:
             call.agent = agents.get((call.account_id, call.agent_number))
+        corrected = find_corrections(call.pk for call in changelist.result_list)
+        for call in changelist.result_list:
+            call.correction = corrected.get(call.pk)
         return changelist
 
     def get_search_results(
@@ -194,6 +199,16 @@ class CallAdmin(RevealingAdmin):
     @admin.display(description=gettext_lazy("agent"))
     def show_agent(self, call: Any) -> Any:
         return show_agent(call, getattr(call, "agent", None))
+
+    @admin.display(description=gettext_lazy("intention"))
+    def show_intention(self, call: Any) -> Any:
+        """The platform's word; where somebody corrected it, theirs behind it."""
+        held = getattr(call, "correction", None)
+        if held is None:
+            return call.intention or "–"
+        title = _("corrected by %(who)s") % {"who": held.by or "–"}
+        right = make_badge(held.intention or "–", "good", title=title)
+        return format_html("<s>{}</s> {}", call.intention or "–", right)
 
     @admin.display(description=gettext_lazy("talk time"))
     def show_talk(self, call: Call) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,7 @@ from campaigns.models import Call, ReviewRule
 CHANGE = "campaigns.change_reviewrule"
 #: the parameters that have a field of their own in the form
 OWN = ("result__exact", "intention", "talk_from", "talk_to")
+_BETWEEN = re.compile(r"\s*[,，、;；]\s*")
 #: calls of a rule that wait are counted to here
 COUNTED = 1000
 
@@ -113,6 +115,7 @@ class ReviewRuleForm(forms.ModelForm):  # type: ignore[type-arg]
         asked = QueryDict(data.get("query", ""))
         params: dict[str, Any] = {name: asked.getlist(name) for name in asked}
         own = {name: data.get(name) for name in OWN[1:]} | {"result__exact": data.get("result")}
+        own["intention"] = _BETWEEN.split(data.get("intention", "")) if own["intention"] else []
         for name, value in own.items():
             if value not in (None, "", []):
                 params[name] = value if isinstance(value, list) else [str(value)]

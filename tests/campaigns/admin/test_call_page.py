@@ -130,6 +130,13 @@ def test_both_values_are_kept_whatever_is_pushed_later(world: World, root: Clien
     assert "The platform said A then." in page and "Earlier corrections" in page
 
 
+def test_the_list_shows_both(world: World, root: Client) -> None:
+    correcting.correct_intention(world.call, intention="ZZ", by=None)
+    page = root.get(reverse("admin:campaigns_call_changelist"), {"intention": "A"}).content.decode()
+    assert "<s>A</s>" in page and ">ZZ</span>" in page
+    assert "?query=intention%3DA" in page, "The way to a rule that draws such calls."
+
+
 def test_the_platforms_word_needs_no_correction(world: World, root: Client) -> None:
     call = world.call
     assert correcting.correct_intention(call, intention="A", by=None) is None
