@@ -245,8 +245,8 @@ def tell_value(name: str, value: Any) -> str:
             return show_moment(datetime.fromisoformat(str(value)))
         except ValueError:
             return str(value)
-    words = {"state": Robot.State.choices, "kind": Robot.Kind.choices}.get(name, [])
-    return str(dict(words).get(value, value))
+    words = dict({"state": Robot.State.choices, "kind": Robot.Kind.choices}.get(name, []))
+    return str(words.get(value, value)) if isinstance(value, str) else str(value)
 
 
 # --------------------------------------------------------------------------------------- its tasks
