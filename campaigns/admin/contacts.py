@@ -100,7 +100,7 @@ class RevealingAdmin(CallboardAdmin):
 
     read_only = True
     is_personal = True
-    list_before_template = "campaigns/reveal_list.html"
+    list_before_template = "campaigns/contacts_above.html"
 
     def get_urls(self) -> list[URLPattern]:
         view, name = self.admin_site.admin_view, self.opts.model_name

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from campaigns.history.moment import LIMIT, Moment, list_changes, name_rule
 from campaigns.masking import mask_cell, mask_numbers, mask_phone
-from campaigns.models import Contact, DoNotCall
+from campaigns.models import Contact, DoNotCall, Redial
 from campaigns.models.history import tell_reason
 
 
@@ -26,7 +26,10 @@ def tell_import(contact: Contact, *, excluded_later: bool) -> Iterator[Moment]:
     if written:
         value["written"] = written
     if source is None:
-        yield Moment(at, "import", _("Added."), by, None, "added", value)
+        redial = Redial.objects.filter(task=contact.task_id).first()
+        text = _("Chosen to be called again.") if redial else _("Added.")
+        by = str(redial.created_by or "") if redial else by
+        yield Moment(at, "import", text, by, redial, "added", value)
     else:
         name = mask_numbers(source.file_name, likely=True)
         text = _("Loaded from %(file)s, line %(line)s.") % {
