@@ -6,6 +6,7 @@ counting → counted → making → made: each a click or a job. What died on th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -250,7 +251,8 @@ def _count(redial: Redial) -> None:
 
 def _name_round(name: str, family: Task) -> str:
     rounds = Task.objects.filter(pk__in=list_family(family)).values_list("round", flat=True)
-    return f"{name[:85]} · {max(rounds, default=1) + 1}"
+    stem = re.sub(r" · \d{1,5}$", "", name)
+    return f"{stem[:85]} · {max(rounds, default=1) + 1}"
 
 
 def settle_redials() -> None:
