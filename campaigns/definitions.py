@@ -283,7 +283,7 @@ def show_number(number: int | None) -> str:
     """A whole number with its groups, a dash for none."""
     if number is None:
         return DASH
-    return str(formats.number_format(number, 0, use_l10n=True, force_grouping=True))
+    return f"{number:,}"  # as both languages write it; Django groups no Chinese number
 
 
 def show_change(now: float | None, before: float | None) -> str:

@@ -76,7 +76,7 @@ def list_running(summary: HomeSummary) -> list[dict[str, Any]]:
             "bar": make_bar(task, known.contacts) if known else [],
             "done": show_number(known.done) if known else DASH,
             "to_call": show_number(known.to_call) if known else DASH,
-            "age": tell_age(known.at) if known and known.at != summary.taken_at else "",
+            "age": tell_age(known.at) if known and known.is_old else "",
             "platform_state": name_platform_state(task.platform_state),
             "asked": tell_age(task.platform_checked_at),
             "badge": make_sandbox_badge() if task.account.is_sandbox else "",

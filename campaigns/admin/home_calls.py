@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from campaigns import definitions, overview
 from campaigns.admin.base import show_duration, tell_age
@@ -243,7 +244,7 @@ def make_intentions(found: Overview, link: Any) -> list[dict[str, Any]]:
         (name, name, number) for name, number in sorted(shown, key=lambda one: (len(one[0]), one))
     ]
     if found.intentions.get(""):
-        rows.append((_("none"), "-", found.intentions[""]))
+        rows.append((pgettext("intention", "none"), "-", found.intentions[""]))
     most = max((number for _name, _value, number in rows), default=1)
     return [
         {

@@ -50,10 +50,12 @@ GROUP BY w.task, s.status
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """{state: contacts}, every state present, as of ``at``; None: not counted yet."""
+    """{state: contacts}, every state present, as of ``at``."""
 
     contacts: dict[str, int]
-    at: datetime | None
+    at: datetime
+    #: counted by the job, not when somebody looked
+    is_old: bool = False
 
     @property
     def total(self) -> int:
@@ -133,8 +135,11 @@ def read_progress(task_ids: Collection[int]) -> dict[int, Progress]:
         if sum(row.contacts.values()) > SMALL
     }
     found = {
-        pk: Progress(dict.fromkeys(Contact.Status.values, 0) | row.contacts, row.counted_at)
+        pk: Progress(
+            dict.fromkeys(Contact.Status.values, 0) | row.contacts, row.counted_at, is_old=True
+        )
         for pk, row in known.items()
+        if row.counted_at is not None
     }
     others = [pk for pk in task_ids if pk not in known]
     if others:
