@@ -7,7 +7,8 @@ The small one, of 1,000 contacts and 10,000 calls, is made for the occasion, unl
 its folder. A page is asked for through the whole of Django, as an administrator who may see
 everything, once to warm up and then ``ROUNDS`` times; the fastest counts, since other work on the
 machine only ever makes a page slower. Home and lists: at most 300 ms (home 200), and at most 1.5
-times the small one's. Exit code 1 when one is missed.
+times the small one's. Exit code 1 when one is missed. Judged is the time on the clock; with BUSY=1
+that on the processors, ours and the database session's, for a machine that does other things too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
+BUSY = bool(os.environ.get("BUSY"))
 SMALL_CONTACTS, SMALL_CALLS = 1_000, 10_000
 #: milliseconds; a page that takes no longer than ``FREE`` is fast whatever its ratio is
 HOME, LIST, FREE, RATIO = 200.0, 300.0, 50.0, 1.5
@@ -98,8 +100,18 @@ def list_pages() -> dict[str, str]:
     return pages
 
 
+def read_processor(session: int) -> float:
+    """Milliseconds that we, and the session of the database, were on a processor."""
+    ours = time.process_time() * 1000
+    try:
+        theirs = int(Path(f"/proc/{session}/schedstat").read_text().split()[0]) / 1e6
+    except (OSError, ValueError):  # the database is elsewhere
+        theirs = 0.0
+    return ours + theirs
+
+
 def measure(word: str) -> dict[str, Any]:
-    """{page: [milliseconds, of them in the database, queries, status]} of the database here."""
+    """{page: [milliseconds, of them on a processor, queries, status]} of the database here."""
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -110,14 +122,12 @@ def measure(word: str) -> dict[str, Any]:
     from django.test import Client
 
     settings.ALLOWED_HOSTS = ["testserver"]
-    spent: list[float] = []
+    queries = 0
 
     def watch(execute: Any, *arguments: Any) -> Any:
-        began = time.perf_counter()
-        try:
-            return execute(*arguments)
-        finally:
-            spent.append(time.perf_counter() - began)
+        nonlocal queries
+        queries += 1
+        return execute(*arguments)
 
     user, _made = User.objects.get_or_create(
         username="bench", defaults={"is_staff": True, "is_superuser": True}
@@ -125,24 +135,31 @@ def measure(word: str) -> dict[str, Any]:
     client = Client(raise_request_exception=False)
     client.force_login(user)
     client.get("/admin/", secure=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SET max_parallel_workers_per_gather = 0")
+        cursor.execute("SELECT pg_backend_pid()")
+        session = cursor.fetchone()[0]
+    place = 1 if BUSY else 0
     found = {}
     for name, address in list_pages().items():
         if word not in name:
             continue
         best: list[Any] = []
         for number in range(ROUNDS + 1):
-            spent.clear()
-            began = time.perf_counter()
+            queries = 0
+            began, worked = time.perf_counter(), read_processor(session)
             with connection.execute_wrapper(watch):
                 response = client.get(address, secure=True)
             took = (time.perf_counter() - began) * 1000
-            told = [took, sum(spent) * 1000, len(spent), response.status_code]
-            if number == 1 or (number > 1 and took < best[0]):
+            told = [took, read_processor(session) - worked, queries, response.status_code]
+            if number == 1 or (number > 1 and told[place] < best[place]):
                 best = told
             if number and took > 20 * LIST:
                 break  # nobody needs to know how slow exactly
         found[name] = best
-        print(f"{name:<28} {best[0]:8.0f} ms {best[1]:8.0f} db {best[3]}", file=sys.stderr)
+        print(
+            f"{name:<28} {best[0]:8.0f} ms {best[1]:8.0f} on processors  {best[3]}", file=sys.stderr
+        )
     return found
 
 
@@ -157,15 +174,17 @@ def ask(folder: str, word: str) -> dict[str, Any]:
 
 def compare(small: dict[str, Any], large: dict[str, Any]) -> int:
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores; the fastest of {ROUNDS}")
-    print(f"{'':<28} {'small':>8} {'large':>8} {'database':>9} {'queries':>8} {'ratio':>6}")
+    print("milliseconds on the processors" if BUSY else "milliseconds on the clock")
+    print(f"{'':<28} {'small':>8} {'large':>8} {'queries':>8} {'ratio':>6}")
     missed = 0
-    for name, (took, spent, queries, status) in large.items():
-        before = small[name][0]
+    place = 1 if BUSY else 0
+    for name, (*times, queries, status) in large.items():
+        before, took = small[name][place], times[place]
         limit = HOME if name.startswith("home") else LIST
         bad = status != 200 or took > limit or (took > FREE and took > RATIO * before)
         missed += bad
         print(
-            f"{name:<28} {before:>8.0f} {took:>8.0f} {spent:>9.0f} {queries:>8}"
+            f"{name:<28} {before:>8.0f} {took:>8.0f} {queries:>8}"
             f" {took / before:>6.2f}  {'MISSED' if bad else ''}{'' if status == 200 else status}"
         )
     print(f"{missed} of {len(large)} missed" if missed else "all reached")
