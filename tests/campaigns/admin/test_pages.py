@@ -122,7 +122,7 @@ def test_queries_do_not_grow_with_rows(root: Client, world: World, name: str) ->
 def test_the_call_page_is_bounded(root: Client, world: World) -> None:
     with CaptureQueriesContext(connection) as queries:
         root.get(reverse("admin:campaigns_call_change", args=[world.call.pk]))
-    assert len(queries) <= 25
+    assert len(queries) <= 26  # the bell is one of them
 
 
 VIEWER_SEES = {f"{model} list" for model in MODELS} | {"home", "task page", "call page"}
