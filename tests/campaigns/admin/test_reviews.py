@@ -11,12 +11,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from campaigns import reviewing
 from campaigns.models import Correction, Judgement, Review, ReviewRule
+from tests.campaigns.admin.test_odd_requests import DIGITS, ODD_QUERIES, try_queries
 from tests.campaigns.admin.world import World, make_call, make_user
 
 LATER = timedelta(hours=1)
@@ -196,3 +199,27 @@ def test_rules_are_for_managers(rule: ReviewRule, log_in: Callable[[str], Client
     assert manager.get(draw).status_code == 405
     assert manager.post(draw).status_code == 302
     assert manager.get(reverse("admin:campaigns_reviewrule_changelist")).status_code == 200
+
+
+# --------------------------------------------------------------------------------- any odd address
+
+
+def test_odd_addresses_end_in_no_error(rule: ReviewRule, root: Client) -> None:
+    root.raise_request_exception = False
+    names = ("review_changelist", "reviewrule_changelist", "review_figures", "reviewrule_add")
+    pages = {name: reverse(f"admin:campaigns_{name}") for name in names}
+    own = ["state=%00", "state=x", "verdict=x", f"robot__id__exact={DIGITS}", "rule=x", "days=%00"]
+    assert not try_queries(root, pages, [*ODD_QUERIES, *own, f"rule={DIGITS}", "query=%00"])
+
+
+def test_the_list_asks_no_more_for_more_rows(rule: ReviewRule, root: Client, world: World) -> None:
+    url = reverse("admin:campaigns_review_changelist")
+    root.get(url)
+    with CaptureQueriesContext(connection) as few:
+        root.get(url)
+    for number in range(12):
+        make_call(world.running, world.contact, platform_call_id=f"more-{number}", turns_count=2)
+    reviewing.draw_reviews(rule.pk, now=timezone.now() + LATER)
+    with CaptureQueriesContext(connection) as many:
+        root.get(url)
+    assert len(many) <= len(few) + 1
