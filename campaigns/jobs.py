@@ -20,6 +20,7 @@ from campaigns import (
     answering,
     attempts,
     batching,
+    bulk,
     catalog,
     counting,
     dispatch,
@@ -265,6 +266,13 @@ def count_experiment(experiment_id: int) -> None:
     experiments.count_experiment(experiment_id)
 
 
+@app.task(name="campaigns.jobs.work_on_bulk")
+def work_on_bulk(job_id: int) -> None:
+    """Do something with many rows, for a while."""
+    if bulk.work_on_job(job_id):
+        bulk.enqueue_job(job_id)
+
+
 @app.task(name="campaigns.jobs.make_export")
 def make_export(export_id: int) -> None:
     """Make the file of an export."""
@@ -364,6 +372,7 @@ def keep_going(timestamp: int) -> None:
             experiment_id=experiment_id,
         )
     exporting.settle_exports()
+    bulk.settle_jobs()
 
 
 @app.periodic(cron="* * * * * */5")
@@ -415,6 +424,7 @@ def forget_files(timestamp: int) -> None:
     """Delete the files of imports that are over for long enough."""
     importing.forget_files()
     exporting.expire_exports()
+    bulk.forget_rows()
 
 
 @app.periodic(cron="41 * * * *")

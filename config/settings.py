@@ -209,6 +209,8 @@ IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=250_000_000)
 IMPORT_KEEP_DAYS = env.int("IMPORT_KEEP_DAYS", default=30)
 #: days for which the file of an export can be fetched
 EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", default=7)
+#: days for which a bulk job can be taken back
+BULK_KEEP_DAYS = env.int("BULK_KEEP_DAYS", default=30)
 #: recordings in one archive
 EXPORT_MAX_RECORDINGS = env.int("EXPORT_MAX_RECORDINGS", default=50_000)
 #: days that data is kept, an account may have shorter ones; 0: for ever (campaigns/retention.py)

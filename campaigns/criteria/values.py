@@ -60,6 +60,8 @@ class Criterion:
     )
     leads: bool | Callable[[Any], bool] = False
     of_call: Callable[[Any], Q] | None = None
+    #: (word, its name), where there is a choice of them
+    choices: tuple[tuple[str, Any], ...] = ()
 
     def is_led(self, value: Any) -> bool:
         return self.leads(value) if callable(self.leads) else self.leads
@@ -106,6 +108,7 @@ def make_choice(
         _narrow_in(narrow),
         lambda value: ", ".join(str(words[word]) for word in value),
         leads=leads,
+        choices=tuple(words.items()),
     )
 
 
@@ -176,6 +179,7 @@ def make_yes_no(name: str, label: Any, yes: Narrow, no: Narrow, *, words: Any = 
         read,
         lambda rows, value: (yes if value == "yes" else no)(rows, value),
         lambda value: str(told[value]),
+        choices=tuple(told.items()),
     )
 
 
@@ -194,6 +198,7 @@ def make_flag(name: str, label: Any, lookup: str) -> Criterion:
         read,
         lambda rows, value: rows.filter(**{lookup: value == "1"}),
         lambda value: str(_YES_NO["yes" if value == "1" else "no"]),
+        choices=(("1", _YES_NO["yes"]), ("0", _YES_NO["no"])),
     )
 
 
