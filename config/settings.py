@@ -421,6 +421,18 @@ UNFOLD: dict[str, Any] = {
                         "permission": lambda r: r.user.has_perm("campaigns.view_recording"),
                     },
                     {
+                        "title": _("Exports"),
+                        "icon": "download",
+                        "link": reverse_lazy("admin:campaigns_export_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.export_data"),
+                    },
+                    {
+                        "title": _("Bulk jobs"),
+                        "icon": "checklist",
+                        "link": reverse_lazy("admin:campaigns_bulkjob_changelist"),
+                        "permission": lambda r: r.user.has_perm("campaigns.view_bulkjob"),
+                    },
+                    {
                         "title": _("Inbox"),
                         "icon": "inbox",
                         "link": reverse_lazy("admin:callbacks_receipt_changelist"),

@@ -6,64 +6,44 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.options import IncorrectLookupParameters
-from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
-    BooleanRadioFilter,
-    ChoicesDropdownFilter,
     RelatedDropdownFilter,
 )
-from unfold.decorators import action
 
 from campaigns.admin import call_words, unknown_codes, unmatched, verifications
 from campaigns.admin.bar_panel import describe_bar, find_phone
 from campaigns.admin.base import (
-    EXPORT,
-    UNMASK,
-    DaysFilter,
-    InfinitePaginator,
     hide_phones,
-    list_regions,
     make_badge,
     make_link,
     make_sandbox_badge,
-    refuse_odd_value,
     show_duration,
     show_moment,
 )
-from campaigns.admin.call_filters import (
-    AgentFilter,
-    DialogFilter,
-    IntentionFilter,
-    PlatformFilter,
-    PlatformResultFilter,
-    StageFilter,
-    VerificationFilter,
-)
 from campaigns.admin.call_page import describe_call, show_outcome
 from campaigns.admin.contacts import RevealingAdmin, show_phone
-from campaigns.admin.export import send_calls
+from campaigns.admin.criteria_filters import make_days, make_filter, make_range
+from campaigns.admin.criteria_list import CriteriaAdminMixin
 from campaigns.correcting import find_corrections
-from campaigns.models import Account, Agent, Call, Recording
-from campaigns.phones import search_forms
+from campaigns.criteria import CALLS
+from campaigns.models import Agent, Call, Recording
 
 
 @admin.register(Call)
-class CallAdmin(RevealingAdmin):
+class CallAdmin(CriteriaAdminMixin, RevealingAdmin):
+    criteria_kind = CALLS
     empty_hint = gettext_lazy(
         "Calls appear by themselves as the platform reports them, once a task is launched or the"
         " platform has our address."
     )
     fields = ()
-    paginator = InfinitePaginator
-    show_full_result_count = False
     list_display = (
         "show_time",
         "show_number",
@@ -77,26 +57,32 @@ class CallAdmin(RevealingAdmin):
     )
     list_select_related = ("task", "account")
     list_filter = (
-        ("result", ChoicesDropdownFilter),
-        StageFilter,
-        IntentionFilter,
-        ("direction", ChoicesDropdownFilter),
-        ("answered", BooleanRadioFilter),
-        DialogFilter,
-        ("happened_at", DaysFilter),
+        make_filter(CALLS, "result__exact"),
+        make_filter(CALLS, "intention"),
         ("task", AutocompleteSelectFilter),
+        make_days(CALLS, "happened_at", gettext_lazy("time")),
+        make_range(CALLS, "talk", gettext_lazy("talk time (seconds)")),
+        make_filter(CALLS, "node"),
+        make_range(CALLS, "attempts", gettext_lazy("calls made to the contact")),
+        make_filter(CALLS, "not_called_since"),
         ("account", RelatedDropdownFilter),
-        PlatformFilter,
-        AgentFilter,
-        VerificationFilter,
-        PlatformResultFilter,
+        make_filter(CALLS, "platform"),
+        make_filter(CALLS, "direction__exact"),
+        make_filter(CALLS, "answered__exact"),
+        make_filter(CALLS, "stage"),
+        make_filter(CALLS, "dialog"),
+        make_filter(CALLS, "recording"),
+        make_filter(CALLS, "agent"),
+        make_filter(CALLS, "right_intention"),
+        make_filter(CALLS, "corrected"),
+        make_filter(CALLS, "remarks"),
+        make_filter(CALLS, "verification"),
+        make_filter(CALLS, "platform_result"),
     )
-    sortable_by = ()
     search_fields = ("platform_call_id",)
     search_help_text = gettext_lazy("A phone number in any form, a call id or a relation id")
     change_form_template = "admin/campaigns/call/change_form.html"
     list_before_template = "campaigns/calls_above.html"
-    actions: Any = ("export_chosen",)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -116,7 +102,6 @@ class CallAdmin(RevealingAdmin):
                 view(partial(unknown_codes.read_again, self)),
                 name="campaigns_call_read_again",
             ),
-            path("export/", view(self.export_all), name="campaigns_call_export"),
             path(
                 "<path:object_id>/correct/",
                 view(partial(call_words.correct, self)),
@@ -154,23 +139,6 @@ class CallAdmin(RevealingAdmin):
         for call in changelist.result_list:
             call.correction = corrected.get(call.pk)
         return changelist
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()[:200]
-        if not term:
-            return queryset, False
-        numbers = [term, *search_forms(term, regions=list_regions())]
-        found = queryset.filter(
-            # the index begins with the account
-            Q(account__in=list(Account.objects.values_list("pk", flat=True)), platform_call_id=term)
-            | Q(callee__in=numbers)
-            | Q(caller__in=numbers)
-        )
-        if found.exists():
-            return found, False
-        return queryset.filter(relation_id=term), False
 
     @admin.display(description=gettext_lazy("time"))
     def show_time(self, call: Call) -> Any:
@@ -250,42 +218,6 @@ class CallAdmin(RevealingAdmin):
                 request, account=row.account, phone=find_phone(row), of=f"call={row.pk}"
             ),
         }
-
-    # ---------------------------------------------------------------------------- the export
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        query = f"?{request.GET.urlencode()}" if request.GET else ""
-        extra = {
-            "may_export": self.has_export_permission(request),
-            "export_url": reverse("admin:campaigns_call_export") + query,
-        }
-        return super().changelist_view(request, extra | (extra_context or {}))
-
-    def has_export_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm(EXPORT))
-
-    @action(description=gettext_lazy("Export as CSV"), permissions=["export"])
-    def export_chosen(self, request: HttpRequest, queryset: QuerySet[Call]) -> HttpResponse:
-        """The chosen rows, or all that the filters leave."""
-        return send_calls(request, queryset, whole=request.user.has_perm(UNMASK))
-
-    def export_all(self, request: HttpRequest) -> HttpResponse:
-        """Everything that the filters of the list leave, not one page of it alone."""
-        if request.method != "POST":
-            return HttpResponse(status=405)
-        if not (self.has_view_permission(request) and self.has_export_permission(request)):
-            raise PermissionDenied
-        return self._answer(request, self._export)
-
-    def _export(self, request: HttpRequest) -> HttpResponse:
-        # past what gives a list its whole numbers: that is used up by one look
-        try:
-            changelist = super(RevealingAdmin, self).get_changelist_instance(request)
-        except IncorrectLookupParameters:
-            return refuse_odd_value()
-        chosen = changelist.get_queryset(request)
-        chosen.exists()  # what cannot be looked up is refused before the file begins
-        return send_calls(request, chosen, whole=request.user.has_perm(UNMASK))
 
 
 def show_agent(call: Call, agent: Agent | None) -> Any:

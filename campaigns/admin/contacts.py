@@ -5,42 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
-    BooleanRadioFilter,
-    ChoicesDropdownFilter,
-    DropdownFilter,
-    RadioFilter,
 )
 
 from campaigns.admin.bar_panel import describe_bar
 from campaigns.admin.base import (
     UNMASK,
     CallboardAdmin,
-    InfinitePaginator,
     audit_reveal,
     hide_phones,
     is_revealed,
-    list_regions,
     make_badge,
     make_link,
     show_duration,
     show_moment,
     start_revealing,
 )
+from campaigns.admin.criteria_filters import make_days, make_filter, make_range
+from campaigns.admin.criteria_list import CriteriaAdminMixin
 from campaigns.admin.task_page import CONTACT_COLORS
 from campaigns.admin.time_line import describe_time_line
+from campaigns.criteria import CONTACTS
 from campaigns.masking import mask_phone
-from campaigns.models import Account, Call, Contact
-from campaigns.phones import search_forms
+from campaigns.models import Call, Contact
 
 RESULT_COLORS = {
     "answered": "good",
@@ -67,32 +61,6 @@ def show_result(result: str, *, title: str = "") -> SafeString:
         return format_html("{}", "–")
     names = dict(Call.Result.choices)
     return make_badge(names.get(result, result), RESULT_COLORS.get(result, ""), title=title)
-
-
-class ResultFilter(DropdownFilter):
-    title = gettext_lazy("result")
-    parameter_name = "result"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[Any]:
-        return list(Call.Result.choices)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(result=self.value()) if self.value() else queryset
-
-
-class CalledFilter(RadioFilter):
-    title = gettext_lazy("called")
-    parameter_name = "called"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[Any]:
-        return [("yes", _("at least once")), ("no", _("not yet"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.value() == "yes":
-            return queryset.filter(calls_made__gt=0)
-        if self.value() == "no":
-            return queryset.filter(calls_made=0)
-        return queryset
 
 
 class RevealingAdmin(CallboardAdmin):
@@ -167,11 +135,10 @@ def show_phone(row: Any, phone: str) -> str:
 
 
 @admin.register(Contact)
-class ContactAdmin(RevealingAdmin):
+class ContactAdmin(CriteriaAdminMixin, RevealingAdmin):
+    criteria_kind = CONTACTS
     empty_hint = gettext_lazy("Contacts come from a file: open a draft and import one.")
     fields = ()
-    paginator = InfinitePaginator
-    show_full_result_count = False
     list_display = (
         "show_phone",
         "show_status",
@@ -185,31 +152,22 @@ class ContactAdmin(RevealingAdmin):
     list_select_related = ("task",)
     list_filter = (
         ("task", AutocompleteSelectFilter),
-        ("status", ChoicesDropdownFilter),
-        ResultFilter,
-        CalledFilter,
-        ("answered", BooleanRadioFilter),
+        make_filter(CONTACTS, "status__exact"),
+        make_filter(CONTACTS, "result"),
+        make_filter(CONTACTS, "intention"),
+        make_filter(CONTACTS, "called"),
+        make_filter(CONTACTS, "answered__exact"),
+        make_range(CONTACTS, "attempts", gettext_lazy("calls made")),
+        make_filter(CONTACTS, "not_called_since"),
+        make_days(CONTACTS, "last_call_at", gettext_lazy("last call")),
+        make_range(CONTACTS, "talk", gettext_lazy("talk time of a call (seconds)")),
+        make_filter(CONTACTS, "node"),
+        make_filter(CONTACTS, "round"),
     )
-    sortable_by = ()
+    list_before_template = "campaigns/contacts_above.html"
     search_fields = ("phone",)
     search_help_text = gettext_lazy("A phone number in any form, or the platform's id")
     change_form_template = "admin/campaigns/contact/change_form.html"
-
-    def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
-        allowed = lookup in ("source__id__exact", "batch__id__exact")
-        return allowed or super().lookup_allowed(lookup, value, request)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()[:100]
-        if not term:
-            return queryset, False
-        return queryset.filter(
-            Q(phone__in=[term, *search_forms(term, regions=list_regions())])
-            # the index begins with the account
-            | Q(account__in=Account.objects.all(), platform_contact_id=term)
-        ), False
 
     @admin.display(description=gettext_lazy("phone"))
     def show_phone(self, contact: Contact) -> str:

@@ -7,14 +7,22 @@ and shows nothing, for a list that passes over a filter shows too much.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import IS_POPUP_VAR
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.translation import gettext
 from unfold.views import ChangeList
 
-from campaigns.admin import keyset
+from campaigns.admin import keyset, list_pages
+from campaigns.admin.base import EXPORT
 from campaigns.criteria import BadCriteria, Criteria, list_criteria, read_criteria
 
 #: parameters of ours that choose no rows
@@ -89,6 +97,18 @@ class CriteriaList(ChangeList):
         return self.link_to() if self._places["after"] or self._places["before"] else ""
 
     @property
+    def looked_text(self) -> str:
+        """How far one has looked when the time was over."""
+        until = self.page.looked_until
+        if until is None:
+            return ""
+        if isinstance(until, int):
+            return gettext("Looked through the contacts up to number %(n)s so far.") % {"n": until}
+        return gettext("Looked through the calls back to %(moment)s so far.") % {
+            "moment": f"{timezone.localtime(until):%Y-%m-%d %H:%M}"
+        }
+
+    @property
     def chosen(self) -> list[tuple[str, str]]:
         return self.criteria.describe()
 
@@ -101,6 +121,16 @@ class KeysetPaginator(Paginator):
     """For the templates, which ask the list for its links."""
 
     template_name = "campaigns/list_pages.html"
+
+
+def _do(page: str, *args: str) -> Callable[..., HttpResponse]:
+    """An action of the list: to the page that asks, with the rows that were ticked."""
+
+    def act(admin: Any, request: HttpRequest, _rows: Any) -> HttpResponse:
+        ids = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        return list_pages.send_chosen(admin, request, page, ids, *args)
+
+    return act
 
 
 class CriteriaAdminMixin:
@@ -119,8 +149,43 @@ class CriteriaAdminMixin:
         allowed = super().lookup_allowed(lookup, value, request)  # type: ignore[misc]
         return bool(allowed) or lookup in list_criteria(self.criteria_kind)
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view  # type: ignore[attr-defined]
+        model = self.criteria_kind.removesuffix("s")
+        pages: dict[str, tuple[str, Any]] = {
+            "export": ("export/", list_pages.export_page),
+            "bulk": ("bulk/<slug:deed_name>/", list_pages.bulk_page),
+            "keep": ("keep-filter/", list_pages.keep_filter),
+            "drop": ("drop-filter/<int:filter_id>/", list_pages.drop_filter),
+        }
+        return [
+            *(
+                path(
+                    route,
+                    view(partial(list_pages.guard(page), self)),
+                    name=f"campaigns_{model}_{name}",
+                )
+                for name, (route, page) in pages.items()
+            ),
+            *super().get_urls(),  # type: ignore[misc]
+        ]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """What can be done with the rows that somebody ticked: the same as with all of them."""
+        if IS_POPUP_VAR in request.GET or not hasattr(request, "user"):
+            return {}
+        found = {}
+        if request.user.has_perm(EXPORT):
+            found["export"] = (_do("export"), "export", gettext("Export…"))
+        for deed in list_pages.list_deeds(request, self.criteria_kind):
+            found[deed.name] = (_do("bulk", deed.name), deed.name, f"{deed.title}…")
+        return found
+
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        response: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]
+        above = list_pages.describe_above(request, self.criteria_kind)
+        response: HttpResponse = super().changelist_view(  # type: ignore[misc]
+            request, above | (extra_context or {})
+        )
         shown = getattr(response, "context_data", None) or {}
         if getattr(shown.get("cl"), "refusal", ""):
             response.status_code = 400

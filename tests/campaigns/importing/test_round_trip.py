@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from campaigns.admin.export import write_calls
 from campaigns.importing import csv_of_rejected, import_file
 from campaigns.importing.cells import clean_cell, guard_cell, read_cell
 from campaigns.importing.files import ENCODINGS, Found, check_encoding, inspect_file
@@ -18,6 +17,7 @@ from campaigns.importing.mapping import find_plan, make_layout
 from campaigns.importing.reading import read_table
 from campaigns.models import Call
 from tests.campaigns.admin.world import make_call
+from tests.campaigns.exporting.slow import write_calls
 from tests.campaigns.importing.tables import COLUMNS, Outcome, check, read
 from tests.factories import make_contact, make_robot, make_task
 
