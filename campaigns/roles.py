@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 #: {group: ("app.codename", …)}; ``app.*`` is every right of an app, ``app.view_*`` those to look
-VIEWER = ("campaigns.view_*", "campaigns.add_savedfilter", "callbacks.view_receipt")
+VIEWER = ("campaigns.view_*", "callbacks.view_receipt")
 OPERATOR = (
     *VIEWER,
     "campaigns.add_task",
@@ -27,6 +27,7 @@ OPERATOR = (
     # both only make drafts; to launch them is another right
     "campaigns.add_redial",
     "campaigns.add_experiment",
+    "campaigns.add_savedfilter",
     # what is done to rows needs the right to do it to one of them as well
     "campaigns.add_bulkjob",
 )

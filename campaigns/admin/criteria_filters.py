@@ -12,7 +12,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import (
-    DropdownFilter,
     MultipleDropdownFilter,
     RadioFilter,
     RangeNumericListFilter,
@@ -39,16 +38,6 @@ def make_filter(kind: str, name: str, *, title: Any = None) -> type[admin.ListFi
     if criterion.choices:
         fields["lookups"] = lambda self, request, model_admin: list(criterion.choices)
     return type(f"{name.title()}Filter", (_NarrowsNothing, base), fields)
-
-
-def make_one_of(kind: str, name: str, lookups: Any, *, title: Any = None) -> type[admin.ListFilter]:
-    """A choice among rows that are looked up when the list is shown."""
-    fields: dict[str, Any] = {
-        "title": title or list_criteria(kind)[name].label,
-        "parameter_name": name,
-        "lookups": lambda self, request, model_admin: lookups(),
-    }
-    return type(f"{name.title()}Filter", (_NarrowsNothing, DropdownFilter), fields)
 
 
 def make_range(kind: str, name: str, title: Any) -> type[admin.ListFilter]:

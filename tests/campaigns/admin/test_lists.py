@@ -211,7 +211,7 @@ def test_a_filter_that_cannot_be_meant_shows_nothing(
 
 
 @pytest.mark.parametrize(
-    "place", ["x", "~", "2026-01-01T00:00:00Z~x", "9" * 50, "9999-99-99T00:00:00Z~1", "\x00"]
+    "place", ["x", "~", "2026-01-01T00:00:00Z~x", "9" * 50, "9999-99-99T00:00:00Z~1"]
 )
 def test_an_odd_place_is_the_beginning(root: Client, world: World, place: str) -> None:
     for kind, way in itertools.product(LISTS, ("after", "before")):
