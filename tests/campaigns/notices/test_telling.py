@@ -100,11 +100,15 @@ def test_what_a_long_transaction_wrote_before_the_last_look_is_told(reader: User
 
 
 def test_a_new_rule_is_not_told_what_was_over_before(reader: User) -> None:
+    first = make_reader("bert", "view_task")
+    make_rule("task_done", first)
+    NoticeRule.objects.update(since=timezone.now() - timedelta(hours=1))
     finish(make_running())
     StatusChange.objects.update(at=timezone.now() - timedelta(minutes=1))
     make_rule("task_done", reader)
     notices.find_notices()
-    assert list_events() == []
+    assert len(told(first)) == 1
+    assert told(reader) == []
 
 
 def test_whoever_dies_in_the_middle_has_told_nobody(
