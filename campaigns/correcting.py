@@ -68,10 +68,4 @@ def list_intentions(call: Call) -> list[str]:
     """The words that may be chosen: those of the last calls of its task, or of its account."""
     near = Q(task=call.task_id) if call.task_id else Q(account=call.account_id)
     recent = Call.objects.filter(near).order_by("-happened_at").values_list("intention", flat=True)
-    said = {*recent[:LOOKED_AT], call.intention}
-    said |= set(
-        Correction.objects.filter(call__in=[call.pk], withdrawn_at=None).values_list(
-            "intention", flat=True
-        )
-    )
-    return sorted(said - {""})[:OFFERED]
+    return sorted({*recent[:LOOKED_AT], call.intention} - {""})[:OFFERED]
