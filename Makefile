@@ -27,7 +27,7 @@ bench: venv-dev ## measure the promises of speed beside their baselines (ROWS=10
 	BENCH_RECEIPTS=$(or $(RECEIPTS),1000000) $(PY) -m pytest -s -p no:xdist \
 	  tests/benchmarks/bench_health.py || missed=1; \
 	BENCH_ROWS=$(or $(ROWS),1000000) $(PY) -m pytest -s -p no:xdist \
-	  tests/benchmarks/bench_door.py tests/benchmarks/bench_import_door.py tests/benchmarks/bench_inbox.py tests/benchmarks/bench_answer.py tests/benchmarks/bench_retention.py $(ARGS) || missed=1; \
+	  tests/benchmarks/bench_door.py tests/benchmarks/bench_import_door.py tests/benchmarks/bench_inbox.py tests/benchmarks/bench_answer.py tests/benchmarks/bench_retention.py tests/benchmarks/bench_export.py $(ARGS) || missed=1; \
 	exit $$missed
 
 fill: venv-dev ## fill a database with pretend contacts and calls: DATA_DIR=… CONTACTS=1000000 CALLS=10000000
