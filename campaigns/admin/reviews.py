@@ -333,10 +333,7 @@ class ReviewAdmin(CallboardAdmin):
             verdicts=_show_agreement(figures.verdicts),
             intentions=_show_agreement(figures.intentions),
             pairs=_list_pairs(figures),
-            words=[
-                (make_badge(label, COLORS[word]), figures.words[word])
-                for word, label in Judgement.Verdict.choices
-            ],
+            words=[(label, figures.words[word]) for word, label in Judgement.Verdict.choices],
             accuracies=[_show_accuracy(one) for one in figures.accuracies],
             rules=rules,
             chosen=chosen,
