@@ -187,7 +187,8 @@ def summarise_home(user: Any, *, account: Account | None = None) -> HomeSummary:
     going_on = Call.objects.filter(~Q(stage="ended"))
     if account is not None:
         going_on = going_on.filter(account=account)
-    accounts = Account.objects.filter(is_active=True)
+    sees_accounts = user.has_perm("campaigns.view_account")
+    accounts = list(Account.objects.filter(is_active=True)) if sees_accounts else []
     return HomeSummary(
         running=running,
         attention=list(
@@ -197,31 +198,23 @@ def summarise_home(user: Any, *, account: Account | None = None) -> HomeSummary:
         ),
         undecided=count_undecided() if sees_tasks else 0,
         quarantined=count_some(receipts.filter(status="quarantined")),
-        waiting=count_some(waiting),
+        waiting=count_some(waiting) if oldest else 0,
         oldest_waiting=oldest,
         recordings_lost=(
             count_some(Recording.objects.filter(status="unavailable", deleted_at=None))
             if user.has_perm("campaigns.view_recording")
             else 0
         ),
-        broken_accounts=(
-            list(accounts.exclude(connection_error=""))
-            if user.has_perm("campaigns.view_account")
-            else []
-        ),
-        stopped_accounts=(
-            list(accounts.exclude(stopped_at=None))
-            if user.has_perm("campaigns.view_account")
-            else []
-        ),
+        broken_accounts=[one for one in accounts if one.connection_error],
+        stopped_accounts=[one for one in accounts if one.stopped_at is not None],
         silent=(
             TaskCount.objects.filter(task__status="running").aggregate(n=Sum("silent"))["n"] or 0
             if sees_tasks
             else 0
         ),
         going_on=count_some(going_on) if sees_calls else 0,
-        tasks_exist=Task.objects.exists(),
-        accounts_exist=Account.objects.exists(),
+        tasks_exist=bool(running) or Task.objects.exists(),
+        accounts_exist=bool(accounts) or Account.objects.exists(),
         taken_at=now,
     )
 
