@@ -74,6 +74,10 @@ def test_every_number_leads_to_as_many_rows(root: Client, of: str) -> None:
     assert len(numbers) > (20 if of == "task" else 8)
     for address, kind, params, number in numbers:
         assert read_criteria(kind, params).select().count() == number, address
+    # one of each kind of link, through the list itself
+    kinds = {tuple(sorted(params)): address for address, _kind, params, _number in numbers}
+    for address in kinds.values():
+        assert root.get(unescape(address)).status_code == 200, address
 
 
 def test_the_funnel_is_told_with_what_it_means(root: Client) -> None:
