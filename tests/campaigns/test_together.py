@@ -163,6 +163,18 @@ class TestSend:
         for contact in Contact.objects.all():
             assert contact.platform_contact_id == f"t-{contact.pk}"
 
+    def test_what_follows_one_that_a_rule_held_back_is_planned_anew(
+        self, task: Task, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        held = attempts.Outcome("not_sent", reason=attempts.HELD_BACK, busy=True, held=True)
+        answers = Answers(monkeypatch, "accepted", held)
+        claimed = dispatch.claim_batches(task.pk, most=4)
+        assert dispatch.send_batches(claimed) == dispatch.Next("advance")
+        assert answers.asked == claimed[:2]
+        assert tell_batches(task) == ["accepted"] + ["not_sent"] * 3 + ["planned"]
+        task.refresh_from_db()
+        assert task.setbacks == 0
+
     @pytest.mark.parametrize("told", ["unknown", "refused", "not_sent"])
     def test_what_follows_one_that_fails_is_planned_anew(
         self, task: Task, monkeypatch: pytest.MonkeyPatch, told: str
