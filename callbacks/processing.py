@@ -12,9 +12,10 @@ import json
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -27,7 +28,9 @@ from django.utils.translation import gettext_noop as N_
 from callbacks import inbox
 from callbacks.models import Receipt
 from campaigns import lifecycle
+from campaigns.evidence import Statements, read_statements
 from campaigns.ingest import apply_events, link_late
+from campaigns.meanwhile import work_meanwhile
 from campaigns.models import Account, StatusChange
 from campaigns.platforms.contract import Platform, Push, Reading
 from campaigns.platforms.errors import Ignored, Unrecognised
@@ -102,9 +105,10 @@ FROM moved ORDER BY id RETURNING subject_id
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claimed:
-    """A receipt that is ours until ``claimed_until``, with what its understanding needs."""
+    """A receipt that is ours until ``claimed_until``, with what its understanding needs, and what
+    it says once it has been read."""
 
     pk: int
     account: Account
@@ -115,6 +119,7 @@ class Claimed:
     received_at: datetime
     tries: int
     claimed_until: datetime | None
+    outcome: Outcome | None = None
 
 
 @dataclass(slots=True)
@@ -124,6 +129,8 @@ class Outcome:
     receipt: Claimed | Receipt
     status: str
     events: Sequence[AnyEvent] = ()
+    #: of each event, where it has been read ahead
+    statements: Sequence[Statements | None] = ()
     reason: str = ""
     detail: str = ""
     sentence: str = UNDERSTOOD
@@ -135,10 +142,15 @@ def process_inbox(*, seconds: float = JOB_SECONDS) -> bool:
     """Work off the inbox; True when nothing is left that could be claimed now."""
     ends = time.monotonic() + seconds
     look_again = 0.0
+    batch = claim(fresh=True)
     while True:
-        batch = claim(fresh=True)
+        ahead: list[Claimed] = []
         if batch:
-            process_batch(batch)
+            # Where more waits than one batch, the next is read while this one is written.
+            if len(batch) == BATCH_SIZE and time.monotonic() < ends:
+                ahead = claim(fresh=True)
+            with work_meanwhile(partial(read_next, iter(ahead))):
+                process_batch(batch)
         # While pushes come there is always a fresh one: what failed gets its turn in between.
         if not batch or time.monotonic() >= look_again:
             tried = claim(fresh=False)
@@ -149,8 +161,18 @@ def process_inbox(*, seconds: float = JOB_SECONDS) -> bool:
                 if not batch:
                     return True
                 look_again = time.monotonic() + AGAIN_SECONDS
-        if time.monotonic() > ends:
+        if not ahead and time.monotonic() > ends:
             return False
+        batch = ahead or claim(fresh=True)
+
+
+def read_next(waiting: Iterator[Claimed]) -> bool:
+    """Read one of these; False when none is left. Nothing is written or asked for."""
+    receipt = next(waiting, None)
+    if receipt is None:
+        return False
+    receipt.outcome = read(receipt)
+    return True
 
 
 def has_work() -> bool:
@@ -220,7 +242,18 @@ def check_database(error: Exception) -> None:
 
 
 def understand(receipt: Claimed | Receipt) -> Outcome:
-    """What a receipt says. Pure, and final: what cannot be read now cannot be read later."""
+    """What a receipt says, unless it says that it is not its account's. Final: what cannot be read
+    now cannot be read later."""
+    ahead = receipt.outcome if isinstance(receipt, Claimed) else None
+    outcome = ahead or read(receipt)
+    for event in outcome.events:
+        if isinstance(event, AccountSeen) and not adopt_id(receipt.account, event):
+            return refuse(receipt, Unrecognised("foreign_account"))
+    return outcome
+
+
+def read(receipt: Claimed | Receipt) -> Outcome:
+    """What a receipt says. Pure."""
     account: Account = receipt.account
     headers = {
         "content-type": receipt.content_type,
@@ -231,16 +264,8 @@ def understand(receipt: Claimed | Receipt) -> Outcome:
         events = vendor.parse(Push(receipt.kind, bytes(receipt.body), headers), reading)
         for event in events:
             date_event(event, receipt.received_at)
-            if isinstance(event, AccountSeen) and not adopt_id(account, event):
-                raise Unrecognised("foreign_account")
     except Unrecognised as error:
-        return Outcome(
-            receipt,
-            "quarantined",
-            reason=clean_text(error.reason)[:50],
-            detail=clean_text(error.detail)[:2000],
-            sentence=NOT_UNDERSTOOD,
-        )
+        return refuse(receipt, error)
     except Ignored as error:
         reason = clean_text(error.reason)[:50]
         return Outcome(receipt, "ignored", reason=reason, sentence=IGNORED)
@@ -255,19 +280,45 @@ def understand(receipt: Claimed | Receipt) -> Outcome:
             sentence=PARSER_FAILED,
         )
     problems: dict[str, str] = {}
+    statements: list[Statements | None] = []
+    call = ""
     for event in events:
         if event.problems:
             problems |= {
                 clean_text(name)[:200]: clean_text(why)[:300]
                 for name, why in event.problems.items()
             }
-    calls = [event.platform_call_id for event in events if isinstance(event, CallEvent)]
+        if isinstance(event, CallEvent):
+            statements.append(state(event))
+            call = call or event.platform_call_id
+        else:
+            statements.append(None)
     return Outcome(
         receipt,
         "processed",
         events=events,
-        problems=dict(sorted(problems.items())[:200]),
-        platform_call_id=clean_text(calls[0])[:200] if calls else "",
+        statements=statements,
+        problems=dict(sorted(problems.items())[:200]) if problems else {},
+        platform_call_id=clean_text(call)[:200],
+    )
+
+
+def state(event: CallEvent) -> Statements | None:
+    """What an event states; None where that fails: then writing it fails, too, and is told as
+    that."""
+    try:
+        return read_statements(event)
+    except Exception:
+        return None
+
+
+def refuse(receipt: Claimed | Receipt, error: Unrecognised) -> Outcome:
+    return Outcome(
+        receipt,
+        "quarantined",
+        reason=clean_text(error.reason)[:50],
+        detail=clean_text(error.detail)[:2000],
+        sentence=NOT_UNDERSTOOD,
     )
 
 
@@ -320,7 +371,10 @@ def apply_outcomes(outcomes: Sequence[Outcome]) -> None:
     events = [event for outcome in outcomes for event in outcome.events]
     with transaction.atomic():
         applied = apply_events(
-            account, events, receipt_ids=[outcome.receipt.pk for outcome in outcomes]
+            account,
+            events,
+            receipt_ids=[outcome.receipt.pk for outcome in outcomes],
+            statements=[one for outcome in outcomes for one in outcome.statements],
         )
         move_all(outcomes)
     link_late(account.pk, applied.call_ids)

@@ -100,7 +100,11 @@ def read_event(event: CallEvent) -> tuple[Evidence, dict[str, str]]:
     return evidence, problems
 
 
-def read_statements(event: CallEvent) -> tuple[Evidence, dict[str, str], Dialog | None]:
+#: what an event states, its unusable fields, and the rows of its dialog
+Statements = tuple[Evidence, dict[str, str], Dialog | None]
+
+
+def read_statements(event: CallEvent) -> Statements:
     """As ``read_event``, with the rows of its dialog."""
     problems = {
         clean_text(name)[:200]: clean_text(why)[:300] for name, why in event.problems.items()

@@ -27,6 +27,7 @@ from campaigns.agents import note_agents
 from campaigns.evidence import (
     INTEGER_MAX,
     Evidence,
+    Statements,
     merge,
     merge_problems,
     project,
@@ -103,19 +104,25 @@ class _Told:
 
 
 def apply_events(
-    account: Account, events: Sequence[AnyEvent], *, receipt_ids: Sequence[int] = ()
+    account: Account,
+    events: Sequence[AnyEvent],
+    *,
+    receipt_ids: Sequence[int] = (),
+    statements: Sequence[Statements | None] = (),
 ) -> Applied:
     """Write what the events say, in one transaction; recordings that are new get a job in it.
 
     The caller runs ``link_late(account.pk, applied.call_ids)`` after its commit, for calls whose
     contact learnt its platform id meanwhile. ``receipt_ids`` says what the events came from,
-    for the log of a failure.
+    for the log of a failure; ``statements`` what each event states, where that is known.
     """
     applied = Applied()
     told: dict[str, _Told] = defaultdict(_Told)
-    for event in events:
+    for place, event in enumerate(events):
         if isinstance(event, CallEvent):
-            _hear(told[clean_text(event.platform_call_id)[:200]], event)
+            known = statements[place] if statements else None
+            stated = known or read_statements(event)
+            _hear(told[clean_text(event.platform_call_id)[:200]], event, stated)
     with transaction.atomic():
         if told:
             calls = _write_calls(account, told)
@@ -129,8 +136,8 @@ def apply_events(
     return applied
 
 
-def _hear(told: _Told, event: CallEvent) -> None:
-    evidence, problems, dialog = read_statements(event)
+def _hear(told: _Told, event: CallEvent, stated: Statements) -> None:
+    evidence, problems, dialog = stated
     told.pieces.append(evidence)
     if problems:
         told.problems = merge_problems(told.problems, problems)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from typing import Any
 
 from campaigns.models import Turn
 from campaigns.platforms.events import TurnSaid
-from campaigns.platforms.values import MAX_TEXT_CHARS, clean, clean_text
+from campaigns.platforms.values import MAX_NAME_CHARS, MAX_TEXT_CHARS, clean, clean_text
 
 EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 LIMITS = {
@@ -30,6 +31,7 @@ COPY = (
     f" {', '.join(LIMITS)}) FROM STDIN"
 )
 NULL = "\\N"
+_LARGE = re.compile("[0-9]{19}")
 _LEAST, _TABS = min(LIMITS.values()), 5 + len(LIMITS)
 _spell = json.JSONEncoder(
     sort_keys=True, ensure_ascii=False, separators=(",", ":"), check_circular=False
@@ -83,8 +85,8 @@ def _read_plain(turns: Iterable[TurnSaid]) -> tuple[str, int, list[str]]:
         if max(len(text), size) > MAX_TEXT_CHARS or type(position) is not int or len(role) > 10:
             raise ValueError
         chars += len(text)
-        hits = _spell(clean(turn.hits)) if turn.hits else "[]"
-        started_at, spoke_at = turn.started_at, turn.spoke_at
+        hits = _spell_hits(turn.hits) if turn.hits else "[]"
+        started_at, spoke_at = _write_time(turn.started_at), _write_time(turn.spoke_at)
         spelled.append(
             f'{{"hits":{hits},"intention":{quote(intention)}'
             f',"intention_text":{quote(intention_text)},"label":{quote(label)}'
@@ -94,8 +96,8 @@ def _read_plain(turns: Iterable[TurnSaid]) -> tuple[str, int, list[str]]:
             f',"spoke_at":{_spell_time(spoke_at)},"started_at":{_spell_time(started_at)}'
             f',"text":{quote(text)}}}'
         )
-        started, spoke = _keep_time(started_at), _keep_time(spoke_at)
-        nulls = (started is NULL) + (spoke is NULL)
+        started, spoke = started_at or NULL, spoke_at or NULL
+        nulls = (not started_at) + (not spoke_at)
         rest = "\t".join(others)
         row = f"{place}\t{role}\t{text}\t{started}\t{spoke}\t{hits}\t{rest}"
         if (size > _LEAST and any(len(getattr(turn, name)) > LIMITS[name] for name in LIMITS)) or (
@@ -106,8 +108,26 @@ def _read_plain(turns: Iterable[TurnSaid]) -> tuple[str, int, list[str]]:
     return f"[{','.join(spelled)}]", chars, rows
 
 
-def _spell_time(value: datetime | None) -> str:
-    return "null" if value is None else f'"{value.isoformat()}"'
+def _write_time(value: datetime | None) -> str:
+    """ "" for none. Raises ``ValueError`` for one that is not kept."""
+    if value is None:
+        return ""
+    # Compared as numbers: what is spelled in UTC, as nearly all are, is so far from either end.
+    if value.tzinfo is not UTC or not EARLIEST.year <= value.year < LATEST.year:
+        raise ValueError
+    return value.isoformat()
+
+
+def _spell_time(written: str) -> str:
+    return f'"{written}"' if written else "null"
+
+
+def _spell_hits(hits: Sequence[dict[str, Any]]) -> str:
+    spelled = _spell(hits)
+    # as short as this nothing in it is cut, but for an integer that is too large
+    if len(spelled) <= MAX_NAME_CHARS and not _LARGE.search(spelled):
+        return spelled
+    return _spell(clean(hits))
 
 
 def _list_turn(turn: TurnSaid) -> dict[str, Any]:

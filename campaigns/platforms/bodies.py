@@ -42,6 +42,8 @@ def read_body(body: bytes, *, form: bool = False) -> Body:
     ``form``: a form-encoded body is read too, as an object of its fields. Raises ``Unrecognised``
     with ``empty``, ``too_large``, ``too_deep``, ``not_json`` or ``not_object``.
     """
+    if body[:1] == b"{" and len(body) <= MAX_BODY_BYTES and (plain := _read_plain(body)):
+        return plain
     if body[:2] == b"\x1f\x8b":
         body = _unzip(body)
     if len(body) > MAX_BODY_BYTES:
@@ -57,6 +59,22 @@ def read_body(body: bytes, *, form: bool = False) -> Body:
     if form and (found := _read_form(body)) is not None:
         return found
     raise Unrecognised("not_json")
+
+
+def _read_plain(body: bytes) -> Body | None:
+    """The object in UTF-8 that nearly every push is, None for anything that has to be looked at
+    more closely."""
+    if b"\x00" in body[:4]:
+        return None
+    try:
+        text = body.decode()
+        value, end = _STRICT.raw_decode(text)
+    except (_Doubled, ValueError, RecursionError):
+        return None
+    if end != len(text):
+        return None
+    _check_object(value, text)
+    return Body(value)
 
 
 def read_object(text: str) -> Body:

@@ -280,7 +280,12 @@ class Fields:
         if value is None:
             return None
         found: str | None
-        if type(value) is str and len(value) <= limit and value.isascii() and value.isalnum():
+        if (
+            type(value) is str
+            and len(value) <= limit
+            and value.isascii()
+            and (value.isalnum() or (value.isprintable() and value and " " not in value))
+        ):
             found = value  # as nearly every id is
         else:
             found = self._read(read_id, name, limit=limit)

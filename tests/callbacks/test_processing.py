@@ -241,6 +241,54 @@ def test_what_failed_once_does_not_wait_until_nobody_pushes(
     assert Call.objects.filter(platform_call_id="first").exists()
 
 
+def test_the_next_batch_is_read_while_one_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processing, "BATCH_SIZE", 10)
+    fill(45)
+    real_batch, real_read = processing.process_batch, processing.read
+    ahead: list[int] = []
+    reading: list[bool] = []
+    read: list[int] = []
+
+    def work(batch: Any) -> None:
+        ahead.append(sum(1 for one in batch if one.outcome))
+        real_batch(batch)
+
+    def note(receipt: Any) -> Any:
+        reading.append(True)
+        read.append(receipt.pk)
+        try:
+            return real_read(receipt)
+        finally:
+            reading.pop()
+
+    def refuse(execute: Any, *args: Any) -> Any:
+        assert not reading, "The database was asked while a push was read."
+        return execute(*args)
+
+    monkeypatch.setattr(processing, "process_batch", work)
+    monkeypatch.setattr(processing, "read", note)
+    with connection.execute_wrapper(refuse):
+        assert processing.process_inbox()
+    assert len(ahead) == 5
+    assert ahead[0] == 0
+    assert sum(ahead) > 0
+    assert sorted(read) == sorted(Receipt.objects.values_list("pk", flat=True))  # each once
+    assert count_states()["processed"] == Call.objects.count() == 45
+
+
+def test_a_batch_that_fails_leaves_the_one_that_was_read_meanwhile_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processing, "BATCH_SIZE", 10)
+    fill(20)
+    tries = poison(monkeypatch, "call-3", ValueError)
+    processing.process_inbox()
+    assert tries == [10, 10, 1]
+    assert count_states() == {"received": 1, "processed": 19, "ignored": 0, "quarantined": 0}
+    later = Receipt.objects.order_by("id")[10:]
+    assert {row.tries for row in later} == {1}
+
+
 def test_a_claim_holds_until_its_lease_is_over() -> None:
     fill(3)
     mine = processing.claim(fresh=True)

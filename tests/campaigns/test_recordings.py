@@ -395,3 +395,22 @@ def test_only_who_may_hears_it_and_only_what_is_there(files: Files) -> None:
         ask(recording)
     with pytest.raises(Http404):
         ask(Recording(status="remote"))
+
+
+@pytest.mark.django_db
+def test_a_job_of_several_recordings_gives_its_place_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from procrastinate.contrib.django.models import ProcrastinateJob
+
+    from campaigns import jobs
+
+    fetched: list[int] = []
+    monkeypatch.setattr(recordings, "fetch_recording", fetched.append)
+    jobs.fetch_recordings([1, 2, 3])
+    assert (fetched, ProcrastinateJob.objects.count()) == ([1, 2, 3], 0)
+    monkeypatch.setattr(jobs, "FETCH_SECONDS", -1.0)
+    jobs.fetch_recordings([4, 5, 6])
+    assert fetched == [1, 2, 3, 4]
+    job = ProcrastinateJob.objects.get()
+    assert (job.task_name, job.args) == (jobs.FETCH_SEVERAL_JOB, {"recording_ids": [5, 6]})

@@ -96,7 +96,7 @@ def _read_module(value: Any) -> str:
 def _find_shape(raw: dict[str, Any], kind: str) -> str:
     """The kind that this object is. The address decides when the object fits it; when it does not,
     the shape decides if only one fits."""
-    fitting = {
+    fitting = [
         name
         for name, fits in (
             ("receiveCallRecord", not _RECORD_SIGNS.isdisjoint(raw)),
@@ -104,11 +104,11 @@ def _find_shape(raw: dict[str, Any], kind: str) -> str:
             ("receiveDialog", "dialog" in raw),
         )
         if fits
-    }
+    ]
     if kind in fitting:
         return kind
     if len(fitting) == 1:
-        return fitting.pop()
+        return fitting[0]
     raise Unrecognised("unknown_shape", "fits several kinds" if fitting else "fits no kind")
 
 
