@@ -296,7 +296,10 @@ def describe_redial(
         "done": show_number(done),
         "total": show_number(total),
         "described": criteria.describe() if criteria else [],
-        "list_url": f"{list_url}?{criteria.make_query()}" if criteria else list_url,
+        # what was searched for may be a whole number: it stands in no address of ours
+        "list_url": f"{list_url}?{criteria.make_query()}"
+        if criteria and "q" not in criteria.params
+        else "",
         "is_counted": "people" in counts and row.status != "counting",
         "rows": show_number(counts.get("rows")),
         "without_contact": counts.get("without_contact", 0),

@@ -188,7 +188,7 @@ class Wish:
 @contextmanager
 def judge_people(wish: Wish, *, key: int) -> Iterator[Judged]:
     """The verdicts, within the caller's transaction. Without a family only the families of what was
-    chosen are found, and when that is one, it is taken. ``key`` keeps the names of tables apart."""
+    chosen are found. ``key`` keeps the names of tables apart."""
     judge = _Judge(wish, key)
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('work_mem', '64MB', true)")
@@ -215,11 +215,8 @@ class _Judge:
         judged.rows, judged.without_contact = cursor.fetchone()
         self._execute(_FAMILIES)
         judged.families = cursor.fetchall()
-        family = self.wish.family
-        if family is None and len(judged.families) == 1:
-            family = Task.objects.filter(pk=judged.families[0][0]).first()
-        if family is not None:
-            self._judge(judged, family)
+        if self.wish.family is not None:
+            self._judge(judged, self.wish.family)
         return judged
 
     def _choose(self) -> None:

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from campaigns import batching, dispatch, experiments
 from campaigns.experiments import ExperimentRefused, compare
+from campaigns.experiments.splitting import DRAFT_REFUSED
 from campaigns.importing import ImportRefused, import_file
 from campaigns.importing.undo import PARTED, undo_import
 from campaigns.intervals import Share
@@ -208,7 +209,7 @@ def test_when_the_other_robot_is_gone_nothing_is_parted() -> None:
     experiments.split_experiment(experiment.pk)
     experiment.refresh_from_db()
     assert experiment.status == "failed"
-    assert "robot" in experiment.reason_text
+    assert experiment.reason == DRAFT_REFUSED
     assert task.contacts.count() == 60
     assert Task.objects.count() == 1
     assert begin(task).status == "splitting"  # it can be tried again

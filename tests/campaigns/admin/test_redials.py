@@ -153,6 +153,14 @@ def test_other_choices_are_counted_and_given_up(root: Client, first: Task) -> No
     assert page_of(root, redial)
 
 
+def test_a_number_that_was_searched_for_is_told_masked(root: Client, first: Task) -> None:
+    contact = first.contacts.order_by("id").first()
+    assert contact is not None
+    redial = do_jobs(begin(root, first, query=f"q={contact.phone}"))
+    assert redial.counts["chosen"] == 1
+    assert contact.phone not in page_of(root, redial)
+
+
 def test_nothing_is_chosen_by_nothing(root: Client, first: Task) -> None:
     response = root.post(start_url("contacts", ""))
     assert response.status_code == 200
