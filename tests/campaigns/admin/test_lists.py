@@ -291,7 +291,7 @@ def test_who_may_not_do_it_to_one_may_not_do_it_to_all(client: Client, world: Wo
 
 
 def test_filters_are_kept_shared_and_forgotten(client: Client, world: World) -> None:
-    owner, other = make_user("manager"), make_user("viewer")
+    owner, other = make_user("manager"), make_user("operator")
     client.force_login(owner)
     keep = reverse("admin:campaigns_call_keep")
     client.post(f"{keep}?result__exact=busy", {"name": "Busy"})
