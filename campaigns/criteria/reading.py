@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.core.exceptions import EmptyResultSet
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
@@ -36,7 +37,7 @@ class Criteria:
     def select(self, rows: QuerySet[Any] | None = None) -> QuerySet[Any]:
         """The rows, of ``rows`` if they are given. It asks the database for what it needs to look
         up first (accounts, agents), never for a count."""
-        rows = _MODELS[self.kind]._default_manager.all() if rows is None else rows
+        given = rows = _MODELS[self.kind]._default_manager.all() if rows is None else rows
         table = _TABLES[self.kind]
         of_one_call = Q()
         # the search looks whether there is something, so it comes last
@@ -48,6 +49,12 @@ class Criteria:
                 rows = criterion.narrow(rows, value)
         if of_one_call:
             rows = rows.filter(Exists(Call.objects.filter(of_one_call, contact=OuterRef("pk"))))
+        try:
+            rows.query.sql_with_params()
+        except EmptyResultSet:
+            # What no column can hold is nobody's, which Django says by an error to whoever asks for
+            # the SQL of it.
+            return given.extra(where=["false"])
         return rows
 
     def describe(self) -> list[tuple[str, str]]:

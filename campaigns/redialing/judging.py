@@ -63,6 +63,9 @@ _PICKED = """
         AND contact.task_id = ANY(%(tasks)s)
     GROUP BY contact.phone
 """
+# As ``barring.rules`` reads them: every intention that was ever stated, the best and the lowest.
+_STATED = """jsonb_array_elements(coalesce(call.evidence -> 'intention', '[]'::jsonb)
+    || coalesce(call.evidence -> 'intention_min', '[]'::jsonb))"""
 # Rows of the family with these numbers. What is asked of them is asked of the number.
 _KNOWN = """
     CREATE TEMPORARY TABLE {known} ON COMMIT DROP AS
@@ -88,10 +91,12 @@ _VERDICTS = """
         JOIN {known} known ON known.id = call.contact_id
         LEFT JOIN campaigns_correction heard
             ON heard.call_id = call.id AND heard.withdrawn_at IS NULL
+        LEFT JOIN campaigns_task task ON task.id = call.task_id
         JOIN unnest(%(words)s::text[], %(robots)s::bigint[], %(since)s::timestamptz[])
             AS rule(word, robot, since)
-            ON rule.word IN (call.intention, heard.intention)
-            AND (rule.robot IS NULL OR rule.robot = call.robot_id)
+            ON (rule.word IN (call.intention, call.intention_min, heard.intention)
+                OR rule.word IN (SELECT item ->> 2 FROM {stated} item))
+            AND (rule.robot IS NULL OR rule.robot IN (call.robot_id, task.robot_id))
             AND (rule.since IS NULL OR greatest(call.happened_at, call.created_at) > rule.since)
         WHERE NOT EXISTS (
             SELECT FROM campaigns_donotcall entry
@@ -232,6 +237,7 @@ class _Judge:
         parts = {
             "barred": BARRED_SQL,
             "over": _OVER,
+            "stated": _STATED,
             "newest": _NEWEST[kind].format(**self.names),
             "over_cap": _OVER_CAP if capped else "",
             "called": _CALLED.format(
@@ -269,14 +275,21 @@ class _Judge:
         rules = list(DoNotCallRule.objects.filter(account=account, is_active=True))
         found: list[tuple[str, int | None, datetime | None]] = []
         if rules:
-            self._execute("""
-                SELECT DISTINCT call.intention FROM campaigns_call call
-                JOIN {known} known ON known.id = call.contact_id WHERE call.intention <> ''
+            self._execute(
+                """
+                SELECT DISTINCT told.word FROM campaigns_call call
+                JOIN {known} known ON known.id = call.contact_id
+                CROSS JOIN LATERAL (
+                    VALUES (call.intention), (call.intention_min)
+                    UNION ALL SELECT item ->> 2 FROM {stated} item
+                ) AS told(word)
                 UNION
                 SELECT DISTINCT heard.intention FROM campaigns_correction heard
                 JOIN campaigns_call call ON call.id = heard.call_id
                 JOIN {known} known ON known.id = call.contact_id WHERE heard.withdrawn_at IS NULL
-            """)
+                """,
+                stated=_STATED,
+            )
             words = [word for (word,) in self._cursor.fetchall() if word]
             now = timezone.now()
             found = [

@@ -69,6 +69,11 @@ def test_contacts_are_left_out_and_taken_in_again(contacts: list[Contact]) -> No
     assert not bulk.undo_job(job, by=None)
 
 
+def test_what_no_column_can_hold_is_nobodys(contacts: list[Contact]) -> None:
+    job = run(ask("exclude", CONTACTS, attempts_from="40000"))
+    assert (job.status, job.total) == ("done", 0)
+
+
 def test_what_was_launched_since_stays_left_out(contacts: list[Contact]) -> None:
     job = run(ask("exclude", CONTACTS, id__in=[str(contacts[1].pk), str(contacts[2].pk)]))
     assert job.done == 2

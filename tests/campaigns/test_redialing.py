@@ -291,6 +291,29 @@ def test_who_said_no_is_not_chosen_though_the_rule_came_later() -> None:
     assert why(count(first, called="yes")) == {}
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"intention": "A", "intention_min": "D"},
+        {"intention": "A", "evidence": {"intention": [[2, "b", "A"], [1, "a", "D"]]}},
+    ],
+)
+def test_a_no_that_was_not_the_last_word_is_one(said: dict[str, Any]) -> None:
+    first = make_over(1)
+    contact = make_person(first, 2)
+    call = add_call(contact, **{"intention_min": "", "robot": None} | said)
+    assert call.robot_id is None
+    # of the robot of its task, though the platform does not say which one it was
+    DoNotCallRule.objects.create(account=first.account, intention="d", robot=first.robot)
+    assert why(count(first, called="yes")) == {"said_no": 1}
+
+
+def test_what_no_column_can_hold_is_nobodys() -> None:
+    make_over(2)
+    redial = begin(CONTACTS, attempts_from="40000")
+    assert (redial.status, redial.counts["rows"]) == ("counted", 0)
+
+
 def test_what_a_person_heard_as_a_no_is_one() -> None:
     first = make_over(1)
     contact = make_person(first, 2)
