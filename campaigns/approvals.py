@@ -74,6 +74,16 @@ def fingerprint_launch(task: Task) -> str:
     in the database now."""
     fresh = Task.objects.get(pk=task.pk)
     ready = Contact.objects.filter(task=task, status=Contact.Status.READY).order_by()
+    # One who is left out for another who is taken in changes no number of them.
+    who = models.Sum(
+        models.Func(
+            "pk",
+            models.Value(71),
+            function="hashint8extended",
+            output_field=models.DecimalField(max_digits=40, decimal_places=0),
+        )
+    )
+    people = ready.aggregate(number=models.Count("pk"), newest=models.Max("pk"), who=who)
     return _digest(
         {
             "task": fresh.pk,
@@ -88,8 +98,9 @@ def fingerprint_launch(task: Task) -> str:
             "recalls": [fresh.recall_count, fresh.recall_wait_seconds],
             "daily_cap": fresh.daily_cap,
             "turbo": fresh.turbo,
-            "ready": ready.count(),
-            "newest": ready.aggregate(newest=models.Max("pk"))["newest"],
+            "ready": people["number"],
+            "newest": people["newest"],
+            "who": str(people["who"]),
             "import": fresh.imports.aggregate(newest=models.Max("pk"))["newest"],
         }
     )

@@ -33,6 +33,7 @@ from campaigns.models import (
     Contact,
     DoNotCall,
     Recording,
+    Task,
 )
 from campaigns.queue import LAST, enqueue, enqueue_all
 
@@ -373,12 +374,17 @@ def _exclude(job: BulkJob, ids: list[int]) -> tuple[set[int], Counter[str]]:
 def _take_in(job: BulkJob, ids: list[int]) -> set[int]:
     """Of those that were left out, who still is so because of this job, in a task that is still a
     draft: a task that was launched would be over without them."""
-    rows = Contact.objects.filter(pk__in=ids).order_by("pk").select_for_update(of=("self",))
-    told = rows.values_list("pk", "status", "reason", "reason_values", "task__status")
+    chosen = Contact.objects.filter(pk__in=ids)
+    # Whoever launches one of them has its row, and launches those whom somebody saw and approved.
+    tasks = Task.objects.filter(pk__in=set(chosen.values_list("task", flat=True)))
+    held = tasks.order_by("pk").select_for_update(of=("self",), no_key=True)
+    states = dict(held.values_list("pk", "status"))
+    rows = chosen.order_by("pk").select_for_update(of=("self",))
+    told = rows.values_list("pk", "status", "reason", "reason_values", "task")
     back, reasons = set(), Counter[str]()
-    for pk, status, reason, values, task_status in told:
+    for pk, status, reason, values, task in told:
         ours = status == "excluded" and reason == LEFT_OUT and values.get("bulk") == job.pk
-        if ours and task_status == "draft":
+        if ours and states.get(task) == "draft":
             back.add(pk)
         else:
             reasons[LAUNCHED if ours else CHANGED] += 1

@@ -98,6 +98,20 @@ def test_a_test_call_needs_nobody_else(settings: Any) -> None:
 # ------------------------------------------------------------------------------------- launching
 
 
+def test_an_approval_holds_for_these_people_and_not_for_as_many_others(
+    one: User, two: User
+) -> None:
+    task = make_draft(5)
+    first, second = task.contacts.order_by("pk")[:2]
+    lifecycle.move(first, "excluded", of=["ready"], reason="x")
+    approve(ask(task, one), two)
+    # as somebody does who leaves people out, and takes others in again, with the lists
+    lifecycle.move(second, "excluded", of=["ready"], reason="x")
+    lifecycle.move(first, "ready", of=["excluded"], reason="")
+    with pytest.raises(dispatch.LaunchRefused):
+        dispatch.launch_task(task, by=one)
+
+
 def test_a_person_launches_only_with_anothers_approval(one: User, two: User) -> None:
     task = make_draft()
     with pytest.raises(dispatch.LaunchRefused, match="second person"):

@@ -7,16 +7,20 @@ although it was left out, rows that came later, a job that nobody can stop.
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from campaigns import bulk, lifecycle
 from campaigns.barring import bar_number, find_barred
 from campaigns.criteria import CALLS, CONTACTS, read_criteria
-from campaigns.models import BarListImport, BulkJob, BulkRow, Contact, DoNotCall, StatusChange
+from campaigns.models import BarListImport, BulkJob, BulkRow, Contact, DoNotCall, StatusChange, Task
+from tests.at_once import run_at_once
 from tests.campaigns.admin.world import make_call, make_recording, make_user
 from tests.factories import make_contact, make_task
 
@@ -81,6 +85,30 @@ def test_what_was_launched_since_stays_left_out(contacts: list[Contact]) -> None
     bulk.undo_job(job)
     assert run(job).undone == 0
     assert job.reasons[bulk.LAUNCHED] == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_is_taken_in_while_the_task_is_being_launched() -> None:
+    task = make_task()
+    contact = make_contact(task=task, phone="19900000001")
+    job = run(ask("exclude", CONTACTS, task__id__exact=str(task.pk)))
+    bulk.undo_job(job)
+    launching = threading.Event()
+
+    def launch() -> None:
+        with transaction.atomic():
+            Task.objects.select_for_update().get(pk=task.pk)
+            launching.set()
+            lifecycle.move(task, "loading", of=["draft"])
+            time.sleep(0.5)
+
+    def take_in() -> None:
+        launching.wait()
+        run(job)
+
+    run_at_once([launch, take_in])
+    contact.refresh_from_db()
+    assert (contact.status, job.reasons) == ("excluded", {bulk.LAUNCHED: 1})
 
 
 def test_numbers_are_barred_and_lifted_exactly(contacts: list[Contact]) -> None:
