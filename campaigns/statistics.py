@@ -162,6 +162,8 @@ class HomeSummary:
     broken_accounts: list[Account]
     stopped_accounts: list[Account]
     silent: int
+    #: the tasks whose contacts they are
+    silent_tasks: list[int]
     going_on: int
     tasks_exist: bool
     accounts_exist: bool
@@ -189,6 +191,11 @@ def summarise_home(user: Any, *, account: Account | None = None) -> HomeSummary:
         going_on = going_on.filter(account=account)
     sees_accounts = user.has_perm("campaigns.view_account")
     accounts = list(Account.objects.filter(is_active=True)) if sees_accounts else []
+    silent = dict(
+        TaskCount.objects.filter(task__status="running", silent__gt=0).values_list("pk", "silent")
+        if sees_tasks
+        else ()
+    )
     return HomeSummary(
         running=running,
         attention=list(
@@ -207,11 +214,8 @@ def summarise_home(user: Any, *, account: Account | None = None) -> HomeSummary:
         ),
         broken_accounts=[one for one in accounts if one.connection_error],
         stopped_accounts=[one for one in accounts if one.stopped_at is not None],
-        silent=(
-            TaskCount.objects.filter(task__status="running").aggregate(n=Sum("silent"))["n"] or 0
-            if sees_tasks
-            else 0
-        ),
+        silent=sum(silent.values()),
+        silent_tasks=list(silent),
         going_on=count_some(going_on) if sees_calls else 0,
         tasks_exist=bool(running) or Task.objects.exists(),
         accounts_exist=bool(accounts) or Account.objects.exists(),

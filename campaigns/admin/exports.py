@@ -143,9 +143,7 @@ class ExportAdmin(CallboardAdmin):
         if request.method not in ("GET", "HEAD"):
             return HttpResponse(status=405)
         one = self.find_row(request, object_id)
-        if one.whole and not request.user.has_perm(UNMASK):
-            raise PermissionDenied
-        if one.form == Form.ZIP and not request.user.has_perm("campaigns.view_recording"):
+        if not may_fetch(request, one):
             raise PermissionDenied
         if one.status != Export.Status.DONE or not one.file:
             raise Http404
@@ -176,6 +174,13 @@ class ExportAdmin(CallboardAdmin):
         return redirect("admin:campaigns_export_change", one.pk)
 
 
+def may_fetch(request: HttpRequest, one: Export) -> bool:
+    """Whether this person may see what is in the file."""
+    if one.whole and not request.user.has_perm(UNMASK):
+        return False
+    return one.form != Form.ZIP or bool(request.user.has_perm("campaigns.view_recording"))
+
+
 def describe(request: HttpRequest, one: Export) -> dict[str, Any]:
     """What ``campaigns/export_live.html`` needs."""
     done = min(one.rows, one.rows_end) if one.rows_end else 0
@@ -193,7 +198,7 @@ def describe(request: HttpRequest, one: Export) -> dict[str, Any]:
         "age": tell_age(one.progress_at),
         "kept": show_moment(one.expires_at),
         "file_url": reverse("admin:campaigns_export_file", args=[one.pk]),
-        "may_fetch": not one.whole or request.user.has_perm(UNMASK),
+        "may_fetch": may_fetch(request, one),
     }
 
 

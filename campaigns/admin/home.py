@@ -21,6 +21,7 @@ from campaigns.admin.failed_pushes import list_alarm_lines
 from campaigns.admin.gaps import list_gap_lines
 from campaigns.admin.home_calls import describe_calls, read_choice
 from campaigns.admin.instances import name_platform_state
+from campaigns.admin.row_links import link_rows
 from campaigns.admin.task_page import TASK_COLORS, make_bar
 from campaigns.definitions import DASH, show_number
 from campaigns.models import Account
@@ -132,7 +133,7 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
         waiting,
         "rule",
         ngettext("%(n)s request needs a decision", "%(n)s requests need a decision", waiting),
-        reverse("admin:campaigns_attempt_changelist"),
+        f"{reverse('admin:campaigns_attempt_changelist')}?status__exact=needs_human",
         _("The platform cannot be asked about it. Nothing is sent again by itself."),
     )
     asked = approvals.count_waiting(user)
@@ -154,7 +155,9 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
             "%(n)s requests of unknown outcome",
             summary.undecided,
         ),
-        f"{reverse('admin:campaigns_contact_changelist')}?status__exact=unknown",
+        f"{reverse('admin:campaigns_attempt_changelist')}?status__in=unknown,needs_human"
+        if sees
+        else f"{reverse('admin:campaigns_contact_changelist')}?status__exact=unknown",
         _("Nobody knows yet whether the platform carried them out. Nothing is sent again."),
     )
     if sees_inbox:
@@ -198,7 +201,12 @@ def list_attention(request: HttpRequest, summary: HomeSummary) -> list[dict[str,
             "%(n)s contacts without any news for a day",
             summary.silent,
         ),
-        f"{reverse('admin:campaigns_contact_changelist')}?status__exact=accepted&called=no",
+        link_rows(
+            "contacts",
+            task__id__exact=",".join(map(str, summary.silent_tasks)),
+            status__exact="accepted",
+            called="no",
+        ),
     )
     lines += list_alarm_lines(request) + list_gap_lines(request)
     lines += [

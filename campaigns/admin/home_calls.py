@@ -20,6 +20,7 @@ from django.utils.translation import pgettext
 
 from campaigns import definitions, overview
 from campaigns.admin.base import show_duration, tell_age
+from campaigns.admin.row_links import write_query
 from campaigns.definitions import DASH, Tally, show_change, show_number, show_points, show_rate
 from campaigns.models import Account, Call
 from campaigns.overview import Overview, Period, Slot
@@ -78,7 +79,7 @@ def describe_calls(request: HttpRequest, chosen: Choice, *, going_on: int) -> di
         where = where | {"account__id__exact": str(chosen.account.pk)}
 
     def link(**more: str) -> str:
-        return f"{calls}?{urlencode(where | more)}"
+        return f"{calls}?{write_query(where | more)}"
 
     late = found.counted_at is None or timezone.now() - found.counted_at > LATE_AFTER
     return {

@@ -26,6 +26,7 @@ from campaigns.admin.base import EXPORT, UNMASK, issue_form_token, refuse_twice,
 from campaigns.admin.list_forms import BarForm, ExportForm, FilterForm, NoForm
 from campaigns.admin.recordings import FETCH
 from campaigns.criteria import CALLS, BadCriteria, Criteria, read_criteria
+from campaigns.masking import mask_numbers
 from campaigns.models import SavedFilter
 from campaigns.models.history import tell_reason
 
@@ -35,6 +36,11 @@ CHANGE_CONTACT = "campaigns.change_contact"
 #: rows are counted no further than this before somebody decides
 COUNTED = 10_000
 COUNT_SECONDS = 1.0
+#: what is chosen by words that somebody wrote
+TEXTS = (
+    *("q", "agent", "node", "left_at", "reason__exact"),
+    *("platform_result", "intention", "right_intention"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +138,29 @@ def list_filters(request: HttpRequest, kind: str) -> list[dict[str, Any]]:
     found = []
     for one in rows.select_related("owner")[:100]:
         criteria = _read_or_none(kind, one.params)
+        is_mine = one.owner_id == request.user.pk
+        if criteria and not is_mine and has_number(criteria):
+            continue  # of before it was asked: the number would stand in everybody's address
         found.append(
             {
                 "filter": one,
+                "name": one.name if is_mine else mask_numbers(one.name, likely=True),
                 "query": criteria.make_query() if criteria else "",
                 "is_current": bool(criteria) and criteria == now,
-                "is_mine": one.owner_id == request.user.pk,
+                "is_mine": is_mine,
                 "drop_url": reverse(
                     f"admin:campaigns_{kind.removesuffix('s')}_drop", args=[one.pk]
                 ),
             }
         )
     return found
+
+
+def has_number(criteria: Criteria) -> bool:
+    """Whether a whole phone number is among what is chosen by."""
+    texts = [criteria.params[name] for name in TEXTS if name in criteria.params]
+    told = " ".join(one if isinstance(one, str) else " ".join(one) for one in texts)
+    return mask_numbers(told, likely=True) != told
 
 
 def _read_or_none(kind: str, params: Any) -> Criteria | None:
@@ -264,8 +281,14 @@ def keep_filter(admin: Any, request: HttpRequest) -> HttpResponse:
     form = FilterForm(request.POST if request.method == "POST" else None)
     back = reverse(f"admin:campaigns_{admin.opts.model_name}_changelist")
     if request.method == "POST" and form.is_valid():
+        shared = form.cleaned_data["is_shared"]
         if not criteria:
             messages.error(request, _("The list shows everything: choose something first."))
+        elif shared and has_number(criteria):
+            messages.error(
+                request,
+                _("It is chosen by a phone number: keep it for yourself, not for everybody."),
+            )
         else:
             kept = form.keep(kind, criteria.params, request.user)
             messages.success(request, _("The filter “%(name)s” is kept.") % {"name": kept.name})

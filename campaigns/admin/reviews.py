@@ -28,6 +28,7 @@ from campaigns import correcting, definitions, reviewing
 from campaigns.admin.base import (
     CallboardAdmin,
     InfinitePaginator,
+    hide_phones,
     make_badge,
     make_link,
     show_moment,
@@ -219,6 +220,7 @@ class ReviewAdmin(CallboardAdmin):
                     "row": one,
                     "verdict": make_badge(one.get_verdict_display(), COLORS[one.verdict]),
                     "at": show_moment(one.changed_at or one.created_at),
+                    "note": hide_phones(one.note),
                 }
                 for one in shown
             ],

@@ -154,7 +154,8 @@ def describe_versions(
 ) -> list[dict[str, Any]]:
     """The newest first, and at the end the calls from before any was seen."""
     counted = figures.merge_versions(look.figures for look in looks.values())
-    of = {"task__id__exact": ",".join(str(task.pk) for task in tasks)}
+    # without a task there is no call of one: 0 is the number of none
+    of = {"task__id__exact": ",".join(str(task.pk) for task in tasks) or "0"}
     rows = []
     until: datetime | None = None
     for version in versions:

@@ -92,10 +92,12 @@ def make_people_intentions(
         {
             "name": word,
             "number": show_number(number),
-            "url": link_rows("contacts", **of, intention=word),
+            "url": link_rows("contacts", **of, step="reached", intention=word),
             "share": show_rate(rate(number, called)),
             "width": round(100 * number / max(people.people["listed"], 1), 1),
-            "again_url": link_redial("contacts", **of, intention=word) if may_redial else "",
+            "again_url": link_redial("contacts", **of, step="reached", intention=word)
+            if may_redial
+            else "",
             "again": tell_again(number),
         }
         for word, number in list(people.intentions.items())[:MOST_INTENTIONS]

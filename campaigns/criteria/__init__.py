@@ -18,7 +18,7 @@ from campaigns.criteria.reading import (
     read_criteria,
 )
 from campaigns.criteria.search import list_regions, search_calls, search_contacts
-from campaigns.criteria.values import BadCriteria, Criterion, read_moment
+from campaigns.criteria.values import BadCriteria, Criterion, quote_text, read_moment
 
 __all__ = [
     "CALLS",
@@ -31,6 +31,7 @@ __all__ = [
     "Criterion",
     "list_criteria",
     "list_regions",
+    "quote_text",
     "read_criteria",
     "read_moment",
     "search_calls",

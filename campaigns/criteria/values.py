@@ -15,6 +15,8 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from campaigns.masking import mask_numbers
+
 #: what a value is once it is read
 Value = str | list[str]
 Narrow = Callable[[QuerySet[Any], Any], QuerySet[Any]]
@@ -121,23 +123,45 @@ def make_text(
     of_call: Callable[[Any], Q] | None = None,
 ) -> Criterion:
     """One or several texts, as they are. In one parameter they stand between commas; a text that
-    has a comma itself is found as well."""
+    has a comma itself is found as well, and alone where it stands in quotes (``quote_text``)."""
 
     def read(values: list[str]) -> list[str]:
         found: dict[str, None] = {}
         for value in values:
             text = _only([value])
-            parts = [part.strip() for part in _BETWEEN.split(text)]
+            parts = [] if _is_quoted(text) else [part.strip() for part in _BETWEEN.split(text)]
             found |= dict.fromkeys(part for part in [text, *parts] if part)
         if len(found) > MAX_WORDS:
             raise refuse(_("These are too many words."))
         return list(found)
 
     def tell(value: list[str]) -> str:
-        parts = [text for text in value if not _BETWEEN.search(text)]
-        return ", ".join(parts or value)
+        parts = [text for text in value if _is_quoted(text) or not _BETWEEN.search(text)]
+        return mask_numbers(", ".join(map(_unquote, parts or value)), likely=True)
 
-    return Criterion(name, label, read, _narrow_in(narrow), tell, leads=leads, of_call=of_call)
+    among = _narrow_in(narrow)
+    return Criterion(
+        name,
+        label,
+        read,
+        lambda rows, value: among(rows, [_unquote(text) for text in value]),
+        tell,
+        leads=leads,
+        of_call=of_call and (lambda value: of_call([_unquote(text) for text in value])),
+    )
+
+
+def quote_text(text: str) -> str:
+    """The text as a parameter that means it alone, whatever commas are in it."""
+    return f'"{text}"' if _BETWEEN.search(text) or _is_quoted(text) else text
+
+
+def _is_quoted(text: str) -> bool:
+    return len(text) > 2 and text[0] == text[-1] == '"'
+
+
+def _unquote(text: str) -> str:
+    return text[1:-1] if _is_quoted(text) else text
 
 
 def make_id(

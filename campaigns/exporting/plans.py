@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from campaigns.criteria import CALLS, read_criteria
 from campaigns.exporting.steps import ExportRefused, ask_export
+from campaigns.masking import mask_numbers
 from campaigns.models import ExportPlan
 
 #: days that are made up for
@@ -71,7 +72,7 @@ def _ask(plan: ExportPlan, day: date) -> bool:
                 by=owner,
                 plan=plan,
                 day=day,
-                file_name=f"{plan.task.name[:80]}-{day.isoformat()}",
+                file_name=f"{mask_numbers(plan.task.name, likely=True)[:80]}-{day.isoformat()}",
             )
             ExportPlan.objects.filter(pk=plan.pk).update(done_until=day)
     except IntegrityError:  # another worker was faster

@@ -26,6 +26,7 @@ _BASE = f"({SQL['outbound']} AND NOT {SQL['invalid']} AND NOT {SQL['open']})"
 _TIMED = f"({SQL['reached']} AND c.talk_seconds IS NOT NULL)"
 _FLAGS = ", ".join(f"{step.sql} AS s{at}" for at, step in enumerate(PEOPLE_STEPS))
 _ANY = ", ".join(f"bool_or(s{at}) AS s{at}" for at in range(len(PEOPLE_STEPS)))
+_REACHED = f"s{[step.slug for step in PEOPLE_STEPS].index('reached')}"
 _PEOPLE = ", ".join(f"count(*) FILTER (WHERE s{at})" for at in range(len(PEOPLE_STEPS)))
 _CALLS = ", ".join(f"count(*) FILTER (WHERE {step.sql})" for step in CALL_STEPS)
 
@@ -70,7 +71,7 @@ SELECT 'people', coalesce(round::text, ''), NULL, NULL, ARRAY[{_PEOPLE}]
     FROM person GROUP BY round
 UNION ALL
 SELECT 'wishes', coalesce(round::text, ''), intention, NULL, ARRAY[count(*)]
-    FROM person WHERE intention IS NOT NULL GROUP BY round, intention
+    FROM person WHERE intention IS NOT NULL AND {_REACHED} GROUP BY round, intention
 UNION ALL
 SELECT 'steps', coalesce(task_id::text, ''), NULL, NULL, ARRAY[{_CALLS}]
     FROM c GROUP BY GROUPING SETS ((), (task_id))

@@ -143,7 +143,7 @@ def _write_notice(one: Occurrence, now: datetime) -> Notice:
         "subject": one.subject,
         "subject_id": one.subject_id,
         "values": hide_numbers(one.values),
-        "reason": one.reason,
+        **hide_numbers({"reason": one.reason}),
         "reason_values": hide_numbers(one.reason_values),
         "happened_at": one.happened_at,
     }

@@ -22,9 +22,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from campaigns import counting
-from campaigns.criteria import CALLS, read_criteria
+from campaigns.criteria import CALLS, CONTACTS, read_criteria
 from campaigns.definitions import DEFINITIONS
-from campaigns.models import Call, CountState
+from campaigns.models import Attempt, Call, CountState, TaskCount
 from tests.campaigns.admin.world import make_call, make_user
 from tests.factories import make_account, make_contact, make_task
 
@@ -187,3 +187,38 @@ def test_no_query_of_the_page_reads_calls_or_counts_contacts_of_large_tasks(
     assert all("stage" in text and "LIMIT" in text for text in calls), calls
     assert len(texts) < 45
     assert Call.objects.count() == 8
+
+
+def read_line(page: str, words: str) -> str:
+    """Where a line of what needs attention leads."""
+    tag = re.search(rf'<a href="([^"]*)"[^>]*>(?:(?!</a>).)*{words}', page, re.DOTALL)
+    assert tag is not None, words
+    return tag[1]
+
+
+def test_lines_lead_to_the_rows_that_they_count() -> None:
+    client = enter()
+    running, over = make_task(status="running"), make_task(status="finished")
+    silent = make_contact(task=running, status="accepted")
+    make_contact(task=over, status="accepted")
+    TaskCount.objects.update_or_create(
+        pk=running.pk, defaults={"silent": 1, "contacts": {}, "counted_at": timezone.now()}
+    )
+    attempts = [
+        Attempt.objects.create(
+            task=task, command="create", status=status, lease_until=timezone.now()
+        )
+        for task, status in (
+            (running, "unknown"),
+            (over, "needs_human"),
+            (over, "accepted"),
+            (over, "human_accepted"),
+        )
+    ]
+    page = read_home(client)
+    address = urlsplit(read_line(page, "1 contact without any news"))
+    rows = read_criteria(CONTACTS, QueryDict(address.query)).select()
+    assert list(rows) == [silent]
+    for words, wanted in (("2 requests of unknown", [0, 1]), ("1 request needs", [1])):
+        shown = client.get(read_line(page, words)).context["cl"].result_list
+        assert sorted(one.pk for one in shown) == [attempts[place].pk for place in wanted], words

@@ -10,9 +10,11 @@ from __future__ import annotations
 import itertools
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.db import connection
+from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -20,6 +22,7 @@ from django.utils import timezone
 
 from campaigns.admin import keyset
 from campaigns.admin.calls import CallAdmin
+from campaigns.admin.row_links import link_rows
 from campaigns.criteria import CALLS, CONTACTS, list_criteria, read_criteria
 from campaigns.models import BulkJob, Call, Contact, Export, SavedFilter
 from tests.campaigns.admin.world import World, make_call, make_turns, make_user
@@ -322,3 +325,49 @@ def test_an_odd_name_is_refused(root: Client, world: World, name: str) -> None:
     url = f"{reverse('admin:campaigns_call_keep')}?intention=A"
     assert root.post(url, {"name": name}).status_code == 200
     assert not SavedFilter.objects.exists()
+
+
+def test_a_filter_with_a_number_is_of_nobody_else(client: Client, world: World) -> None:
+    owner, other = make_user("manager"), make_user("operator")
+    client.force_login(owner)
+    keep = reverse("admin:campaigns_call_keep")
+    client.post(f"{keep}?q=199-0000-0001", {"name": "Anna 19900000001"})
+    client.post(f"{keep}?q=199-0000-0002", {"name": "Ben", "is_shared": "on"})
+    client.post(f"{keep}?agent=19900000003", {"name": "Carl", "is_shared": "on"})
+    client.post(f"{keep}?intention=A", {"name": "Of 19900000004", "is_shared": "on"})
+    assert set(SavedFilter.objects.values_list("name", flat=True)) == {
+        "Anna 19900000001",
+        "Of 19900000004",
+    }
+    # as one that was shared before anybody asked
+    SavedFilter.objects.filter(name__startswith="Anna").update(is_shared=True)
+    stranger = Client()
+    stranger.force_login(other)
+    page = stranger.get(reverse(LISTS[CALLS])).content.decode()
+    assert "199-0000" not in page and "1990000" not in page
+    assert "Of 199****0004" in page and "Anna" not in page
+
+
+def test_what_is_chosen_by_is_told_without_a_number() -> None:
+    for name in ("q", "agent", "node", "platform_result"):
+        told = read_criteria(CALLS, {name: "19900000001"}).describe()
+        assert [words for _label, words in told] == ["199****0001"], name
+
+
+def test_a_text_with_a_comma_is_meant_alone_in_a_link(root: Client, world: World) -> None:
+    task = world.running
+    Call.objects.filter(pk=world.call.pk).update(intention="A、B")
+    for word in ("A", "B", '"A"'):
+        make_call(task, intention=word, platform_call_id=f"of-{word}")
+    for word in ("A、B", "A", '"A"'):
+        query = urlsplit(link_rows("calls", task__id__exact=task.pk, intention=word)).query
+        chosen = read_criteria(CALLS, QueryDict(query))
+        kept = read_criteria(CALLS, chosen.params)
+        for one in (chosen, kept):
+            found = set(one.select().values_list("intention", flat=True))
+            assert found == {word}
+        assert dict(chosen.describe())[str(list_criteria(CALLS)["intention"].label)] == word
+    # typed by somebody, they are alternatives
+    assert set(
+        read_criteria(CALLS, {"intention": "A、B"}).select().values_list("intention", flat=True)
+    ) == {"A、B", "A", "B"}

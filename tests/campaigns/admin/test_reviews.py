@@ -223,3 +223,11 @@ def test_the_list_asks_no_more_for_more_rows(rule: ReviewRule, root: Client, wor
     with CaptureQueriesContext(connection) as many:
         root.get(url)
     assert len(many) <= len(few) + 1
+
+
+def test_a_number_in_a_note_is_masked(rule: ReviewRule, log_in: Callable[[str], Client]) -> None:
+    review = Review.objects.order_by("pk")[0]
+    client = log_in("operator")
+    go(client, "judge", review.pk, verdict="noted", note="Asked for 19900000001 instead")
+    page = client.get(reverse("admin:campaigns_review_change", args=[review.pk])).content.decode()
+    assert "Asked for 199****0001 instead" in page and "19900000001" not in page

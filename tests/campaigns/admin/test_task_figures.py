@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connection
+from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -257,3 +258,16 @@ def test_the_page_of_a_robot_asks_as_much_for_many_tasks(root: Client) -> None:
             open_page(root, robot)
         counts.append(len(queries))
     assert counts[1] <= counts[0] + 1
+
+
+def test_a_robot_without_tasks_links_to_no_calls(root: Client, world: World) -> None:
+    robot = make_robot(account=world.account)
+    now = timezone.now() - timedelta(days=9)
+    RobotVersion.objects.create(
+        robot=robot, number=1, begins_at=now, first_seen_at=now, last_seen_at=now
+    )
+    page = root.get(reverse("admin:campaigns_robot_change", args=[robot.pk]))
+    (version,) = page.context["versions"]
+    assert version["calls"] == "0"
+    query = QueryDict(version["url"].partition("?")[2])
+    assert not read_criteria("calls", query).select().exists()

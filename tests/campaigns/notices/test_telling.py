@@ -554,3 +554,11 @@ def test_every_event_is_described_and_can_be_found() -> None:
     from campaigns.notices.events import EVENTS
 
     assert set(EVENTS) == set(finding.FINDERS) == set(NoticeEvent.values)
+
+
+def test_what_a_platform_said_is_told_without_a_number(reader: User) -> None:
+    make_rule("account_broken", reader)
+    make_account(connection_error="Ask 19900000001 for the key.")
+    notices.find_notices()
+    (notice,) = Notice.objects.all()
+    assert notices.tell_more(notice) == "Ask 199****0001 for the key."
