@@ -59,7 +59,11 @@ def write_query(
         ))  # fmt: skip
         digit = list_digits()
         params.append(f"(?:[{digit}][^{digit}]*){{{FEWEST_DIGITS}}}")
+    phones = [f"r.{name}" for name, column in names.items() if column.cell is Cell.PHONE]
     for name, column in names.items():
+        if column.cell is Cell.KEY and not whole:
+            cells.append(_guard(_hide_key(f"r.{name}", phones)))
+            continue
         sql, values = _write_cell(f"r.{name}", column, whole=whole, for_people=for_people)
         cells.append(sql)
         params += values
@@ -81,14 +85,31 @@ def _write_cell(
             yes, no = (_("yes"), _("no")) if for_people else ("yes", "no")
             return f"CASE WHEN {sql} THEN %s WHEN NOT {sql} THEN %s END", [yes, no]
         case Cell.PHONE if not whole:
-            return _guard(
-                f"CASE WHEN length({sql}) >= 10"
-                f" THEN left({sql}, -8) || '****' || right({sql}, 4)"
-                f" WHEN length({sql}) > 2 THEN left({sql}, 2) || '***'"
-                f" WHEN {sql} <> '' THEN '***' END"
-            ), []
+            return _guard(_mask(sql)), []
         case _:
             return _guard(sql), []
+
+
+def _mask(sql: str) -> str:
+    """As ``mask_phone``."""
+    return (
+        f"CASE WHEN length({sql}) >= 10"
+        f" THEN left({sql}, -8) || '****' || right({sql}, 4)"
+        f" WHEN length({sql}) > 2 THEN left({sql}, 2) || '***'"
+        f" WHEN {sql} <> '' THEN '***' END"
+    )
+
+
+def _hide_key(sql: str, phones: Sequence[str]) -> str:
+    """A name that is one of the row's own numbers, with its country or without, masked as that."""
+    same = " OR ".join(
+        f"length({phone}) >= {FEWEST_DIGITS} AND"
+        f" (right({phone}, length({sql})) = {sql} OR right({sql}, length({phone})) = {phone})"
+        for phone in phones
+    )
+    return (
+        f"CASE WHEN length({sql}) >= {FEWEST_DIGITS} AND ({same}) THEN {_mask(sql)} ELSE {sql} END"
+    )
 
 
 def _say_word(sql: str, column: Column, *, for_people: bool) -> tuple[str, list[Any]]:

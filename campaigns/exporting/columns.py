@@ -27,6 +27,8 @@ class Cell(Enum):
     WORD = "word"
     TEXT = "text"
     PHONE = "phone"
+    #: somebody else's name of a person, a call: some take the number itself for it
+    KEY = "key"
     #: what people wrote: a number may stand in it
     FREE = "free"
     MOMENT = "moment"
@@ -71,7 +73,7 @@ CALL_COLUMNS: tuple[Column, ...] = (
     Column("task_id", _("number of the task"), "task_id", Cell.NUMBER),
     Column("task", _("task"), "task__name", Cell.FREE),
     Column("contact_id", _("number of the contact"), "contact_id", Cell.NUMBER),
-    Column("platform_contact_id", _("platform's contact id"), "platform_contact_id", Cell.TEXT),
+    Column("platform_contact_id", _("platform's contact id"), "platform_contact_id", Cell.KEY),
     Column("direction", _("direction"), "direction", Cell.WORD, _words(Call.Direction.choices)),
     Column("caller", _("caller"), "caller", Cell.PHONE),
     Column("callee", _("callee"), "callee", Cell.PHONE),
@@ -93,7 +95,7 @@ CALL_COLUMNS: tuple[Column, ...] = (
     Column("agent_number", _("agent's number"), "agent_number", Cell.FREE),
     Column("agent_name", _("agent"), "agent_name", Cell.FREE),
     Column("queue_name", _("queue"), "queue_name", Cell.FREE),
-    Column("relation_id", _("relation id"), "relation_id", Cell.TEXT),
+    Column("relation_id", _("relation id"), "relation_id", Cell.KEY),
 )
 
 CONTACT_COLUMNS: tuple[Column, ...] = (
@@ -106,7 +108,7 @@ CONTACT_COLUMNS: tuple[Column, ...] = (
     Column("phone", _("phone"), "phone", Cell.PHONE),
     Column("status", _("status"), "status", Cell.WORD, _words(Contact.Status.choices)),
     Column("reason", _("reason"), "reason", Cell.FREE),
-    Column("platform_contact_id", _("platform id"), "platform_contact_id", Cell.TEXT),
+    Column("platform_contact_id", _("platform id"), "platform_contact_id", Cell.KEY),
     Column("calls", _("calls"), "calls_made", Cell.NUMBER),
     Column("answered", _("answered"), "answered", Cell.YES_NO),
     Column("result", _("result"), "result", Cell.WORD, _words(Call.Result.choices)),

@@ -61,6 +61,8 @@ COLUMNS = {
 NUMBERS = ("caller", "callee")
 #: what people wrote: a number may stand in it
 FREE_TEXTS = ("platform_result_text", "agent_number", "agent_name", "queue_name", "task")
+#: somebody else's names, which may be the number itself
+KEYS = ("platform_contact_id", "relation_id")
 
 
 def write_calls(calls: QuerySet[Call], *, whole: bool) -> Iterator[str]:
@@ -82,7 +84,8 @@ def write_calls(calls: QuerySet[Call], *, whole: bool) -> Iterator[str]:
 
 def _read_row(row: Any, *, whole: bool) -> list[str]:
     cells = []
-    for name, value in zip(COLUMNS, row, strict=True):
+    told = dict(zip(COLUMNS, row, strict=True))
+    for name, value in told.items():
         if value is None or value == "":
             cells.append("")
         elif name == "platform":
@@ -95,9 +98,19 @@ def _read_row(row: Any, *, whole: bool) -> list[str]:
             cells.append(mask_phone(value))
         elif name in FREE_TEXTS and not whole:
             cells.append(_hide(value))
+        elif name in KEYS and not whole:
+            numbers = [str(told[number] or "") for number in NUMBERS]
+            cells.append(mask_phone(value) if is_number(value, numbers) else str(value))
         else:
             cells.append(str(value))
     return cells
+
+
+def is_number(key: str, numbers: list[str]) -> bool:
+    """Whether it is one of these, with its country or without."""
+    return len(key) > 6 and any(
+        len(number) > 6 and (number.endswith(key) or key.endswith(number)) for number in numbers
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -21,6 +21,7 @@ from python_calamine import CalamineWorkbook
 
 from campaigns.criteria import CALLS, CONTACTS, Criteria, read_criteria
 from campaigns.exporting import cells, tables
+from campaigns.importing.cells import unguard_cell
 from campaigns.masking import mask_numbers
 from campaigns.models import Account, Call, Task
 from tests.campaigns.admin.world import make_call
@@ -151,6 +152,27 @@ def test_whatever_stands_in_it(db: None, texts: list[str]) -> None:
 def test_no_number_has_fewer_digits_than_are_looked_for(text: str) -> None:
     if sum(one.isdecimal() for one in text) < cells.FEWEST_DIGITS:
         assert mask_numbers(text, likely=True) == text
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("+8619900000001", "+86199****0001"),
+        ("19900000001", "199****0001"),
+        ("008619900000001", "0086199****0001"),
+        ("008619900000002", "008619900000002"),
+        ("27391823001", "27391823001"),
+        ("0001", "0001"),
+    ],
+)
+def test_a_name_of_somebody_that_is_their_number_is_masked(db: None, key: str, told: str) -> None:
+    callee = "+8619900000001" if key.startswith("+") else "19900000001"
+    fields = {"callee": callee, "platform_contact_id": key, "relation_id": key}
+    make_call(make_task(), **fields)
+    (row,) = read(write(EVERYTHING, whole=False))
+    assert {unguard_cell(row[name]) for name in ("platform_contact_id", "relation_id")} == {told}
+    (row,) = read(write(EVERYTHING, whole=True))
+    assert {unguard_cell(row[name]) for name in ("platform_contact_id", "relation_id")} == {key}
 
 
 def test_no_row_is_left_out_and_the_order_is_the_lists(odd_calls: None) -> None:
