@@ -1,6 +1,7 @@
 """In: a person's word about a call. Out: the right intention beside the platform's, and remarks.
 
-Nothing here touches ``Call``: what the platform pushes later changes its own word alone.
+Nothing here touches ``Call``: what the platform pushes later changes its own word alone. A word
+that a do-not-call rule is about bars the number, whoever said it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from campaigns.barring import apply_rules
 from campaigns.models import Call, Correction, Remark
 
 #: recent calls that are looked at for the intentions one may choose from, and how many are offered
@@ -32,20 +34,24 @@ def correct_intention(
     What the platform says itself needs no correction: one that is in force is taken back then.
     """
     with transaction.atomic():
-        fresh = Call.objects.select_for_update(of=("self",)).only("intention").get(pk=call.pk)
+        rows = Call.objects.select_for_update(of=("self",)).only("intention", "account_id")
+        fresh = rows.get(pk=call.pk)
         held = Correction.objects.filter(call=call.pk, withdrawn_at=None).first()
         if intention == (held.intention if held else fresh.intention):
             return None
         _withdraw(call, by=by)
         if intention == fresh.intention:
             return None
-        return Correction.objects.create(
+        correction = Correction.objects.create(
             call_id=call.pk,
             intention=intention,
             was=fresh.intention,
             by=by,
             from_review=from_review,
         )
+        # Who said no to somebody's ears said no; who takes the correction back lifts nothing.
+        apply_rules(fresh.account_id, [call.pk])
+        return correction
 
 
 def withdraw_correction(call: Call, *, by: Any) -> bool:

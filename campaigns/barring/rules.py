@@ -1,7 +1,8 @@
 """In: calls whose intention, number or contact became known. Out: the entries that rules make.
 
-A rule looks at every intention that was ever stated of a call, the best and the lowest: a later
-label takes nothing back, and the order of the pushes changes nothing. It fires once for a call and
+A rule looks at every intention that was ever stated of a call, the best and the lowest, and at what
+a person heard who corrected it: a later label takes nothing back, and the order of the pushes
+changes nothing. It fires once for a call and
 a number: an entry that somebody lifted is not made again by a push that comes twice.
 """
 
@@ -12,11 +13,11 @@ from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from campaigns.barring.entries import bar_number, is_normal
-from campaigns.models import Account, Call, DoNotCall, DoNotCallRule, StatusChange
+from campaigns.models import Account, Call, Correction, DoNotCall, DoNotCallRule, StatusChange
 from campaigns.phones import PhoneRefused, normalise_phone, tell_phone
 
 _STATED = ("intention", "intention_min")
@@ -29,8 +30,10 @@ def apply_rules(account_id: int, call_ids: Collection[int]) -> int:
     if not rules or not call_ids:
         return 0
     account = Account.objects.get(pk=account_id)
-    stated = Q(evidence__has_any_keys=_STATED)
-    calls = Call.objects.filter(stated, account=account_id, pk__in=call_ids).order_by("id")
+    heard = Correction.objects.filter(call=OuterRef("pk"), withdrawn_at=None)
+    calls = Call.objects.filter(account=account_id, pk__in=call_ids).order_by("id")
+    calls = calls.annotate(heard=Subquery(heard.values("intention")[:1]))
+    calls = calls.filter(Q(evidence__has_any_keys=_STATED) | Q(heard__isnull=False))
     found = {
         (phone, rule.everywhere, rule.pk, call.pk): (rule, call)
         for call in calls.select_related("contact", "task").defer("details", "contact__values")
@@ -65,6 +68,7 @@ def fits(rule: DoNotCallRule, call: Call) -> bool:
     stated = {
         fold(str(item[2])) for field in _STATED for item in call.evidence.get(field, ()) if item[2]
     }
+    stated.add(fold(getattr(call, "heard", None) or ""))
     return bool(wanted) and wanted in stated
 
 

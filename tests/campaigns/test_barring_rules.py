@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from campaigns import barring, ingest, linking
+from campaigns import barring, correcting, ingest, linking
 from campaigns.barring.rules import list_numbers
 from campaigns.models import (
     Account,
@@ -27,6 +27,7 @@ from campaigns.platforms.contract import Push, Reading
 from campaigns.platforms.events import AnyEvent, CallEnded, Direction
 from campaigns.platforms.registry import PLATFORMS
 from tests.callbacks.pushes import make_dialog, make_record
+from tests.campaigns.admin.world import make_user
 from tests.factories import make_account, make_contact, make_robot, make_task
 
 pytestmark = pytest.mark.django_db
@@ -286,6 +287,19 @@ class TestOrder:
         assert entry.expires_at is not None
         assert entry.expires_at - timezone.now() > timedelta(days=8)
         assert StatusChange.objects.filter(subject="donotcall").count() == 1
+
+    def test_what_a_person_heard_who_corrected_the_call(self, account: Account) -> None:
+        make_rule(account)
+        apply(account, hear_record(), hear_dialog(intention="A", tag_min="A"))
+        assert list_barred(account) == set()
+        call, somebody = Call.objects.get(), make_user()
+        assert correcting.correct_intention(call, intention="ｆ", by=somebody)
+        assert list_barred(account) == {PHONE}
+        assert correcting.withdraw_correction(call, by=somebody)
+        assert list_barred(account) == {PHONE}
+        assert barring.lift_bar(DoNotCall.objects.get(), by=somebody, reason="He did not say so.")
+        apply(account, hear_record(), hear_dialog(intention="A", tag_min="A"))
+        assert list_barred(account) == set()
 
     def test_an_entry_that_was_lifted_is_not_made_again_by_the_same_call(
         self, account: Account
