@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -19,9 +20,10 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from campaigns.exporting.columns import Cell, Column
+from campaigns.exporting.columns import BEHIND, Cell, Column
 from campaigns.importing.cells import guard_cell, unguard_cell
 from campaigns.masking import mask_numbers
+from campaigns.models import Contact
 
 #: no number that ``mask_numbers`` hides has fewer digits, of whatever script
 FEWEST_DIGITS = 7
@@ -45,20 +47,22 @@ def list_digits() -> str:
 def write_query(
     rows: QuerySet[Any], columns: Sequence[Column], *, whole: bool, for_people: bool
 ) -> tuple[str, list[Any]]:
-    """(SQL, parameters) of the file's lines, in the order of ``rows``. Unless ``whole``, the first
-    cell of a line says whether somebody has to look at its free texts."""
+    """(SQL, parameters) of the file's lines, in the order of ``rows``. Where they are ``is_marked``
+    the first cell says whether somebody has to look at the line."""
     names = {f"x_{number}": column for number, column in enumerate(columns)}
     told = rows.annotate(**{name: column.expression for name, column in names.items()})
     inner, inner_params = told.values_list(*names).query.sql_with_params()
     cells: list[str] = []
     params: list[Any] = []
-    if not whole:
+    if is_marked(columns, whole=whole):
+        looked = [f"r.{name} <> ''" for name, column in names.items() if column.cell is Cell.REASON]
         free = [f"r.{name}" for name, column in names.items() if column.cell is Cell.FREE]
-        cells.append("CASE WHEN concat_ws(' ', {}) ~ %s THEN '1' ELSE '0' END".format(
-            ", ".join(free) or "''"
-        ))  # fmt: skip
-        digit = list_digits()
-        params.append(f"(?:[{digit}][^{digit}]*){{{FEWEST_DIGITS}}}")
+        if not whole:
+            texts = ", ".join(free) or "''"
+            looked.append(f"concat_ws(' ', {texts}) ~ %s")
+            digit = list_digits()
+            params.append(f"(?:[{digit}][^{digit}]*){{{FEWEST_DIGITS}}}")
+        cells.append(f"CASE WHEN {' OR '.join(looked)} THEN '1' ELSE '0' END")
     phones = [f"r.{name}" for name, column in names.items() if column.cell is Cell.PHONE]
     for name, column in names.items():
         if column.cell is Cell.KEY and not whole:
@@ -74,7 +78,7 @@ def _write_cell(
     sql: str, column: Column, *, whole: bool, for_people: bool
 ) -> tuple[str, list[Any]]:
     match column.cell:
-        case Cell.NUMBER:
+        case Cell.NUMBER | Cell.REASON:
             return sql, []
         case Cell.WORD:
             return _say_word(sql, column, for_people=for_people)
@@ -131,20 +135,43 @@ def _guard(sql: str) -> str:
     )
 
 
-def make_hider(columns: Sequence[Column]) -> Callable[[bytes], bytes]:
-    """What takes a marked line, without its mark, and gives it without the numbers in it."""
-    places = [place for place, column in enumerate(columns) if column.cell is Cell.FREE]
+def is_marked(columns: Sequence[Column], *, whole: bool) -> bool:
+    """Whether lines are marked: there is something to hide, or to tell."""
+    return not whole or any(column.cell is Cell.REASON for column in columns)
+
+
+def make_hider(columns: Sequence[Column], *, whole: bool = False) -> Callable[[bytes], bytes]:
+    """What takes a marked line, without its mark, and gives it without the numbers in it unless
+    ``whole``, and with its reasons told in the language that is active."""
+    reasons = [place for place, column in enumerate(columns) if column.cell is Cell.REASON]
+    places = [
+        place for place, column in enumerate(columns) if column.cell is Cell.FREE and not whole
+    ]
 
     def hide(line: bytes) -> bytes:
         cells = next(csv.reader(io.StringIO(line.decode(), newline="")))
         for place in places:
             if cells[place]:
                 cells[place] = guard_cell(_hide(unguard_cell(cells[place])))
+        for place in reasons:
+            told = _tell(cells[place])
+            cells[place] = guard_cell(told if whole else _hide(told))
         text = io.StringIO(newline="")
         csv.writer(text).writerow(cells)
         return text.getvalue().encode()
 
     return hide
+
+
+def _tell(text: str) -> str:
+    """The sentence with its values in their places, as the lists tell it."""
+    reason, _behind, values = text.rpartition(BEHIND)
+    if not reason:
+        return ""
+    try:
+        return Contact(reason=reason, reason_values=json.loads(values)).reason_text
+    except (KeyError, TypeError, ValueError):  # a sentence of an older version
+        return reason
 
 
 @lru_cache(maxsize=4096)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from django.db.models import F
+from django.db.models import Case, F, TextField, Value, When
 from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Concat
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.criteria import CALLS, Criteria
@@ -31,6 +32,8 @@ class Cell(Enum):
     KEY = "key"
     #: what people wrote: a number may stand in it
     FREE = "free"
+    #: a sentence of ours with its values behind it: ``campaigns.exporting.cells`` tells it
+    REASON = "reason"
     MOMENT = "moment"
     YES_NO = "yes_no"
 
@@ -57,6 +60,16 @@ def _words(choices: Any) -> dict[str, Any]:
 
 
 _PLATFORM_NAMES = {slug: platform.name for slug, platform in PLATFORMS.items()}
+
+#: between a sentence and the values of its places
+BEHIND = "\x1f"
+_REASON = Case(
+    When(reason="", then=Value("")),
+    default=Concat(
+        "reason", Value(BEHIND), Cast("reason_values", TextField()), output_field=TextField()
+    ),
+    output_field=TextField(),
+)
 
 CALL_COLUMNS: tuple[Column, ...] = (
     Column("id", _("number of the call"), "id", Cell.NUMBER),
@@ -107,7 +120,7 @@ CONTACT_COLUMNS: tuple[Column, ...] = (
     Column("line", _("line of the file"), "line_number", Cell.NUMBER),
     Column("phone", _("phone"), "phone", Cell.PHONE),
     Column("status", _("status"), "status", Cell.WORD, _words(Contact.Status.choices)),
-    Column("reason", _("reason"), "reason", Cell.FREE),
+    Column("reason", _("reason"), _REASON, Cell.REASON),
     Column("platform_contact_id", _("platform id"), "platform_contact_id", Cell.KEY),
     Column("calls", _("calls"), "calls_made", Cell.NUMBER),
     Column("answered", _("answered"), "answered", Cell.YES_NO),

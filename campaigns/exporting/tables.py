@@ -12,6 +12,7 @@ from django.utils import translation
 from campaigns.criteria import CALLS, Criteria
 from campaigns.exporting.cells import (
     MARKED,
+    is_marked,
     make_hider,
     quote_statement,
     write_line,
@@ -49,9 +50,9 @@ def stream_lines(
     # a long statement with thirty small expressions: compiling them takes longer than they do
     cursor.execute("SET LOCAL jit = off")
     statement = quote_statement(f"COPY ({sql}) TO STDOUT (FORMAT csv)", params, cursor)
-    hide = make_hider(columns)
+    hide = make_hider(columns, whole=whole)
     with cursor.copy(statement) as copy:
-        if whole:
+        if not is_marked(columns, whole=whole):
             for line in copy:
                 yield bytes(line[:-1]) + b"\r\n"
             return

@@ -214,6 +214,34 @@ def test_contacts_of_one_task_bring_their_own_columns() -> None:
     assert "values.姓名" not in read(write(read_criteria(CONTACTS, {}), whole=False))[0]
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_reason_is_told_with_its_values(db: None, whole: bool) -> None:
+    task = make_task()
+    reasons = {
+        "On the do-not-call list since %(since)s.": {"since": "2026-11-21"},
+        "The task “%(task)s” of this account has had this number since %(since)s.": {
+            "task": "Ask 19900000001",
+            "since": "now",
+        },
+        "Left out by hand, with others.": {"bulk": 7},
+        "=100% of them": {},
+        "": {},
+    }
+    for reason, values in reasons.items():
+        make_contact(task=task, status="excluded", reason=reason, reason_values=values)
+    number = "19900000001" if whole else "199****0001"
+    chosen = read_criteria(CONTACTS, {})
+    assert [row["reason"] for row in read(write(chosen, whole=whole))] == [
+        "On the do-not-call list since 2026-11-21.",
+        f"The task “Ask {number}” of this account has had this number since now.",
+        "Left out by hand, with others.",
+        "'=100% of them",
+        "",
+    ]
+    told = [row["原因"] for row in read(write(chosen, whole=whole, words="zh-hans"))]
+    assert "2026-11-21" in told[0] and "since" not in told[0]
+
+
 @pytest.mark.parametrize("sheet_rows", [4, tables.SHEET_ROWS])
 def test_a_workbook_has_every_row_and_is_divided(tmp_path: Any, sheet_rows: int) -> None:
     task = make_task(name="=1+1")
