@@ -98,7 +98,9 @@ TALKED = Definition(
 TALK_RATE = Definition(
     "talk_rate",
     gettext_lazy("Talk rate"),
-    gettext_lazy("Those who stayed for 10 seconds or longer, of the people reached."),
+    gettext_lazy(
+        "Those who stayed for 10 seconds or longer, of the people reached whose talk time is known."
+    ),
 )
 INTENTION = Definition(
     "intention",

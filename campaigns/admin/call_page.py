@@ -132,6 +132,8 @@ def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
             if value
         ],
         "platform_ids": list_platform_ids(row, whole=whole),
+        # some take the number itself for it: then it stands in no address either
+        "relation": show_words(row.relation_id, whole=whole),
         "conflicts": list_conflicts(row, whole=whole),
         "problems": [(field, tell_problem(why)) for field, why in sorted(row.problems.items())],
         "raw": print_json({"details": row.details, "evidence": row.evidence}, whole=whole),

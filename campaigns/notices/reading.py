@@ -93,7 +93,10 @@ def find_path(notice: Notice) -> str:
     app, _, model = notice.subject.partition(".")
     try:
         if notice.subject in LISTS:
-            return reverse(f"admin:{app}_{model}_changelist") + LISTS[notice.subject]
+            rows = LISTS[notice.subject]
+            # of the account that it is about, not of all
+            rows += f"&account__id__exact={notice.account_id}" if rows and notice.account_id else ""
+            return reverse(f"admin:{app}_{model}_changelist") + rows
         if app and notice.subject_id is not None:
             return reverse(f"admin:{app}_{model}_change", args=[notice.subject_id])
     except NoReverseMatch:

@@ -200,3 +200,12 @@ def test_odd_words_are_refused(world: World, root: Client, odd: str) -> None:
         kind = "application/x-www-form-urlencoded"
         assert root.post(url, sent, content_type=kind).status_code in (302, 400)
     assert not Remark.objects.exclude(text__regex="^\ufffd+$").exists()
+
+
+def test_a_relation_id_that_is_a_number_is_masked(root: Client, world: World) -> None:
+    Call.objects.filter(pk=world.call.pk).update(relation_id="19900000077")
+    url = reverse("admin:campaigns_call_change", args=[world.call.pk])
+    page = root.get(url).content.decode()
+    assert "199****0077" in page and "19900000077" not in page
+    Call.objects.filter(pk=world.call.pk).update(relation_id="rel-7")
+    assert "?q=rel-7" in root.get(url).content.decode()

@@ -562,3 +562,17 @@ def test_what_a_platform_said_is_told_without_a_number(reader: User) -> None:
     notices.find_notices()
     (notice,) = Notice.objects.all()
     assert notices.tell_more(notice) == "Ask 199****0001 for the key."
+
+
+def test_a_notice_of_an_inbox_leads_to_that_of_its_account(reader: User) -> None:
+    account = make_account()
+    notice = Notice.objects.create(
+        event="quarantine",
+        level="warn",
+        key="x",
+        account=account,
+        subject="callbacks.receipt",
+        happened_at=timezone.now(),
+    )
+    path = notices.find_path(notice)
+    assert path.endswith(f"?status__exact=quarantined&account__id__exact={account.pk}")
