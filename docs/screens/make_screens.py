@@ -21,39 +21,41 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-LISTS = {
+#: pages that no entry of the navigation leads to
+OTHERS = {
     "home": "/admin/",
-    "tasks": "/admin/campaigns/task/",
-    "contacts": "/admin/campaigns/contact/",
-    "calls": "/admin/campaigns/call/",
-    "agents": "/admin/campaigns/agent/",
     "unknown_codes": "/admin/campaigns/call/unknown-codes/",
-    "recordings": "/admin/campaigns/recording/",
-    "inbox": "/admin/callbacks/receipt/",
-    "accounts": "/admin/campaigns/account/",
-    "robots": "/admin/campaigns/robot/",
-    "lines": "/admin/campaigns/line/",
-    "exchanges": "/admin/campaigns/exchange/",
     "task_new": "/admin/campaigns/task/add/",
     "direct_call": "/admin/campaigns/task/direct/",
+    "rule_new": "/admin/campaigns/reviewrule/add/",
+    "redial_start": "/admin/campaigns/redial/start/contacts/?step=called&short_of=reached",
 }
-#: name → (list, selector of the first row that is worth a picture)
+#: name → list whose first row is worth a picture
 ROWS = {
-    "task": ("/admin/campaigns/task/", "#result_list tbody th a"),
-    "account": ("/admin/campaigns/account/", "#result_list tbody th a"),
-    "call": ("/admin/campaigns/call/?result=answered", "#result_list tbody th a"),
-    "call_airudder": (
-        "/admin/campaigns/call/?result=answered&platform=airudder",
-        "#result_list tbody th a",
-    ),
-    "call_7moor": (
-        "/admin/campaigns/call/?result=answered&platform=moor7",
-        "#result_list tbody th a",
-    ),
-    "agent": ("/admin/campaigns/agent/", "#result_list tbody th a"),
-    "contact": ("/admin/campaigns/contact/?status__exact=finished", "#result_list tbody th a"),
-    "receipt": ("/admin/callbacks/receipt/", "#result_list tbody th a"),
+    "a_task": "/admin/campaigns/task/",
+    "an_account": "/admin/campaigns/account/",
+    "a_robot": "/admin/campaigns/robot/",
+    "a_call": "/admin/campaigns/call/?recording=yes&dialog=yes&platform=yeta",
+    "a_call_airudder": "/admin/campaigns/call/?result__exact=answered&platform=airudder",
+    "a_call_7moor": "/admin/campaigns/call/?result__exact=answered&platform=moor7",
+    "an_agent": "/admin/campaigns/agent/",
+    "a_contact": "/admin/campaigns/contact/?status__exact=finished",
+    "a_receipt": "/admin/callbacks/receipt/",
+    "an_experiment": "/admin/campaigns/experiment/",
+    "a_redial": "/admin/campaigns/redial/",
+    "an_export": "/admin/campaigns/export/",
+    "a_bulk_job": "/admin/campaigns/bulkjob/",
 }
+FIRST_ROW = "#result_list tbody th a"
+
+
+def list_screens(page: Page) -> dict[str, str]:
+    """Name → path of every page that the navigation leads to, and of the ``OTHERS``."""
+    links = page.locator("nav a[href^='/admin/'], #nav-sidebar a[href^='/admin/']")
+    paths = sorted({str(link.get_attribute("href")).partition("?")[0] for link in links.all()})
+    found = {path.removeprefix("/admin/").strip("/").replace("/", "_"): path for path in paths}
+    left_out = ("", "logout", "password_change", "jsi18n")
+    return {name: path for name, path in found.items() if name not in left_out} | OTHERS
 
 
 def log_in(page: Page, *, address: str, user: str, password: str) -> None:
@@ -70,7 +72,7 @@ def take(page: Page, path: Path, *, whole: bool) -> None:
     if path.suffix == ".png":
         page.screenshot(path=path, full_page=whole)
     else:
-        page.screenshot(path=path, type="jpeg", quality=72, full_page=whole)
+        page.screenshot(path=path, type="jpeg", quality=60, full_page=whole)
 
 
 def visit(browser: Browser, options: argparse.Namespace, *, language: str, dark: bool) -> None:
@@ -83,17 +85,18 @@ def visit(browser: Browser, options: argparse.Namespace, *, language: str, dark:
     log_in(page, address=options.address, user=options.user, password=options.password)
     ending = f"{language.partition('-')[0]}{'-dark' if dark else ''}{options.suffix}"
     ending += ".png" if options.png else ".jpg"
-    for name, path in LISTS.items():
+    wanted = list_screens(page)
+    for name, path in wanted.items():
         if options.only and name not in options.only:
             continue
         page.goto(options.address + path)
         take(page, options.to / f"{name}-{ending}", whole=options.whole)
-    for name, (path, selector) in ROWS.items():
+    for name, path in ROWS.items():
         if options.only and name not in options.only:
             continue
         page.goto(options.address + path)
-        if page.locator(selector).count():
-            page.locator(selector).first.click()
+        if page.locator(FIRST_ROW).count():
+            page.locator(FIRST_ROW).first.click()
             take(page, options.to / f"{name}-{ending}", whole=options.whole)
     context.close()
 
@@ -106,7 +109,7 @@ def main() -> None:
     parser.add_argument("--languages", nargs="*", default=["en-US", "zh-CN"])
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--whole", action="store_true", help="the whole page, not one screen")
-    parser.add_argument("--width", type=int, default=1440)
+    parser.add_argument("--width", type=int, default=1360)
     parser.add_argument("--height", type=int, default=900)
     parser.add_argument("--only", nargs="*", help="names of screens")
     parser.add_argument("--suffix", default="")
