@@ -58,13 +58,15 @@ def describe_robot(request: HttpRequest, robot: Robot) -> dict[str, Any]:
     looks = figures.read_many(shown)
     ages = [look.counted_at for look in looks.values() if look.counted_at]
     versions = list(robot.versions.order_by("-number")[:MOST_VERSIONS])
+    described = describe_versions(robot, versions, shown, looks)
     state = CountState.objects.filter(pk=1).first()
     return {
         "days": days,
         "periods": PERIODS,
         **describe_days(robot, days),
         "days_age": tell_age(state.counted_at) if state and state.counted_at else "",
-        "versions": describe_versions(robot, versions, shown, looks),
+        "versions": described,
+        "has_nodes": any(one["nodes"] for one in described),
         "last_change": describe_last(versions),
         "robot_tasks": [describe_task(task, looks.get(task.pk)) for task in shown],
         "more_tasks": len(tasks) > MOST_TASKS,

@@ -20,6 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from campaigns import counting
 from campaigns.approvals import fingerprint_launch
 from campaigns.models import Account, CallbackToken, Contact, StatusChange, Task
 from tests.campaigns.admin.world import World, make_user, make_world
@@ -391,18 +392,21 @@ def test_numbers_agree_with_the_rows_behind_them(root: Client, world: World) -> 
     for part in page.context["bar"]:
         rows = root.get(part["url"]).context["cl"].result_list
         assert len(rows) == part["number"], part["state"]
-    for row in (*page.context["results"], *page.context["intentions"]):
-        assert len(root.get(row["url"]).context["cl"].result_list) == row["number"], row["label"]
+    assert page.context["results"]
+    for row in page.context["results"]:
+        shown = len(root.get(row["url"]).context["cl"].result_list)
+        assert str(shown) == str(row["number"]), row["label"]
     done = next(row for row in page.context["numbers"] if row["label"] == "Done")
-    assert done["value"] == 6
-    assert len(root.get(done["url"]).context["cl"].result_list) == done["value"]
+    assert done["value"] == "6"
+    assert len(root.get(done["url"]).context["cl"].result_list) == 6
 
 
 def test_a_window_of_the_past_day_is_counted_today(root: Client, world: World) -> None:
     from campaigns.models import Call
 
     Call.objects.filter(pk=world.call.pk).update(happened_at=timezone.now() - timedelta(days=2))
+    counting.count_all()
     home = root.get(reverse("admin:index"))
-    assert home.context["home"].today.calls == 5
-    tile = next(tile for tile in home.context["tiles"] if tile["value"] == 5)
+    tile = next(tile for tile in home.context["tiles"] if tile["slug"] == "calls")
+    assert tile["value"] == "5"
     assert len(root.get(tile["url"]).context["cl"].result_list) == 5
