@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -66,16 +67,14 @@ class Storm:
         self._chance = chance
         self._options = options
         self._next = time.monotonic() + 0.5
-        self._asleep: dict[int, float] = {}
+        self._asleep: dict[int, threading.Timer] = {}
         self.kills = self.stops = 0
 
     def strike(self) -> None:
         """Do what is due."""
         now = time.monotonic()
-        for place, until in list(self._asleep.items()):
-            if now >= until:
-                self._workers.signal(place, signal.SIGCONT)
-                del self._asleep[place]
+        for place in [place for place, timer in self._asleep.items() if timer.finished.is_set()]:
+            del self._asleep[place]
         if now < self._next:
             return
         self._next = now + self._chance.uniform(0.2, 1.8) * self._options.every
@@ -86,12 +85,18 @@ class Storm:
         if stop:
             self.stops += bool(self._workers.signal(place, signal.SIGSTOP))
             # Sometimes short enough to be in time, sometimes long after others took it for dead.
-            self._asleep[place] = now + self._chance.choice([LEASE / 2, LEASE + 1, DEAD_AFTER + 2])
+            pause = self._chance.choice([LEASE / 2, LEASE + 1, DEAD_AFTER + 2])
+            # In a thread of its own: who is stopped may hold a lock that this one waits for.
+            timer = threading.Timer(pause, self._workers.signal, [place, signal.SIGCONT])
+            timer.daemon = True
+            timer.start()
+            self._asleep[place] = timer
         else:
             self.kills += bool(self._workers.signal(place, signal.SIGKILL))
 
     def end(self) -> None:
-        for place in self._asleep:
+        for place, timer in self._asleep.items():
+            timer.cancel()
             self._workers.signal(place, signal.SIGCONT)
         self._asleep.clear()
 
