@@ -132,6 +132,7 @@ def test_a_session_that_was_never_used_and_died_is_replaced_like_any_other(
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
         )
     assert sessions.run("wrong", ["ab"], ends=soon()) == ["-1"]
 

@@ -359,6 +359,7 @@ def test_a_connection_that_died_is_replaced_without_anybody_noticing(
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
         )
     assert push(token, KIND, b"2").status_code == 200
     inbox.settle()
@@ -366,4 +367,5 @@ def test_a_connection_that_died_is_replaced_without_anybody_noticing(
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
         )

@@ -93,7 +93,7 @@ def read_shared_lines(tree: Path) -> list[tuple[str, str, str]]:
         r"^\| `([^`]+)` \| `([^`]+)` \| `([^`]+)` \|$", (tree / PAGE).read_text(), re.M
     )
     assert rows
-    return [(name, line.replace(r"\|", "|"), mark) for name, line, mark in rows]
+    return [(name, line.replace(r"\|", "|"), mark.replace(r"\|", "|")) for name, line, mark in rows]
 
 
 def follow_the_page(tree: Path) -> None:
