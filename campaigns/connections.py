@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -30,7 +31,7 @@ from campaigns.models.accounts import RECOVERY, UNLIMITED
 from campaigns.platforms.contract import Client, Connection
 from campaigns.platforms.errors import NotSent, Throttled
 from campaigns.platforms.http import ExchangeRecord, Reply, Transport
-from campaigns.prepared import SOON, open_cursor
+from campaigns.prepared import SOON, run
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ SAFETY_SHARE, SAFETY_SECONDS = 0.1, 60.0
 LONGEST_PACE_SECONDS = 30.0
 #: a request that adds calls takes its turn only when it is this near
 NEAR_SECONDS = 0.5
+#: a turn that was taken together with others is good for so long
+LATEST_SECONDS = 0.05
 #: requests per second below which nobody is slowed
 SLOWEST = 0.2
 #: a platform that says "in two days" is asked again after this long
@@ -200,17 +203,16 @@ _KEPT = f"{_EXCHANGE} RETURNING {SOON}"
 def _write_exchange(
     record: ExchangeRecord, *, account: Account, task: Task | None, attempt: Attempt | None
 ) -> None:
-    with open_cursor() as cursor:
-        cursor.execute(
-            _EXCHANGE if connection.in_atomic_block else _KEPT,
-            [
-                *(account.pk, task.pk if task else None, attempt.pk if attempt else None),
-                *(record.purpose, record.method, record.url.replace("\x00", "␀")),
-                *(record.request.replace("\x00", "␀"), record.status),
-                *(record.response.replace("\x00", "␀"), record.outcome),
-                *(record.started_at, record.seconds),
-            ],
-        )
+    run(
+        _EXCHANGE if connection.in_atomic_block else _KEPT,
+        [
+            *(account.pk, task.pk if task else None, attempt.pk if attempt else None),
+            *(record.purpose, record.method, record.url.replace("\x00", "␀")),
+            *(record.request.replace("\x00", "␀"), record.status),
+            *(record.response.replace("\x00", "␀"), record.outcome),
+            *(record.started_at, record.seconds),
+        ],
+    )
 
 
 #: requests that add calls per second; the same as ``Account.find_pace``
@@ -224,14 +226,19 @@ _TURN = "greatest(next_request_at, clock_timestamp())"
 _CALL_TURN = "greatest(next_request_at, next_call_at, clock_timestamp())"
 
 _TAKE_TURN = f"""UPDATE campaigns_account SET next_request_at = {_TURN} + {_STEP}
- WHERE id = %(id)s AND {_TURN} < clock_timestamp() + %(near)s
- RETURNING extract(epoch FROM next_request_at - {_STEP} - clock_timestamp())"""  # noqa: S608
-_TAKE_CALL_TURN = f"""UPDATE campaigns_account SET next_request_at = {_CALL_TURN} + {_STEP},
- next_call_at = {_CALL_TURN} + {_CALL_STEP},
+ WHERE id = %(id)s AND {_TURN} < clock_timestamp() + %(near)s::interval
+ RETURNING extract(epoch FROM next_request_at - {_STEP} - clock_timestamp()),
+ %(count)s::integer"""  # noqa: S608
+#: so many turns, one after the other; of a slow account one
+_COUNT = f"CASE WHEN {_IS_SLOWED} THEN 1 ELSE %(count)s::integer END"
+_TAKE_CALL_TURN = f"""UPDATE campaigns_account
+ SET next_request_at = {_CALL_TURN} + {_STEP} * ({_COUNT}),
+ next_call_at = {_CALL_TURN} + ({_CALL_STEP}) * ({_COUNT}),
  slowed_to = CASE WHEN {_IS_SLOWED} THEN slowed_to END,
  slowed_at = CASE WHEN {_IS_SLOWED} THEN slowed_at END
- WHERE id = %(id)s AND {_CALL_TURN} < clock_timestamp() + %(near)s
- RETURNING extract(epoch FROM next_request_at - {_STEP} - clock_timestamp())"""  # noqa: S608
+ WHERE id = %(id)s AND {_CALL_TURN} < clock_timestamp() + %(near)s::interval
+ RETURNING extract(epoch FROM next_request_at - {_STEP} * ({_COUNT}) - clock_timestamp()),
+ {_COUNT}"""  # noqa: S608
 _ASK_TURN = f"""SELECT extract(epoch FROM {_CALL_TURN} - clock_timestamp())
  FROM campaigns_account WHERE id = %(id)s"""  # noqa: S608
 
@@ -242,31 +249,61 @@ def wait_for_turn(account: Account, *, adds_calls: bool = True) -> None:
     Raises ``NotSent`` when the turn would be more than ``LONGEST_PACE_SECONDS`` away. A request
     that adds calls takes no turn before it is near: so no other waits long behind it.
     """
+    if adds_calls and _use_turn(account):
+        return
     if not account.rate_limit and account.slowed_to is None and account.next_call_at is None:
         return
     if not adds_calls:
-        wait = _take_turn(account, _TAKE_TURN, near=LONGEST_PACE_SECONDS)
-        if wait is None:
+        taken = _take_turns(account, _TAKE_TURN, near=LONGEST_PACE_SECONDS)
+        if taken is None:
             raise NotSent("No turn is near enough.", advice=TOO_MANY)
-        time.sleep(wait)
+        time.sleep(taken[0])
         return
     ends = time.monotonic() + LONGEST_PACE_SECONDS
-    while (wait := _take_turn(account, _TAKE_CALL_TURN, near=NEAR_SECONDS)) is None:
+    count = getattr(account, "requests_ahead", 1) if account.rate_limit else 1
+    while (taken := _take_turns(account, _TAKE_CALL_TURN, near=NEAR_SECONDS, count=count)) is None:
         away = _ask_turn(account)
         if time.monotonic() + away > ends:
             raise NotSent("No turn is near enough.", advice=TOO_MANY)
         time.sleep(max(away - NEAR_SECONDS / 2, NEAR_SECONDS / 10))
+    wait, count = taken
+    if count > 1:
+        first, step = time.monotonic() + wait, 1 / account.rate_limit
+        account.turns = deque(first + step * number for number in range(1, count))
     time.sleep(wait)
 
 
-def _take_turn(account: Account, statement: str, *, near: float) -> float | None:
-    """Seconds until the turn that was taken; None when none is near."""
+def expect_requests(account: Account, count: int) -> None:
+    """So many requests that add calls follow one another now, the next one included: their turns
+    are taken together, as long as the account is not slow."""
+    account.requests_ahead = count
+
+
+def _use_turn(account: Account) -> bool:
+    """Wait for a turn that was taken before; False where there is none that is still good. Whoever
+    comes late to one takes another: the limit holds for what is sent, not for what was planned."""
+    turns: deque[float] | None = account.__dict__.get("turns")
+    if not turns:
+        return False
+    turn = turns.popleft()
+    # The account is as it was right before the request before this one.
+    if account.slowed_to is not None or time.monotonic() > turn + LATEST_SECONDS:
+        turns.clear()
+        return False
+    time.sleep(max(0.0, turn - time.monotonic()))
+    return True
+
+
+def _take_turns(
+    account: Account, statement: str, *, near: float, count: int = 1
+) -> tuple[float, int] | None:
+    """Seconds until the first of the turns that were taken, and how many were, ``count`` at most;
+    None when none is near."""
     if not connection.in_atomic_block:
         statement = f"{statement}, {SOON}"
-    with open_cursor() as cursor:
-        cursor.execute(statement, {"id": account.pk, "near": timedelta(seconds=near)})
-        row = cursor.fetchone()
-    return None if row is None else max(0.0, float(row[0]))
+    values = {"id": account.pk, "near": timedelta(seconds=near), "count": count}
+    rows = run(statement, values)
+    return (max(0.0, float(rows[0][0])), int(rows[0][1])) if rows else None
 
 
 def _ask_turn(account: Account) -> float:
@@ -284,6 +321,7 @@ def slow_down(account: Account, *, retry_after: float | None = None) -> None:
     the exchange is taken for.
     """
     wait = min(max(retry_after or 0.0, 0.0), LONGEST_RETRY_AFTER)
+    account.__dict__.pop("turns", None)
     try:
         now = timezone.now()
         rate = account.rate_limit or measure_pace(account, now)
@@ -358,7 +396,12 @@ class AccountTokens:
         token = self._use(known) if known else self._read()
         if token and token != stale:
             return token
-        with only_one(TOKEN_LOCK, self.account.pk, wait=True):
+        with only_one(
+            TOKEN_LOCK,
+            self.account.pk,
+            wait=True,
+            idle=settings.LEASE_SECONDS + settings.HTTP_TIMEOUT_SECONDS,
+        ):
             token = self._read()
             if token and token != stale:
                 return token  # somebody else fetched it while this process waited

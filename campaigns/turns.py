@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from campaigns.models import Turn
 from campaigns.platforms.events import TurnSaid
@@ -37,6 +39,7 @@ _spell = json.JSONEncoder(
     sort_keys=True, ensure_ascii=False, separators=(",", ":"), check_circular=False
 ).encode
 _NAMES = tuple(TurnSaid.__dataclass_fields__)
+_read_node: Callable[[TurnSaid], tuple[str, ...]] = attrgetter(*LIMITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,66 +71,106 @@ def spell_rows(call_id: int, rows: Iterable[str]) -> str:
     return "".join([f"{call_id}\t{row}\n" for row in rows])
 
 
-def _read_plain(turns: Iterable[TurnSaid]) -> tuple[str, int, list[str]]:
+def _read_plain(turns: Sequence[TurnSaid]) -> tuple[str, int, list[str]]:
     """All turns spelled (as ``_list_turn`` has them), the characters said and the rows, the fast
     way. Raises ``ValueError`` or ``TypeError`` where something may have to be cleaned or cut."""
     spelled: list[str] = []
     rows: list[str] = []
-    chars = 0
-    quote = encode_basestring
+    chars = nulls = 0
+    quote, fits = encode_basestring, True
     for place, turn in enumerate(turns):
         text, role, position = turn.text, turn.role, turn.position
-        node_id, node_name, node_type = turn.node_id, turn.node_name, turn.node_type
-        label, intention = turn.label, turn.intention
-        intention_text, question_id = turn.intention_text, turn.question_id
-        others = (node_id, node_name, node_type, label, intention, intention_text, question_id)
-        size = len("".join(others))
-        if max(len(text), size) > MAX_TEXT_CHARS or type(position) is not int or len(role) > 10:
+        node = _spell_node((role, *_read_node(turn)))
+        if len(text) > MAX_TEXT_CHARS or type(position) is not int:
             raise ValueError
         chars += len(text)
         hits = _spell_hits(turn.hits) if turn.hits else "[]"
-        started_at, spoke_at = _write_time(turn.started_at), _write_time(turn.spoke_at)
+        started, spoke = turn.started_at, turn.spoke_at
+        started_at = _write_time(started) if started else None
+        spoke_at = _write_time(spoke) if spoke else None
         spelled.append(
-            f'{{"hits":{hits},"intention":{quote(intention)}'
-            f',"intention_text":{quote(intention_text)},"label":{quote(label)}'
-            f',"node_id":{quote(node_id)},"node_name":{quote(node_name)}'
-            f',"node_type":{quote(node_type)},"position":{position}'
-            f',"question_id":{quote(question_id)},"role":{quote(role)}'
+            f'{{"hits":{hits}{node.first},"position":{position}{node.last}'
             f',"spoke_at":{_spell_time(spoke_at)},"started_at":{_spell_time(started_at)}'
             f',"text":{quote(text)}}}'
         )
-        started, spoke = started_at or NULL, spoke_at or NULL
-        nulls = (not started_at) + (not spoke_at)
-        rest = "\t".join(others)
-        row = f"{place}\t{role}\t{text}\t{started}\t{spoke}\t{hits}\t{rest}"
-        if (size > _LEAST and any(len(getattr(turn, name)) > LIMITS[name] for name in LIMITS)) or (
-            row.count("\t") != _TABS or row.count("\\") != nulls or "\n" in row or "\r" in row
-        ):
-            row = _write_row(place, turn)
-        rows.append(row)
+        nulls += (not started_at) + (not spoke_at)
+        times = f"{started_at or NULL}\t{spoke_at or NULL}"
+        rows.append(f"{place}\t{role}\t{text}\t{times}\t{hits}\t{node.rest}")
+        fits = fits and node.fits
+    # Looked at all together: hardly a dialog has anything that has to be escaped or cut.
+    block, size = "\n".join(rows), len(rows)
+    if not fits or (
+        block.count("\t") != size * _TABS
+        or block.count("\\") != nulls
+        or block.count("\n") != max(size - 1, 0)
+        or "\r" in block
+    ):
+        rows = [_write_row(place, turn) for place, turn in enumerate(turns)]
     return f"[{','.join(spelled)}]", chars, rows
 
 
-def _write_time(value: datetime | None) -> str:
-    """ "" for none. Raises ``ValueError`` for one that is not kept."""
-    if value is None:
-        return ""
+class _Node(NamedTuple):
+    """What is spelled of a turn before and after its position, and the end of its row."""
+
+    first: str
+    last: str
+    rest: str
+    fits: bool
+
+
+@lru_cache(maxsize=1024)
+def _spell_node(told: tuple[str, ...]) -> _Node:
+    """A script has few nodes, and says each of them in every call: a role and what it is held to in
+    the order of ``LIMITS``."""
+    role, *others = told
+    node_id, node_name, node_type, label, intention, intention_text, question_id = others
+    size = len("".join(others))
+    if len(role) > 10 or size > 2_000:  # of no script, and too much to be remembered
+        raise ValueError
+    quote = encode_basestring
+    limits = zip(others, LIMITS.values(), strict=True)
+    return _Node(
+        f',"intention":{quote(intention)},"intention_text":{quote(intention_text)}'
+        f',"label":{quote(label)},"node_id":{quote(node_id)},"node_name":{quote(node_name)}'
+        f',"node_type":{quote(node_type)}',
+        f',"question_id":{quote(question_id)},"role":{quote(role)}',
+        "\t".join(others),
+        size <= _LEAST or all(len(text) <= limit for text, limit in limits),
+    )
+
+
+def _write_time(value: datetime) -> str:
+    """Raises ``ValueError`` for one that is not kept."""
     # Compared as numbers: what is spelled in UTC, as nearly all are, is so far from either end.
     if value.tzinfo is not UTC or not EARLIEST.year <= value.year < LATEST.year:
         raise ValueError
     return value.isoformat()
 
 
-def _spell_time(written: str) -> str:
+def _spell_time(written: str | None) -> str:
     return f'"{written}"' if written else "null"
 
 
 def _spell_hits(hits: Sequence[dict[str, Any]]) -> str:
-    spelled = _spell(hits)
+    spelled = _spell_hit(hits[0]) if len(hits) == 1 else _spell(hits)
     # as short as this nothing in it is cut, but for an integer that is too large
     if len(spelled) <= MAX_NAME_CHARS and not _LARGE.search(spelled):
         return spelled
     return _spell(clean(hits))
+
+
+def _spell_hit(hit: dict[str, Any]) -> str:
+    """As ``_spell`` spells a list of this one."""
+    if len(hit) == 3 and _HIT.issuperset(hit):
+        answer, word, pick = hit["answer_id"], hit["hit"], hit["pick"]
+        if type(answer) is type(word) is str and (pick is None or type(pick) is bool):
+            quote = encode_basestring
+            return f'[{{"answer_id":{quote(answer)},"hit":{quote(word)},"pick":{_WORDS[pick]}}}]'
+    return _spell([hit])
+
+
+_HIT = frozenset({"answer_id", "hit", "pick"})
+_WORDS = {True: "true", False: "false", None: "null"}
 
 
 def _list_turn(turn: TurnSaid) -> dict[str, Any]:

@@ -108,7 +108,8 @@ TEMPLATES: list[dict[str, Any]] = [
                 "campaigns.admin.restore.tell_held",
                 "campaigns.admin.incidents.tell_open",
                 "campaigns.admin.notices.tell_unread",
-            ]
+            ],
+            "libraries": {"callboard_rows": "campaigns.admin.list_rows"},
         },
     }
 ]
@@ -130,7 +131,13 @@ else:
     # A server that does not answer is away: the door has 1.5 s to say so.
     DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 2
     DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", 10_000)
+    # … and one that says nothing while nobody asks is noticed within a minute.
+    for _name, _value in (("idle", 30), ("interval", 10), ("count", 3)):
+        DATABASES["default"]["OPTIONS"].setdefault(f"keepalives_{_name}", _value)
     DATABASES["default"]["TEST"] = {"NAME": env.str("TEST_DATABASE", default="test_callboard")}
+#: seconds that a process may stand still inside a transaction; then the database ends its session,
+#: and others get at the rows that it held; 0: for ever (campaigns/apps.py)
+IDLE_IN_TRANSACTION_SECONDS = env.float("IDLE_IN_TRANSACTION_SECONDS", default=30.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 
@@ -156,6 +163,7 @@ LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "campaigns" / "locale"]
 TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
+FORMAT_MODULE_PATH = ["config.formats"]
 USE_I18N = True
 USE_TZ = True
 
@@ -218,6 +226,8 @@ KEEP_PUSHES_DAYS = env.int("KEEP_PUSHES_DAYS", default=180)
 KEEP_EXCHANGES_DAYS = env.int("KEEP_EXCHANGES_DAYS", default=90)
 KEEP_DIALOGS_DAYS = env.int("KEEP_DIALOGS_DAYS", default=730)
 KEEP_RECORDINGS_DAYS = env.int("KEEP_RECORDINGS_DAYS", default=365)
+#: variables of callers that nobody gave a date, since somebody last entered or changed them
+KEEP_CONTEXTS_DAYS = env.int("KEEP_CONTEXTS_DAYS", default=365)
 #: files dropped into <folder>/<task id>/ are imported, where the task says so; None: nobody looks
 IMPORT_FOLDER = (
     Path(folder).resolve() if (folder := env.str("IMPORT_FOLDER", default="").strip()) else None

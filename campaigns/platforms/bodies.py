@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+import orjson
+
 from campaigns.platforms.errors import Unrecognised
 from campaigns.platforms.values import Odd, clean_text
 
@@ -25,7 +27,7 @@ MAX_DEPTH = 50
 _FORM_NAME = re.compile(r"[A-Za-z_][\w.\[\]-]{0,99}\Z", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Body:
     """A JSON object and what was odd about it. ``problems`` names the keys that were given twice
     with different values; the last value is the one in ``value``, ``doubled`` has all of them in
@@ -66,15 +68,46 @@ def _read_plain(body: bytes) -> Body | None:
     more closely."""
     if b"\x00" in body[:4]:
         return None
+    if (quick := _read_quickly(body)) is not None:
+        return quick
     try:
         text = body.decode()
-        value, end = _STRICT.raw_decode(text)
+        value, end = (_STRICT if _LONG.search(text) else _SHORT).raw_decode(text)
     except (_Doubled, ValueError, RecursionError):
         return None
     if end != len(text):
         return None
     _check_object(value, text)
     return Body(value)
+
+
+def _read_quickly(body: bytes) -> Body | None:
+    """What ``_STRICT`` would read, by a reader that is several times as fast; None unless that is
+    certain. It refuses whatever is odd, but for two things: of a name that is given twice it keeps
+    the last value, and an integer that 64 bits do not hold becomes a fraction."""
+    if len(body) > _QUICK_BYTES or b"\\\\" in body:
+        return None
+    try:
+        value = orjson.loads(body)
+        told = orjson.dumps(value)
+    except (ValueError, TypeError):
+        return None
+    # Every text is between two quotes. If as many texts come out as went in, no name was lost.
+    quotes = body.count(b'"') - body.count(b'\\"')
+    if b"\\\\" in told or quotes != told.count(b'"') - told.count(b'\\"'):
+        return None
+    digits = body.translate(_DIGITS)
+    if _TWENTY in digits or _BELOW in digits:
+        return None
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+        raise Unrecognised("too_deep")
+    return Body(value) if type(value) is dict else None
+
+
+_QUICK_BYTES = 1_000_000
+#: each digit as a zero, what is neither that nor a minus as a blank
+_DIGITS = bytes(48 if 48 <= code <= 57 else code if code == 45 else 32 for code in range(256))
+_TWENTY, _BELOW = b"0" * 20, b"-" + b"0" * 19
 
 
 def read_object(text: str) -> Body:
@@ -238,6 +271,14 @@ _STRICT = json.JSONDecoder(
     strict=False,
     object_pairs_hook=_refuse_doubled,
     parse_int=_read_int,
+    parse_float=_read_float,
+    parse_constant=_read_constant,
+)
+#: the same where no number is as long as that, and the library reads them by itself
+_LONG = re.compile(r"[0-9]{40}")
+_SHORT = json.JSONDecoder(
+    strict=False,
+    object_pairs_hook=_refuse_doubled,
     parse_float=_read_float,
     parse_constant=_read_constant,
 )

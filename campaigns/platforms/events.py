@@ -52,6 +52,8 @@ def _event(made: type[_Event]) -> type[_Event]:
 def keep_apart(own: Mapping[str, Any]) -> dict[str, Any]:
     """A vendor's own fields as details: one that is called like a shared name, and may mean
     anything, has " (platform)" behind its name, so that neither hides the other."""
+    if SHARED_DETAILS.isdisjoint(own):  # as nearly always
+        return dict(own)
     kept: dict[str, Any] = {}
     for name, value in own.items():
         free = name

@@ -25,7 +25,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -48,7 +48,7 @@ SANDBOX_HEADER = "X-Callboard-Sandbox"
 # A Chinese mobile or land line, or anything written in E.164; other digits are ids and times.
 # Chinese text may touch the number on either side, as itself or escaped (\u5ba2199…).
 _PHONE = re.compile(
-    r"(?:(?<![A-Za-z0-9_.])|(?<=\\u[0-9a-fA-F]{4})|(?<=\\[nrt]))"
+    r"(?=[+018])(?:(?<![A-Za-z0-9_.])|(?<=\\u[0-9a-fA-F]{4})|(?<=\\[nrt]))"
     r"((?:\+?86)?1[3-9]\d(?=\d{8}(?!\d))|0\d{2}(?=\d{7,9}(?!\d))|\+\d{3})\d{3,8}(\d{4})"
     r"(?![A-Za-z0-9_]|\.\d)"
 )
@@ -103,6 +103,9 @@ class _Probe:
     fence: Callable[[], Callable[[], None] | None] | None
     written: bool = False
     expired: bool = False
+    #: whether a body comes after the head, and the head until then
+    follows: bool = False
+    head: bytes = b""
     #: a second handle on the socket: TLS takes the first one away, and the timer still needs one
     handle: socket.socket | None = None
 
@@ -269,6 +272,12 @@ class _Observed:
         let_go = None
         if getattr(self, "sock", None) is None:
             self.connect()  # type: ignore[attr-defined]
+        if probe.follows:  # the head waits for its body: one packet, where it fits into one
+            probe.follows = False
+            probe.head = data
+            return
+        if probe.head:
+            data, probe.head = probe.head + data, b""
         if not probe.written:
             if probe.expired:
                 raise NotSent("The deadline passed before anything was written.")
@@ -301,6 +310,26 @@ class _Fresh:
         if conn is not None:
             conn.close()
 
+    def urlopen(self, *_: Any, **given: Any) -> Any:
+        """One request on a connection of its own. The library's looks for retries, redirects,
+        proxies and a connection that was kept, none of which there is."""
+        conn = self._get_conn()
+        try:
+            return self._make_request(  # type: ignore[attr-defined]
+                conn,
+                given["method"],
+                given["url"],
+                body=given["body"],
+                headers=given["headers"],
+                timeout=given["timeout"],
+                response_conn=conn,
+                preload_content=False,
+                decode_content=False,
+            )
+        except BaseException:
+            conn.close()
+            raise
+
 
 class _HTTPPool(_Fresh, urllib3.HTTPConnectionPool):
     ConnectionCls = _ObservedHTTP
@@ -318,11 +347,55 @@ def _open_trust(bundle: str) -> ssl.SSLContext:
     return context
 
 
+class _Address(NamedTuple):
+    """An address as it is asked for, and the pool that it belongs to."""
+
+    url: str
+    path: str
+    origin: tuple[str, str]
+
+
+@functools.lru_cache(maxsize=64)
+def _read_address(url: str) -> _Address:
+    """Of the few that are asked for again and again. Raises ``ValueError``."""
+    prepared = requests.PreparedRequest()
+    prepared.prepare_url(url, None)
+    whole = str(prepared.url)
+    parts = urlsplit(whole)
+    return _Address(whole, prepared.path_url, (parts.scheme, parts.netloc))
+
+
 class _Adapter(HTTPAdapter):
     """What of ``requests`` is used: no session, so neither redirects nor cookies nor a proxy."""
 
+    _pools: dict[tuple[str, str], Any]
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """A pool keeps nothing, so one for each origin does for all."""
+        origin = _read_address(request.url).origin
+        pool = self._pools.get(origin)
+        if pool is None:
+            if len(self._pools) >= 64:
+                self._pools.clear()
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            self._pools[origin] = pool
+        return pool
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        return _read_address(request.url).path
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Of the whole answer what is read of it here."""
+        response = requests.Response()
+        response.status_code, response.raw = resp.status, resp
+        response.headers = CaseInsensitiveDict(resp.headers)
+        return response
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
+        self._pools = {}
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
     def build_connection_pool_key_attributes(
@@ -354,7 +427,7 @@ def _prepare(
     """What ``requests`` makes of a request, without what a session asks and we never have."""
     prepared = requests.PreparedRequest()
     prepared.method = method
-    prepared.prepare_url(url, None)
+    prepared.url = _read_address(url).url
     prepared.headers = CaseInsensitiveDict({**_USUAL_HEADERS, **headers})
     if body is not None:
         prepared.body = body
@@ -512,6 +585,7 @@ class Transport:
     ) -> Reply:
         try:
             prepared = _prepare(method, url, body, headers)
+            probe.follows = bool(body)
             response = _adapter.send(
                 prepared,
                 stream=True,
@@ -561,12 +635,18 @@ class Transport:
                 in_json, in_address = _find_field(name)
                 text = in_json.sub(rf'\1"{REDACTED}"', text)
                 text = in_address.sub(rf"\1{REDACTED}", text)
-        return _PHONE.sub(_hide_middle, text)[:RECORDED_CHARS]
+        return _hide_middles(text)[:RECORDED_CHARS]
 
 
-def _hide_middle(found: re.Match[str]) -> str:
-    begin, end = found.groups()
-    return f"{begin}****{end}"
+def _hide_middles(text: str) -> str:
+    """The text without the middle of the phone numbers in it, of which a request has fifty."""
+    pieces = _PHONE.split(text)  # what stands before a number, its begin, its end, and so on
+    if len(pieces) == 1:
+        return text
+    hidden = [""] * (len(pieces) // 3 * 4 + 1)
+    hidden[0::4], hidden[1::4], hidden[3::4] = pieces[0::3], pieces[1::3], pieces[2::3]
+    hidden[2::4] = ["****"] * (len(pieces) // 3)
+    return "".join(hidden)
 
 
 @functools.lru_cache(maxsize=256)

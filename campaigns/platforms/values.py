@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -25,12 +26,13 @@ BIGINT_MAX = 2**63 - 1
 #: no call rings, waits or lasts longer: it is a moment, or a count of milliseconds
 MAX_CALL_SECONDS = 86_400
 _EXACT_FLOAT = 2**53
+_SHORT = 2_000
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: A call before or after these is a wrong unit or a wrong clock, never a call.
 _EARLIEST = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
 _LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
-_EARLIEST_MS, _LATEST_MS = _EARLIEST * 1000, _LATEST * 1000
+EARLIEST_MS, LATEST_MS = _EARLIEST * 1000, _LATEST * 1000
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,25}\Z")
@@ -74,10 +76,20 @@ def clean(value: Any) -> Any:
     if kind is int:
         return value if -BIGINT_MAX <= value <= BIGINT_MAX else str(value)
     if kind is dict and len(value) <= MAX_ITEMS:
-        return {clean_text(name)[:MAX_NAME_CHARS]: clean(inner) for name, inner in value.items()}
+        return {_clean_name(name): clean(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [clean(inner) for inner in value[:MAX_ITEMS]]
     return _clean_other(value)
+
+
+def _clean_name(name: str) -> str:
+    return _clean_short(name) if len(name) < 100 else clean_text(name)[:MAX_NAME_CHARS]
+
+
+@lru_cache(maxsize=2000)
+def _clean_short(name: str) -> str:
+    """Of short names: the same few come with every push. What is long is not remembered."""
+    return clean_text(name)
 
 
 def _clean_other(value: Any) -> Any:
@@ -88,10 +100,7 @@ def _clean_other(value: Any) -> Any:
     if isinstance(value, str):
         return clean_text(value)[:MAX_TEXT_CHARS]
     if isinstance(value, Mapping):
-        return {
-            clean_text(name)[:MAX_NAME_CHARS]: clean(inner)
-            for name, inner in list(value.items())[:MAX_ITEMS]
-        }
+        return {_clean_name(name): clean(inner) for name, inner in list(value.items())[:MAX_ITEMS]}
     if isinstance(value, Odd):
         return value.text
     raise TypeError(f"{type(value).__name__} is not a value of JSON")
@@ -158,11 +167,11 @@ def read_epoch_ms(value: Any) -> datetime | None:
     number = value if type(value) is int else read_integer(value, low=-BIGINT_MAX, high=BIGINT_MAX)
     if not number:
         return None
-    if not _EARLIEST_MS <= number < _LATEST_MS:
+    if not EARLIEST_MS <= number < LATEST_MS:
         if abs(number) > BIGINT_MAX:
             read_integer(number, low=-BIGINT_MAX, high=BIGINT_MAX)
         raise Problem("is not a time in milliseconds between 2000 and 2100")
-    return _EPOCH + timedelta(milliseconds=number)
+    return EPOCH + timedelta(milliseconds=number)
 
 
 def read_epoch_seconds(value: Any) -> datetime | None:
@@ -172,7 +181,7 @@ def read_epoch_seconds(value: Any) -> datetime | None:
         return None
     if not _EARLIEST <= number < _LATEST:
         raise Problem("is not a time in seconds between 2000 and 2100")
-    return _EPOCH + timedelta(seconds=number)
+    return EPOCH + timedelta(seconds=number)
 
 
 def read_local_time(value: Any, *, zone: tzinfo) -> datetime | None:
@@ -309,8 +318,8 @@ class Fields:
 
     def epoch_ms(self, name: str) -> datetime | None:
         value = self.raw.get(name)
-        if type(value) is int and _EARLIEST_MS <= value < _LATEST_MS:
-            return _EPOCH + timedelta(milliseconds=value)
+        if type(value) is int and EARLIEST_MS <= value < LATEST_MS:
+            return EPOCH + timedelta(milliseconds=value)
         found: datetime | None = self._read(read_epoch_ms, name)
         return found
 
@@ -325,5 +334,17 @@ class Fields:
 
     def rest(self, used: Collection[str]) -> dict[str, Any]:
         """All fields that are not in ``used``, cleaned: what has no place of its own."""
-        kept: dict[str, Any] = clean({k: v for k, v in self.raw.items() if k not in used})
+        raw = self.raw
+        if len(raw) > MAX_ITEMS:
+            whole: dict[str, Any] = clean({k: v for k, v in raw.items() if k not in used})
+            return whole
+        kept: dict[str, Any] = {}
+        for name, value in raw.items():
+            if name in used:
+                continue
+            # As ``clean`` says of what is like nearly all of it.
+            if type(value) is str and value.isascii() and len(value) <= _SHORT:
+                kept[_clean_name(name)] = value.replace("\x00", "") if "\x00" in value else value
+            else:
+                kept[_clean_name(name)] = clean(value)
         return kept

@@ -16,6 +16,8 @@ from campaigns.platforms.bodies import MAX_BODY_BYTES, inner_json, read_body
 from campaigns.platforms.errors import Unrecognised
 from campaigns.platforms.values import (
     BIGINT_MAX,
+    MAX_ITEMS,
+    MAX_NAME_CHARS,
     Fields,
     Odd,
     Problem,
@@ -382,3 +384,9 @@ def test_any_bytes_are_an_object_or_say_why(body: bytes) -> None:
 @given(st.text(st.characters(codec=None, exclude_categories=())))
 def test_clean_text_can_always_be_encoded(text: str) -> None:
     assert b"\x00" not in clean_text(text).encode()
+
+
+@pytest.mark.parametrize("more", [0, MAX_ITEMS])
+def test_a_name_is_cut_however_many_there_are(more: int) -> None:
+    names = clean({"n" * 100_000: 1, **{str(number): 1 for number in range(more)}})
+    assert max(map(len, names)) == MAX_NAME_CHARS

@@ -37,7 +37,7 @@ from campaigns.platforms.values import (
 )
 from campaigns.platforms.yeta.answers import QUESTIONS
 from campaigns.platforms.yeta.dialogs import read_turns
-from campaigns.platforms.yeta.vocabulary import DIRECTIONS, RESULTS, CallResult
+from campaigns.platforms.yeta.vocabulary import DIRECTIONS, RESULTS
 
 KINDS = {
     "receiveCallRecord": "call records, twice for an outbound call",
@@ -58,6 +58,11 @@ _RECORD_SIGNS = frozenset(
     {"time_dial", "time_ring", "time_answer", "time_hangup", "duration_ring", "duration_call"}
     | {"task_result", "task_row_index"}
 )
+_SIGNS = {
+    "receiveCallRecord": _RECORD_SIGNS,
+    "receiveVoice": frozenset({"url"}),
+    "receiveDialog": frozenset({"dialog"}),
+}
 _KEYS = ("call_uuid", "task_id", "task_data_id", "robot_id", "call_relation_id")
 #: ``task_id`` of a call that belongs to no task that was created (l.346 of the text)
 _NO_TASK = ("0", "-1")
@@ -96,17 +101,9 @@ def _read_module(value: Any) -> str:
 def _find_shape(raw: dict[str, Any], kind: str) -> str:
     """The kind that this object is. The address decides when the object fits it; when it does not,
     the shape decides if only one fits."""
-    fitting = [
-        name
-        for name, fits in (
-            ("receiveCallRecord", not _RECORD_SIGNS.isdisjoint(raw)),
-            ("receiveVoice", "url" in raw),
-            ("receiveDialog", "dialog" in raw),
-        )
-        if fits
-    ]
-    if kind in fitting:
+    if kind in _SIGNS and not _SIGNS[kind].isdisjoint(raw):
         return kind
+    fitting = [name for name, signs in _SIGNS.items() if not signs.isdisjoint(raw)]
     if len(fitting) == 1:
         return fitting[0]
     raise Unrecognised("unknown_shape", "fits several kinds" if fitting else "fits no kind")
@@ -138,10 +135,14 @@ def _read_record(fields: Fields, call_id: str) -> CallEnded:
     code = fields.id("task_result")
     known = RESULTS.get(code) if code is not None else None
     tries = fields.integer("task_tries", high=10_000)
+    # The text decides by ``time_answer``; the result where no time came. A basic record without one
+    # says nothing yet: the outbound record may know better.
+    answered = True if answered_at is not None else known.answered if known else None
+    keys = _read_keys(fields, call_id)
     return CallEnded(
         source="receiveCallRecord.outbound" if outbound else "receiveCallRecord.basic",
         rank=OUTBOUND_RANK if outbound else BASIC_RANK,
-        **_read_keys(fields, call_id),
+        **keys,
         direction=_read_direction(fields),
         caller=fields.text("caller", limit=64),
         callee=fields.text("callee", limit=64),
@@ -149,7 +150,7 @@ def _read_record(fields: Fields, call_id: str) -> CallEnded:
         ringing_at=ringing_at,
         answered_at=answered_at,
         ended_at=ended_at,
-        answered=_read_answered(fields, known),
+        answered=answered,
         ring_seconds=fields.integer("duration_ring", high=MAX_CALL_SECONDS),
         talk_seconds=talk,
         result=known.result if known else None if code is None else Result.UNKNOWN,
@@ -160,14 +161,6 @@ def _read_record(fields: Fields, call_id: str) -> CallEnded:
         details=_read_record_details(fields),
         problems=fields.problems,
     )
-
-
-def _read_answered(fields: Fields, known: CallResult | None) -> bool | None:
-    """The text decides by ``time_answer``; the result where no time came. A basic record without
-    one says nothing yet: the outbound record may know better."""
-    if fields.has("time_answer") and fields.epoch_ms("time_answer") is not None:
-        return True
-    return known.answered if known else None
 
 
 def _read_direction(fields: Fields) -> Direction | None:
@@ -198,12 +191,14 @@ def _read_record_details(fields: Fields) -> dict[str, Any]:
         details["contact_number"] = row[0]  # the number as it was sent; ``callee`` may be masked
     if "task_row_index" in details:
         details["task_row_index"] = fields.integer("task_row_index")
-    if fields.id("task_id") in _NO_TASK:
-        details["task_id"] = fields.id("task_id")
+    if (task_id := fields.id("task_id")) in _NO_TASK:  # the number 0, too
+        details["task_id"] = task_id
     return details
 
 
 # -------------------------------------------------------------------------------------- recordings
+
+_VOICE_PLACES = frozenset({*_KEYS, "url", "size", "duration"})
 
 
 def _read_voice(fields: Fields, call_id: str) -> RecordingReady:
@@ -218,12 +213,14 @@ def _read_voice(fields: Fields, call_id: str) -> RecordingReady:
         address=address,
         size=fields.integer("size", high=BIGINT_MAX),
         seconds=fields.integer("duration", high=MAX_CALL_SECONDS),
-        details=keep_apart(fields.rest({*_KEYS, "url", "size", "duration"})),
+        details=keep_apart(fields.rest(_VOICE_PLACES)),
         problems=fields.problems,
     )
 
 
 # ----------------------------------------------------------------------------------------- dialogs
+
+_DIALOG_PLACES = frozenset({*_KEYS, "dialog", "tag_max", "tag_min", "time_begin", "time_end"})
 
 
 def _read_dialog(fields: Fields, call_id: str) -> DialogReady:
@@ -236,8 +233,6 @@ def _read_dialog(fields: Fields, call_id: str) -> DialogReady:
         intention_min=fields.text("tag_min", limit=50),
         began_at=fields.epoch_ms("time_begin"),
         ended_at=fields.epoch_ms("time_end"),
-        details=keep_apart(
-            fields.rest({*_KEYS, "dialog", "tag_max", "tag_min", "time_begin", "time_end"})
-        ),
+        details=keep_apart(fields.rest(_DIALOG_PLACES)),
         problems=fields.problems,
     )

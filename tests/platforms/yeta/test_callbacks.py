@@ -136,6 +136,14 @@ def test_the_basic_record_of_an_inbound_call() -> None:
     assert event.problems == {}
 
 
+@pytest.mark.parametrize("told", ["0", 0, "-1", -1])
+def test_a_call_of_no_task_says_so_as_a_text_and_as_a_number(told: Any) -> None:
+    event = parse_record(task_id=told)
+    assert event.platform_task_id is None
+    assert event.details["task_id"] == str(told)
+    assert event.problems == {}
+
+
 def test_a_record_of_the_failed_push_file_is_the_same_record() -> None:
     live = parse_payload("receiveCallRecord__outbound")
     assert parse_payload("receiveCallRecord__file_success") == live
