@@ -27,7 +27,7 @@ from campaigns.locks import share
 from campaigns.models import Account, Attempt, Batch, Contact, Instance, StatusChange, Task
 from campaigns.platforms.contract import Can, Client
 from campaigns.platforms.errors import Consequence, NotSent, PlatformError, Rejected, Throttled
-from campaigns.prepared import open_cursor
+from campaigns.prepared import open_cursor, run, write_array
 
 logger = logging.getLogger(__name__)
 
@@ -261,19 +261,17 @@ _LAST_LOOK = f"""
 def _look(attempt: Attempt) -> tuple[Any, ...]:
     """Whether it is still under way, in time and wanted; whether somebody of its batch is barred;
     and what ``fresh`` knows the task by."""
-    with open_cursor() as cursor:
-        cursor.execute(
-            _LAST_LOOK,
-            {
-                "attempt": attempt.pk,
-                "states": list(MAY_SEND[attempt.command]),
-                "holding": list(lifecycle.HOLDING),
-                # It would be dialled at once: before the begin, or after the end, of the task.
-                "filled": attempt.batch_id is not None and attempt.task.fills_instances,
-            },
-        )
-        row: tuple[Any, ...] | None = cursor.fetchone()
-    return row or (False, False)
+    rows = run(
+        _LAST_LOOK,
+        {
+            "attempt": attempt.pk,
+            "states": write_array(MAY_SEND[attempt.command]),
+            "holding": write_array(lifecycle.HOLDING),
+            # It would be dialled at once: before the begin, or after the end, of the task.
+            "filled": attempt.batch_id is not None and attempt.task.fills_instances,
+        },
+    )
+    return rows[0] if rows else (False, False)
 
 
 def list_concerned(attempt: Attempt) -> models.QuerySet[Contact]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from campaigns.models import AccountToken, Task
-from campaigns.prepared import open_cursor
+from campaigns.prepared import run
 
 #: what every sender moves, and is read each time
 _MOVING = ("next_request_at", "next_call_at", "slowed_to", "slowed_at")
@@ -35,10 +35,8 @@ _LOOK = f"SELECT {COLUMNS} FROM {JOINS} WHERE task.id = %s"  # noqa: S608
 
 def read_task(task_id: int, known: Task | None = None) -> Task | None:
     """The task with account, robot and voice as they are now; ``known`` if it still is that."""
-    with open_cursor() as cursor:
-        cursor.execute(_LOOK, [task_id])
-        row = cursor.fetchone()
-    return None if row is None else renew(task_id, row, known)
+    rows = run(_LOOK, [task_id])
+    return renew(task_id, rows[0], known) if rows else None
 
 
 def renew(task_id: int, row: tuple[Any, ...], known: Task | None) -> Task | None:

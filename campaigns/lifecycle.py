@@ -374,3 +374,9 @@ def request_task(task: Task, request: str, *, by: Any = None) -> None:
             by=by if getattr(by, "pk", None) else None,
         )
     task.request, task.requested_at = request, now
+
+
+def was_rebuilt(task: Task) -> bool:
+    """Whether it has been handed over anew before."""
+    told = StatusChange.objects.filter(subject="task", subject_id=task.pk)
+    return told.filter(reason=_ASKED["rebuild"]).exists()

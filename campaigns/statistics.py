@@ -32,6 +32,8 @@ ACTIVE = ("loading", "loaded", "starting", "running", "paused")
 #: nothing is counted further than this while somebody waits
 MANY = 10_000
 
+#: tasks of each kind that the first screen shows
+SHOWN = 20
 #: a pause or a deletion that the platform has not confirmed for so long is an alarm
 LATE_AFTER = timedelta(seconds=60)
 
@@ -152,8 +154,11 @@ def summarise_instances(task: Task) -> list[Instance]:
 class HomeSummary:
     """What the first screen shows. Each count is None for a user who may not see its rows."""
 
+    #: the first of them, and how many more there are
     running: list[Task]
+    running_more: int
     attention: list[Task]
+    attention_more: int
     undecided: int
     quarantined: int
     waiting: int
@@ -179,8 +184,8 @@ def summarise_home(user: Any, *, account: Account | None = None) -> HomeSummary:
     tasks = Task.objects.select_related("account", "robot") if sees_tasks else Task.objects.none()
     if account is not None:
         tasks = tasks.filter(account=account)
-    running = list(tasks.filter(status__in=ACTIVE)[:20])
-    late = Q(request__in=["pause", "delete"], requested_at__lt=now - LATE_AFTER)
+    running, running_more = _take_some(tasks.filter(status__in=ACTIVE))
+    attention, attention_more = _take_some(choose_attention(tasks))
     # The inbox is a package above this one: asked for by name, not imported.
     receipts = apps.get_model("callbacks", "Receipt").objects
     waiting = receipts.filter(status="received").order_by("id")
@@ -198,11 +203,9 @@ def summarise_home(user: Any, *, account: Account | None = None) -> HomeSummary:
     )
     return HomeSummary(
         running=running,
-        attention=list(
-            tasks.filter(Q(needs_attention=True) | Q(status="failed") | late).exclude(
-                status="deleted"
-            )[:20]
-        ),
+        running_more=running_more,
+        attention=attention,
+        attention_more=attention_more,
         undecided=count_undecided() if sees_tasks else 0,
         quarantined=count_some(receipts.filter(status="quarantined")),
         waiting=count_some(waiting) if oldest else 0,
@@ -221,6 +224,20 @@ def summarise_home(user: Any, *, account: Account | None = None) -> HomeSummary:
         accounts_exist=bool(accounts) or Account.objects.exists(),
         taken_at=now,
     )
+
+
+def choose_attention(tasks: QuerySet[Task]) -> QuerySet[Task]:
+    """The tasks that a person should look at."""
+    late = Q(request__in=["pause", "delete"], requested_at__lt=timezone.now() - LATE_AFTER)
+    wanted = tasks.filter(Q(needs_attention=True) | Q(status="failed") | late)
+    return wanted.exclude(status="deleted")
+
+
+def _take_some(tasks: QuerySet[Task]) -> tuple[list[Task], int]:
+    """The first tasks, and how many more there are."""
+    shown = list(tasks[: SHOWN + 1])
+    more = count_some(tasks) - SHOWN if len(shown) > SHOWN else 0
+    return shown[:SHOWN], more
 
 
 def count_some(rows: QuerySet[Any]) -> int:

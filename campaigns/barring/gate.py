@@ -59,6 +59,8 @@ _COUNTED = """
         SELECT contact.phone, sum(greatest(1 + task.recall_count - contact.calls_made, 0)) AS calls
         FROM campaigns_contact contact JOIN campaigns_task task ON task.id = contact.task_id
         WHERE contact.account_id = %(account)s AND contact.status IN ({states}) {of_contact}
+            -- the same for the index
+            AND contact.stage IN {unsettled}
             -- of a task that is over, and that nobody told the end of the contact, long enough ago
             AND (contact.status <> 'accepted' OR task.finished_at IS NULL
                  OR task.finished_at > now() - make_interval(days => %(cap_days)s))
@@ -86,6 +88,7 @@ def _count_calls(states: Collection[str], *, among: str = "") -> str:
     return _COUNTED.format(
         recent=_RECENT,
         states=", ".join(f"'{state}'" for state in states),
+        unsettled=Contact.UNSETTLED_STAGES_SQL,
         of_contact=f"AND contact.phone IN ({among})" if among else "",
         of_call=f"AND call.callee IN ({among})" if among else "",
     )

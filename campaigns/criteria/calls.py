@@ -59,6 +59,8 @@ COUNTED: dict[str, tuple[Any, Q]] = {
     "invalid": (definitions.INVALID.name, definitions.IS_INVALID),
     "open": (definitions.OPEN.name, definitions.IS_OPEN),
 }
+#: calls that are looked up by something else first
+FEW = 1_000
 #: of a call that the platform named no intention for
 NO_INTENTION = "-"
 
@@ -103,7 +105,21 @@ def _choose_agents(rows: QuerySet[Any], words: list[str]) -> QuerySet[Any]:
     return rows.filter(account__in=accounts, agent_number__in=[*words, *named])
 
 
+def _find_verified(words: list[str]) -> list[int] | None:
+    """The calls with a push in one of these states, if they are few: then they are looked up
+    first, and nobody looks through all calls for them."""
+    if "none" in words or Verification.Status.VERIFIED in words:
+        return None
+    pushes = Verification.objects.filter(status__in=words).exclude(
+        status=Verification.Status.VERIFIED  # as in the index of those that are not
+    )
+    calls = list(pushes.order_by().values_list("call", flat=True)[: FEW + 1])
+    return list(dict.fromkeys(calls)) if len(calls) <= FEW else None
+
+
 def _choose_verified(rows: QuerySet[Any], words: list[str]) -> QuerySet[Any]:
+    if (calls := _find_verified(words)) is not None:
+        return rows.filter(pk__in=calls)
     pushes = Verification.objects.filter(call=OuterRef("pk"))
     chosen = Q()
     if states := [word for word in words if word != "none"]:
@@ -334,6 +350,7 @@ CALL_CRITERIA: dict[str, Criterion] = {
             _("verification"),
             [("none", _("from pushes nobody verified")), *Verification.Status.choices],
             _choose_verified,
+            leads=lambda words: _find_verified(words) is not None,
         ),
         make_text("platform_result", _("platform's result"), "platform_result", leads=True),
         search_box(search_calls),

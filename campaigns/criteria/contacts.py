@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.criteria.calls import (
+    NO_INTENTION,
     choose_family,
     choose_intentions,
     make_steps,
@@ -28,7 +30,7 @@ from campaigns.criteria.values import (
     make_text,
     make_yes_no,
 )
-from campaigns.models import Call, Contact
+from campaigns.models import Call, Contact, Correction
 
 #: the longest reason that is still one of ours
 MAX_REASON = 300
@@ -36,6 +38,40 @@ MAX_REASON = 300
 
 def _have_call(rows: QuerySet[Any], chosen: Q) -> QuerySet[Any]:
     return rows.filter(Exists(Call.objects.filter(chosen, contact=OuterRef("pk"))))
+
+
+def _choose_right_intentions(rows: QuerySet[Any], words: list[str]) -> QuerySet[Any]:
+    """By what a person said of the call that the contact's intention is read from, where somebody
+    did; by the platform's word elsewhere. Of several calls that tell one it is the same that
+    ``linking`` believes: who picked up, then the last attempt, then the newest."""
+    wanted = ["" if word == NO_INTENTION else word for word in words]
+    heard = Correction.objects.filter(withdrawn_at=None)
+    told = Q(has_record=True) & ~Q(intention="")
+    surer = (
+        Call.objects.filter(
+            told | Exists(heard.filter(call=OuterRef("pk"))), contact=OuterRef("call__contact")
+        )
+        .exclude(direction=Call.Direction.INBOUND)
+        .alias(picked_up=Coalesce("answered", False), try_number=Coalesce("attempt", 0))
+        .filter(
+            _exceed(
+                ("picked_up", Coalesce(OuterRef("call__answered"), False)),
+                ("try_number", Coalesce(OuterRef("call__attempt"), 0)),
+                ("happened_at", OuterRef("call__happened_at")),
+                ("platform_call_id", OuterRef("call__platform_call_id")),
+            )
+        )
+    )
+    held = heard.filter(~Exists(surer), call__contact=OuterRef("pk"))
+    by_platform = Q(intention__in=wanted) & ~Q(Exists(held))
+    return rows.filter(by_platform | Q(Exists(held.filter(intention__in=wanted))))
+
+
+def _exceed(*pairs: tuple[str, Any]) -> Q:
+    """That these fields are greater than these values, the first that differ deciding."""
+    (name, value), *rest = pairs
+    more = Q(**{f"{name}__gt": value})
+    return more | Q(**{name: value}) & _exceed(*rest) if rest else more
 
 
 def _read_reason(values: list[str]) -> str:
@@ -61,6 +97,7 @@ CONTACT_CRITERIA: dict[str, Criterion] = {
         *make_steps("contacts"),
         make_choice("result", _("result"), Call.Result.choices, "result"),
         make_text("intention", _("intention"), choose_intentions),
+        make_text("right_intention", _("right intention"), _choose_right_intentions),
         make_yes_no(
             "called",
             _("called"),

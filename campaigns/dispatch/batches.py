@@ -12,6 +12,7 @@ from django.db.models import Max
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import attempts, lifecycle
+from campaigns.connections import expect_requests
 from campaigns.dispatch.claims import SECONDS_AT_ONCE
 from campaigns.dispatch.instances import STOPPED
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
@@ -57,6 +58,7 @@ def send_batches(claimed: Sequence[Attempt]) -> Next:
     due = time.monotonic() + SECONDS_AT_ONCE
     try:
         while waiting and following == Next("advance"):
+            expect_requests(waiting[0].task.account, len(waiting))
             attempt = waiting.pop(0)
             contacts, outcome = _send(attempt)
             if outcome.accepted:
@@ -89,9 +91,7 @@ def _send(attempt: Attempt) -> tuple[list[Leaving], attempts.Outcome]:
     if contacts is None:  # claimed by another process, or read again
         contacts = list_leaving(batch)
     columns = [str(column) for column in task.robot.columns]
-    rows = [make_row(contact, columns=columns) for contact in contacts]
-    needed = frozenset(columns[1:])
-    blank = not all(needed <= contact.values.keys() for contact in contacts)
+    rows = make_rows(contacts, columns=columns)
 
     def act(client: Any) -> Any:
         if attempt.command == Attempt.Command.INSERT:
@@ -110,7 +110,7 @@ def _send(attempt: Attempt) -> tuple[list[Leaving], attempts.Outcome]:
             speed=task.speed,
         )
 
-    if blank:
+    if rows is None:
         # The robot's columns changed at the platform: it would speak to people with gaps.
         pause = Consequence.PAUSE_TASK
         outcome = attempts.Outcome("not_sent", reason=ROBOT_CHANGED, consequence=pause)
@@ -174,10 +174,16 @@ def was_called(batch: Batch) -> bool:
     return Call.objects.filter(contact_id__in=ids).exclude(direction="inbound").exists()
 
 
-def make_row(contact: Leaving, *, columns: list[str]) -> list[str]:
-    """The contact's cells in the order of the robot's columns, the number first."""
-    values = contact.values
-    return [contact.phone, *[str(values.get(column, "")) for column in columns[1:]]]
+def make_rows(contacts: Sequence[Leaving], *, columns: Sequence[str]) -> list[list[str]] | None:
+    """The cells of each in the order of the robot's columns, the number first; None when one has
+    no value for a column."""
+    others = columns[1:]
+    try:
+        return [
+            [phone, *map(str, map(values.__getitem__, others))] for _pk, phone, values in contacts
+        ]
+    except KeyError:
+        return None
 
 
 def _settle_batch(

@@ -26,8 +26,9 @@ from campaigns.gates.amounts import count_left
 from campaigns.linking import name_contacts
 from campaigns.models import Attempt, Batch, Contact, Task
 
-#: so many batches at most are claimed at once, and for so long at most what the platform took of
-#: them waits to be written down: the time for which a dead sender leaves them unknown
+#: so many batches at most are claimed at once, and for so long what the platform took of them waits
+#: to be written down, and until the request that is under way then is over (where it stalls, after
+#: ``HTTP_TIMEOUT_SECONDS``): the time for which a sender that dies leaves them unknown
 MOST_AT_ONCE, SECONDS_AT_ONCE = 8, 0.5
 
 EMPTY = N_("No contact is left in it.")

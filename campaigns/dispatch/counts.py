@@ -17,9 +17,15 @@ def read_states(task: Task) -> set[str]:
     states = ("ready", "planned", "sending", "unknown")
     seen = {
         f"has_{state}": Exists(Contact.objects.filter(task=OuterRef("pk"), status=state))
-        for state in states
+        for state in ("ready", "unknown")
     }
     open_batches = Batch.objects.filter(task=OuterRef("pk"))
+    # By their batches: to the index they are among all that were accepted.
+    for state in ("planned", "sending"):
+        people = Contact.objects.filter(batch=OuterRef("pk"), status=state)
+        seen[f"has_{state}"] = Exists(
+            open_batches.exclude(status="accepted").filter(Exists(people))
+        )
     seen |= {
         f"batch_{state}": Exists(open_batches.filter(status=state))
         for state in ("sending", "unknown")

@@ -43,7 +43,7 @@ from campaigns.models.notices import (
 )
 from campaigns.models.retention import Erasure, KeepRule
 from campaigns.models.reviews import Correction, Judgement, Remark, Review, ReviewRule
-from campaigns.models.tasks import Attempt, Batch, Contact, Instance, Task
+from campaigns.models.tasks import Attempt, Batch, Contact, ContactName, Instance, Task
 
 __all__ = [
     "Account",
@@ -63,6 +63,7 @@ __all__ = [
     "CallbackToken",
     "Contact",
     "ContactImport",
+    "ContactName",
     "ContextDefault",
     "ContextImport",
     "Correction",

@@ -38,7 +38,10 @@ class InboundContext(models.Model):
     relation_id = models.CharField(_("relation id"), max_length=200)
     values = models.JSONField(_("variables"), default=dict, validators=[validate_variables])
     expires_at = models.DateTimeField(
-        _("expires"), null=True, blank=True, help_text=_("Empty: never.")
+        _("expires"),
+        null=True,
+        blank=True,
+        help_text=_("Empty: after the period for such variables."),
     )
     source = models.ForeignKey(
         "campaigns.ContextImport",

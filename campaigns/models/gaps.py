@@ -126,6 +126,8 @@ class GapMark(models.Model):
     """How far the calls have been looked through: each once, in the order of their ids."""
 
     call_id = models.BigIntegerField(default=0)
+    #: where each other search is in its ring: {what: id}
+    places = models.JSONField(default=dict)
     looked_at = models.DateTimeField(auto_now=True)
 
     class Meta:

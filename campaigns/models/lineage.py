@@ -24,7 +24,7 @@ class Redial(models.Model):
 
     class Status(models.TextChoices):
         COUNTING = "counting", _("being counted")
-        COUNTED = "counted", _("counted")
+        COUNTED = "counted", pgettext_lazy("re-dial", "counted")
         MAKING = "making", _("draft being made")
         MADE = "made", _("draft made")
         FAILED = "failed", _("failed")

@@ -33,6 +33,7 @@ class KeepRule(models.Model):
     exchanges_days = days_field(_("days that exchanges are kept"))
     dialogs_days = days_field(_("days that dialogs are kept"))
     recordings_days = days_field(_("days that recordings are kept"))
+    contexts_days = days_field(_("days that callers' variables are kept"))
 
     class Meta:
         verbose_name = _("period of keeping")
@@ -53,6 +54,8 @@ class Erasure(models.Model):
         DIALOGS = "dialogs", _("dialogs")
         RECORDINGS = "recordings", _("recordings")
         ANSWERS = "answers", _("answers to a platform")
+        NOTES = "notes", _("summaries and notes of calls")
+        CONTEXTS = "contexts", _("callers' variables")
 
     account = models.ForeignKey(Account, models.SET_NULL, null=True, verbose_name=_("account"))
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)

@@ -147,6 +147,8 @@ class ReviewRule(models.Model):
     seed = models.CharField(max_length=32, default=make_seed, editable=False)
     #: the last call that was looked at, by a share
     looked_through = models.BigIntegerField(default=0, editable=False)
+    #: the same of its later looks at the same calls: {place of the look: call}
+    looked_again = models.JSONField(default=dict, editable=False)
     #: the last day that was drawn from, by a number per day
     drawn_through = models.DateField(null=True, editable=False)
     drawn_at = models.DateTimeField(_("drawn"), null=True, editable=False)

@@ -10,7 +10,7 @@ from datetime import time
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q, Value
+from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop as N_
@@ -18,6 +18,7 @@ from django.utils.translation import gettext_noop as N_
 from campaigns.masking import mask_phone
 from campaigns.models.accounts import Account, Line, Robot, Voice
 from campaigns.models.history import tell_reason
+from campaigns.models.lookups import NamedField, StagedField
 from campaigns.platforms.contract import Can
 
 
@@ -397,6 +398,8 @@ class Contact(models.Model):
     #: somebody may be called for it, or may have been: one at a time per number, family and round
     UNSETTLED = ("planned", "sending", "unknown", "accepted")
     FINAL = ("excluded", "rejected", "finished", "withdrawn")
+    #: the stages of those that are not settled, as SQL has them
+    UNSETTLED_STAGES_SQL = "('moving', 'unknown')"
 
     #: the index of its own would be the beginning of two others
     task = models.ForeignKey(
@@ -421,8 +424,20 @@ class Contact(models.Model):
     #: {column of the robot: value}, the phone column included
     values = models.JSONField(_("values"), default=dict)
 
-    status = models.CharField(
+    status = StagedField(
         _("status"), max_length=10, choices=Status, default=Status.READY, editable=False
+    )
+    #: What the indexes know of the status. They name no column that changes while a contact is
+    #: handed over, so that PostgreSQL writes the row alone then, and no index (a HOT update).
+    stage = models.GeneratedField(
+        expression=Case(
+            When(status__in=["planned", "sending", "accepted"], then=Value("moving")),
+            default=F("status"),
+            output_field=models.CharField(max_length=10),
+        ),
+        output_field=models.CharField(max_length=10),
+        db_persist=True,
+        editable=False,
     )
     #: an English sentence with places for the values, translated when shown
     reason = models.TextField(_("reason"), blank=True, editable=False)
@@ -432,7 +447,8 @@ class Contact(models.Model):
     batch = models.ForeignKey(
         Batch, models.SET_NULL, null=True, related_name="contacts", verbose_name=_("batch")
     )
-    platform_contact_id = models.CharField(_("platform id"), max_length=100, blank=True)
+    #: found by it through ``ContactName``
+    platform_contact_id = NamedField(_("platform id"), max_length=100, blank=True)
 
     # what came back, kept by ingest
     calls_made = models.PositiveSmallIntegerField(_("calls"), default=0, editable=False)
@@ -449,19 +465,15 @@ class Contact(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["account", "phone", "family_id", "round"],
-                condition=Q(status__in=["planned", "sending", "unknown", "accepted"]),
+                # of just the states in UNSETTLED
+                condition=Q(stage__in=["moving", "unknown"]),
                 name="one_unsettled_contact",
             ),
         ]
         indexes = [
-            models.Index(fields=["task", "status", "id"], name="contact_task_status"),
+            models.Index(fields=["task", "stage", "id"], name="contact_task_stage"),
             # a number is in few tasks: this serves those who look for it in one of them as well
             models.Index(fields=["phone", "task"], name="contact_phone_task"),
-            models.Index(
-                fields=["account", "platform_contact_id"],
-                condition=~Q(platform_contact_id=""),
-                name="contact_platform_id",
-            ),
         ]
 
     def __str__(self) -> str:
@@ -474,3 +486,20 @@ class Contact(models.Model):
         if code.isdigit() and sentence:
             return f"{code} {gettext(sentence)}"
         return tell_reason(self.reason, self.reason_values)
+
+
+class ContactName(models.Model):
+    """The platform's id of a contact, to find the contact by it. The acceptance of a batch writes
+    it; triggers of the contacts write and delete it wherever else an id comes or goes."""
+
+    pk = models.CompositePrimaryKey("platform_contact_id", "contact_id")
+    platform_contact_id = models.CharField(max_length=100)
+    contact_id = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("platform id")
+        verbose_name_plural = _("platform ids")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.platform_contact_id

@@ -19,6 +19,7 @@ from procrastinate.contrib.django import app
 from campaigns import attempts, batching, dispatch, gates, ingest, jobs, lifecycle, reconcile
 from campaigns.barring import bar_number
 from campaigns.connections import open_client
+from campaigns.dispatch import batches
 from campaigns.dispatch.steps import COUNT_DIFFERS, WAITS
 from campaigns.models import Account, Attempt, Contact, StatusChange, Task
 from campaigns.platforms import registry
@@ -662,3 +663,53 @@ def test_a_batch_taken_twice_does_not_hide_one_that_was_lost(
     assert [row["count_tel"] for row in told] == [4]
     rings = platform.wait_quiet()["rings_by_row"]
     assert sorted(rings.values()) == [1, 1, 1, 1], rings
+
+
+@pytest.mark.parametrize("arrived", [0, 2, 3])
+def test_what_a_dead_sender_leaves_is_asked_about_once_and_handed_over_anew_together(
+    make_campaign: Any, platform: Client, monkeypatch: pytest.MonkeyPatch, arrived: int
+) -> None:
+    """Of the batches that it had claimed, some were with the platform and it had written down
+    none. The platform made no fault, so nobody has to count after each."""
+    few = replace(YETA, limits=replace(YETA.limits, rows_per_insert=2))
+    monkeypatch.setitem(registry.PLATFORMS, "yeta", few)
+    task = make_campaign(contacts=6)
+    dispatch.launch_task(task, by=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.dispatch, "claim_batches", lambda *_all, **_more: [])
+        work_until(lambda: task.batches.filter(status="planned").count() == 3)
+    claimed = dispatch.claim_batches(task.pk, most=3)
+    assert len(claimed) == 3
+    for attempt in claimed[:arrived]:
+        contacts, outcome = batches._send(attempt)
+        assert outcome.accepted
+        assert len(contacts) == 2
+    long_ago = timezone.now() - timedelta(hours=1)
+    Attempt.objects.filter(status="sending").update(lease_until=long_ago)
+    work_until(lambda: status_of(task) in ("running", "finished"), seconds=60)
+    task.refresh_from_db()
+    assert not task.one_by_one
+    rings = platform.wait_quiet()["rings_by_row"]
+    assert sorted(rings.values()) == [1] * 6, rings
+
+
+def test_a_task_that_was_rebuilt_before_is_counted_after_each(
+    make_campaign: Any, platform: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = replace(YETA, limits=replace(YETA.limits, rows_per_insert=2))
+    monkeypatch.setitem(registry.PLATFORMS, "yeta", few)
+    task = make_campaign(contacts=6)
+    dispatch.launch_task(task, by=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.dispatch, "claim_batches", lambda *_all, **_more: [])
+        work_until(lambda: task.batches.filter(status="planned").count() == 3)
+    task.refresh_from_db()
+    lifecycle.request_task(task, "rebuild")
+    lifecycle.request_task(task, "")
+    claimed = dispatch.claim_batches(task.pk, most=3)
+    batches._send(claimed[0])
+    long_ago = timezone.now() - timedelta(hours=1)
+    Attempt.objects.filter(status="sending").update(lease_until=long_ago)
+    work_until(lambda: status_of(task) in ("running", "finished"), seconds=60)
+    task.refresh_from_db()
+    assert task.one_by_one

@@ -26,6 +26,7 @@ from campaigns.criteria import (
     read_criteria,
     read_moment,
 )
+from campaigns.linking import summarise_contacts
 from campaigns.models import Call, Contact, Turn, Verification
 from tests.campaigns.admin.world import make_call, make_recording, make_turns
 from tests.factories import (
@@ -196,6 +197,7 @@ def test_each_parameter_of_contacts_chooses_its_rows() -> None:
         ("reason__exact", "On the list."),
         ("result", ["no_answer", "busy"]),
         ("intention", "A"),
+        ("right_intention", "A"),
         ("called", "yes"),
         ("answered__exact", "1"),
         ("attempts_from", "1"),
@@ -221,6 +223,41 @@ def test_each_parameter_of_contacts_chooses_its_rows() -> None:
     tried = {name for name, _value in wanted}
     tried |= {"attempts_to", "last_call_at_from", "short_of", "talk_to", "source__id__exact"}
     assert tried | {"batch__id__exact"} == set(CONTACT_CRITERIA)
+
+
+def test_who_was_corrected_is_chosen_by_what_a_person_said_last() -> None:
+    contact = make_contact(intention="A")
+    first = make_call(contact.task, contact, intention="A", happened_at=LONG_AGO)
+    assert choose(CONTACTS, right_intention="A") == {contact.pk}
+    correction = correcting.correct_intention(first, intention="C", by=None)
+    assert choose(CONTACTS, right_intention="A") == set()
+    assert choose(CONTACTS, right_intention="B, C") == {contact.pk}
+    assert choose(CONTACTS, intention="A") == {contact.pk}, "The platform's word stays."
+    newer = make_call(contact.task, contact, intention="")
+    assert choose(CONTACTS, right_intention="C") == {contact.pk}, "It tells no intention."
+    Call.objects.filter(pk=newer.pk).update(intention="A")
+    assert choose(CONTACTS, right_intention="A") == {contact.pk}, "It tells another one since."
+    assert choose(CONTACTS, right_intention="C") == set()
+    correcting.correct_intention(newer, intention="", by=None)
+    assert choose(CONTACTS, right_intention="A") == set()
+    assert correction is not None
+
+
+@pytest.mark.parametrize(
+    "later",
+    [{"answered": False, "attempt": 2}, {"has_record": False}, {"answered": None}],
+    ids=["nobody picked up", "of which no record came", "of which nobody knows"],
+)
+def test_whom_a_person_heard_refuse_has_refused_whatever_came_later(later: dict[str, Any]) -> None:
+    contact = make_contact()
+    talk = make_call(contact.task, contact, intention="A", happened_at=LONG_AGO)
+    make_call(contact.task, contact, intention="B", **later)
+    summarise_contacts([contact.pk])
+    contact.refresh_from_db()
+    assert contact.intention == "A", "Who picked up is believed."
+    correcting.correct_intention(talk, intention="C", by=None)
+    assert choose(CONTACTS, right_intention="A") == set()
+    assert choose(CONTACTS, right_intention="C") == {contact.pk}
 
 
 def test_what_is_said_of_a_call_is_of_one_call() -> None:
