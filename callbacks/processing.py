@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
@@ -29,18 +30,21 @@ from callbacks import inbox
 from callbacks.models import Receipt
 from campaigns import lifecycle
 from campaigns.evidence import Statements, read_statements
-from campaigns.ingest import apply_events, link_late
+from campaigns.garbage import collect_seldom
+from campaigns.ingest import Heard, apply_events, gather_events, link_late
 from campaigns.meanwhile import work_meanwhile
 from campaigns.models import Account, StatusChange
 from campaigns.platforms.contract import Platform, Push, Reading
 from campaigns.platforms.errors import Ignored, Unrecognised
-from campaigns.platforms.events import AccountSeen, AgentChanged, AnyEvent, CallEvent
+from campaigns.platforms.events import AccountSeen, AgentChanged, AnyEvent, CallEvent, DialogReady
 from campaigns.platforms.values import clean_text
-from campaigns.prepared import open_cursor, write_array
+from campaigns.prepared import commit_soon, open_cursor, write_array
 
 logger = logging.getLogger(__name__)
 
-BATCH_SIZE, BATCH_BYTES = 500, 20_000_000
+BATCH_SIZE, BATCH_BYTES = 800, 20_000_000
+#: behind a batch that is larger than this nothing is claimed ahead
+AHEAD_BYTES = 10_000_000
 #: of those that were tried once: most of them only shared their batch with one that failed
 SECOND_SIZE = 25
 MAX_TRIES = 5
@@ -80,24 +84,27 @@ SELECT * FROM claimed ORDER BY id
 """
 
 # Where the lease ran out meanwhile, the receipt is somebody else's, who applies the same to the
-# same effect. The history row of each move is written by the same statement.
+# same effect. The history row of each move is written by the same statement. What is to be written
+# goes along with the lock: to be joined to it by id, without an index, was each receipt of a batch
+# times each.
 _MOVE = """
-WITH found AS (
-    SELECT * FROM unnest(%(ids)s::bigint[], %(until)s::timestamptz[], %(status)s::text[],
+WITH ours AS MATERIALIZED (
+    SELECT receipt.id, found.status, found.reason, found.detail, found.problems, found.call,
+        found.sentence
+    FROM unnest(%(ids)s::bigint[], %(until)s::timestamptz[], %(status)s::text[],
         %(reason)s::text[], %(detail)s::text[], %(problems)s::jsonb[], %(call)s::text[],
         %(sentence)s::text[])
-        AS v(id, until, status, reason, detail, problems, call, sentence)
-), ours AS MATERIALIZED (
-    SELECT receipt.id FROM callbacks_receipt receipt JOIN found USING (id)
+        AS found(id, until, status, reason, detail, problems, call, sentence)
+    JOIN callbacks_receipt receipt USING (id)
     WHERE receipt.status = 'received' AND receipt.claimed_until IS NOT DISTINCT FROM found.until
     ORDER BY receipt.id FOR UPDATE OF receipt
 ), moved AS (
     UPDATE callbacks_receipt receipt
-    SET status = found.status, reason = found.reason, detail = found.detail,
-        problems = found.problems, processed_at = statement_timestamp(), claimed_until = NULL,
-        platform_call_id = coalesce(nullif(found.call, ''), receipt.platform_call_id)
-    FROM ours JOIN found USING (id) WHERE receipt.id = ours.id
-    RETURNING receipt.id, found.status, found.sentence
+    SET status = ours.status, reason = ours.reason, detail = ours.detail,
+        problems = ours.problems, processed_at = statement_timestamp(), claimed_until = NULL,
+        platform_call_id = coalesce(nullif(ours.call, ''), receipt.platform_call_id)
+    FROM ours WHERE receipt.id = ours.id
+    RETURNING receipt.id, ours.status, ours.sentence
 )
 INSERT INTO campaigns_statuschange (subject, subject_id, old, new, reason, "values", at)
 SELECT 'receipt', id, 'received', status, sentence, '{}', statement_timestamp()
@@ -136,20 +143,28 @@ class Outcome:
     sentence: str = UNDERSTOOD
     problems: dict[str, str] = field(default_factory=dict)
     platform_call_id: str = ""
+    #: what the events of its batch and account say, where it has been gathered ahead
+    heard: Heard | None = None
 
 
+@collect_seldom()
 def process_inbox(*, seconds: float = JOB_SECONDS) -> bool:
-    """Work off the inbox; True when nothing is left that could be claimed now."""
+    """Work off the inbox; True when nothing is left that could be claimed now.
+
+    Where more waits than one batch, the next is read while one is written, and the one after it is
+    claimed meanwhile.
+    """
     ends = time.monotonic() + seconds
     look_again = 0.0
-    batch = claim(fresh=True)
+    batch, ahead = claim(fresh=True), list[Claimed]()
     while True:
-        ahead: list[Claimed] = []
+        later: list[Claimed] = []
         if batch:
-            # Where more waits than one batch, the next is read while this one is written.
-            if len(batch) == BATCH_SIZE and time.monotonic() < ends:
-                ahead = claim(fresh=True)
-            with work_meanwhile(partial(read_next, iter(ahead))):
+            ahead = ahead or claim_next(batch, ends=ends)
+            # Whatever is read before its turn: the database is to find nobody idle.
+            steps = chain(read_ahead(ahead, behind=batch), read_each(later))
+            with work_meanwhile(partial(take_step, steps)):
+                later += claim_next(ahead, ends=ends)
                 process_batch(batch)
         # While pushes come there is always a fresh one: what failed gets its turn in between.
         if not batch or time.monotonic() >= look_again:
@@ -163,16 +178,49 @@ def process_inbox(*, seconds: float = JOB_SECONDS) -> bool:
                 look_again = time.monotonic() + AGAIN_SECONDS
         if not ahead and time.monotonic() > ends:
             return False
-        batch = ahead or claim(fresh=True)
+        batch, ahead = ahead or claim(fresh=True), later
 
 
-def read_next(waiting: Iterator[Claimed]) -> bool:
-    """Read one of these; False when none is left. Nothing is written or asked for."""
-    receipt = next(waiting, None)
-    if receipt is None:
-        return False
-    receipt.outcome = read(receipt)
-    return True
+def claim_next(batch: Sequence[Claimed], *, ends: float) -> list[Claimed]:
+    """Claim what is to follow this batch: nothing where that was all, where it is so large that two
+    are enough to hold at once, or when the time is over."""
+    if len(batch) < BATCH_SIZE or time.monotonic() >= ends:
+        return []
+    return claim(fresh=True) if sum(len(one.body) for one in batch) <= AHEAD_BYTES else []
+
+
+def take_step(steps: Iterator[None]) -> bool:
+    """Take one of these; False when none is left."""
+    return next(steps, _END) is not _END
+
+
+_END = object()
+
+
+def read_each(receipts: Iterable[Claimed]) -> Iterator[None]:
+    """Read those of them that have not been read, one with each step."""
+    for receipt in receipts:
+        if receipt.outcome is None:
+            receipt.outcome = read(receipt)
+            yield
+
+
+def read_ahead(receipts: Sequence[Claimed], *, behind: Sequence[Claimed]) -> Iterator[None]:
+    """Read these and put together what they say of each call, a little with each step. Nothing is
+    written or asked for. Of the calls that those ``behind`` are about there will be rows."""
+    yield from read_each(receipts)
+    by_account: dict[int, list[Outcome]] = defaultdict(list)
+    for receipt in receipts:
+        if receipt.outcome:
+            by_account[receipt.account.id].append(receipt.outcome)
+    known = {one.outcome.platform_call_id for one in behind if one.outcome}
+    for outcomes in by_account.values():
+        heard = gather(outcomes)
+        heard.receipts = len(outcomes)
+        for outcome in outcomes:
+            outcome.heard = heard
+        yield
+        yield from heard.make_calls(but=known)
 
 
 def has_work() -> bool:
@@ -191,7 +239,7 @@ def claim(*, fresh: bool) -> list[Claimed]:
 
 def _claim(tries: str, limit: int) -> list[Claimed]:
     lease = timedelta(seconds=min(LEASE_SECONDS, settings.LEASE_SECONDS))
-    with open_cursor() as cursor:
+    with open_cursor(binary=True) as cursor:  # most of it are the bodies
         cursor.execute(
             _CLAIM.format(tries=tries), {"lease": lease, "limit": limit, "bytes": BATCH_BYTES}
         )
@@ -205,21 +253,32 @@ def _claim(tries: str, limit: int) -> list[Claimed]:
 def process_batch(receipts: Sequence[Claimed]) -> None:
     """Understand and apply claimed receipts together. Where that fails, they go in smaller groups
     from here: that is another try, and claimed as one."""
-    by_account: dict[int, list[Outcome]] = defaultdict(list)
-    for receipt in receipts:
-        by_account[receipt.account.pk].append(understand(receipt))
-    for outcomes in by_account.values():
-        try:
-            apply_outcomes(outcomes)
-        except Exception as error:
-            check_database(error)
-            if len(outcomes) == 1:
-                note_failure(outcomes[0].receipt, error)
-            else:
-                ids = [outcome.receipt.pk for outcome in outcomes]
-                until = outcomes[0].receipt.claimed_until
-                mine = Receipt.objects.filter(pk__in=ids, claimed_until=until)
-                mine.update(claimed_until=None)
+    try:
+        by_account: dict[int, list[Outcome]] = defaultdict(list)
+        for receipt in receipts:
+            by_account[receipt.account.id].append(understand(receipt))
+        for outcomes in by_account.values():
+            apply_or_part(outcomes)
+    finally:
+        # Each knows the other: nothing of a batch would be let go of before somebody looks for
+        # circles, and the next one would be made in memory that no processor has at hand.
+        for receipt in receipts:
+            receipt.outcome = None
+
+
+def apply_or_part(outcomes: Sequence[Outcome]) -> None:
+    """Apply what receipts of one account say; see to smaller groups where that fails."""
+    try:
+        apply_outcomes(outcomes)
+    except Exception as error:
+        check_database(error)
+        if len(outcomes) == 1:
+            note_failure(outcomes[0].receipt, error)
+        else:
+            ids = [outcome.receipt.pk for outcome in outcomes]
+            until = outcomes[0].receipt.claimed_until
+            mine = Receipt.objects.filter(pk__in=ids, claimed_until=until)
+            mine.update(claimed_until=None)
 
 
 def note_failure(receipt: Claimed | Receipt, error: Exception) -> None:
@@ -289,8 +348,12 @@ def read(receipt: Claimed | Receipt) -> Outcome:
                 for name, why in event.problems.items()
             }
         if isinstance(event, CallEvent):
-            statements.append(state(event))
+            stated = state(event)
+            statements.append(stated)
             call = call or event.platform_call_id
+            if stated and isinstance(event, DialogReady):
+                # Its rows have been made: a dialog is not held twice.
+                object.__setattr__(event, "turns", ())
         else:
             statements.append(None)
     return Outcome(
@@ -328,13 +391,13 @@ _readings: dict[int, tuple[Any, str, Platform, Reading]] = {}
 
 def prepare_reading(account: Account) -> tuple[Platform, Reading]:
     """How the pushes of an account are read; made once for each time that it was loaded."""
-    known = _readings.get(account.pk)
+    known = _readings.get(account.id)
     if known and known[0] is account.settings and known[1] == account.time_zone:
         return known[2], known[3]
     vendor = account.vendor
     settings = {one.name: account.get_setting(one.name) for one in vendor.settings}
     reading = Reading(account.zone, settings)
-    _readings[account.pk] = account.settings, account.time_zone, vendor, reading
+    _readings[account.id] = account.settings, account.time_zone, vendor, reading
     return vendor, reading
 
 
@@ -369,15 +432,34 @@ def apply_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Write the events of one account's receipts and the receipts' own moves, all or nothing."""
     account: Account = outcomes[0].receipt.account
     events = [event for outcome in outcomes for event in outcome.events]
+    heard = outcomes[0].heard
+    # Only what all of these said together, and nobody else: one may have been refused since.
+    if heard and (heard.receipts != len(outcomes) or any(o.heard is not heard for o in outcomes)):
+        heard = None
+    outermost = not connection.in_atomic_block
     with transaction.atomic():
+        if outermost:
+            # The receipts say whether it was done: lost with a crash of the database, it is done
+            # again, to the same effect. Whatever is built on it is made safe after it.
+            commit_soon()
         applied = apply_events(
             account,
             events,
             receipt_ids=[outcome.receipt.pk for outcome in outcomes],
             statements=[one for outcome in outcomes for one in outcome.statements],
+            heard=heard,
         )
         move_all(outcomes)
     link_late(account.pk, applied.call_ids)
+
+
+def gather(outcomes: Sequence[Outcome]) -> Heard:
+    """What receipts of one account say of each call."""
+    return gather_events(
+        outcomes[0].receipt.account,
+        [event for outcome in outcomes for event in outcome.events],
+        statements=[one for outcome in outcomes for one in outcome.statements],
+    )
 
 
 def move_all(outcomes: Iterable[Outcome]) -> int:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -27,6 +28,8 @@ from campaigns.platforms.events import (
     CallEvent,
     CallNews,
     DialogReady,
+    Direction,
+    HangupBy,
     PushClaimed,
     Result,
 )
@@ -78,6 +81,15 @@ _NEWS = (
 )
 #: fields whose value is never a text
 _NO_TEXTS = frozenset({*TIMES, *INTEGERS})
+#: a text shorter than this is kept whatever field it is of, however it is spelled
+_UNSPELLED = KEPT_CHARS // 6 - 1
+#: of a field that is no text, none is
+_LONGEST = TEXTS | dict.fromkeys(_NO_TEXTS, -1)
+_NUMBERS = frozenset(INTEGERS)
+_FLAGS = frozenset({"answered", "final"})
+#: what is no detail, of what is stated
+_PLACED = frozenset({*_KEYS, *_NEWS, "record", "progress", "dialog", "intention_min"})
+_CHOICES = frozenset({Direction, HangupBy, Result})
 _ANSWERED = frozenset({Result.ANSWERED, Result.TRANSFERRED})
 
 
@@ -122,15 +134,44 @@ def read_statements(event: CallEvent) -> Statements:
         names, read = _DIALOG_KEYS, _read_dialog_keys
         dialog = read_dialog(event.turns)
         evidence["dialog"] = [[rank, source, dialog.described]]
-    values: list[tuple[str, Any]] = list(zip(names, read(event), strict=True))
+    values: Iterable[tuple[str, Any]] = zip(names, read(event), strict=True)
     details: Mapping[str, Any] = {} if isinstance(event, PushClaimed) else event.details
     if isinstance(event, DialogReady) and (event.began_at or event.ended_at):
         times = {"dialog_began_at": event.began_at, "dialog_ended_at": event.ended_at}
         details = {**details, **times}
-    for name in sorted(details)[:KEPT_DETAILS] if details else ():
-        values.append((_name_detail(name), details[name]))
+    if details:
+        chosen = sorted(details)[:KEPT_DETAILS]
+        values = chain(values, [(_name_detail(name), details[name]) for name in chosen])
+    longest, year, last = _LONGEST.get, EARLIEST.year, LATEST.year
     for field, value in values:
-        if value is None or value == "":
+        if value is None:
+            continue
+        # What is like nearly all of it needs no closer look: ``_make_storable`` says the same.
+        kind = type(value)
+        if kind is str:
+            if not value:
+                continue
+            if len(value) <= longest(field, _UNSPELLED) and value.isascii() and "\x00" not in value:
+                evidence[field] = [[rank, source, value]]
+                continue
+        elif kind is datetime:
+            if value.tzinfo is UTC and year <= value.year < last:
+                evidence[field] = [[rank, source, value.isoformat("T", "microseconds")]]
+                continue
+        elif kind is int:
+            if field in _NUMBERS and 0 <= value <= INTEGER_MAX:
+                evidence[field] = [[rank, source, value]]
+                continue
+        elif kind is bool:
+            if field in _FLAGS:
+                evidence[field] = [[rank, source, value]]
+                continue
+        elif kind is list:
+            if field not in _LONGEST and _is_small(value):
+                evidence[field] = [[rank, source, value]]
+                continue
+        elif kind in _CHOICES and len(value._value_) <= longest(field, -1):
+            evidence[field] = [[rank, source, value._value_]]
             continue
         try:
             evidence[field] = [[rank, source, _make_storable(field, value)]]
@@ -190,7 +231,7 @@ def _make_storable(field: str, value: Any) -> Any:
     kind = type(value)
     if kind is int or kind is bool:
         return value
-    if kind is list and _is_small(value):
+    if kind is list and _is_small(value):  # so it is, since it was cleaned
         return value
     if kind is str and len(value) < KEPT_CHARS // 6:  # however it is spelled
         return value
@@ -201,10 +242,20 @@ def _make_storable(field: str, value: Any) -> Any:
 
 
 def _is_small(values: list[Any]) -> bool:
-    """Whether these are few short texts, however they are spelled."""
-    return all(type(one) is str for one in values) and (
-        6 * sum(map(len, values)) + 3 * len(values) < KEPT_CHARS
-    )
+    """Whether these are few short texts, clean, however they are spelled."""
+    if len(values) > _FEW or not _TEXT.issuperset(map(type, values)):
+        return False
+    text = "".join(values)
+    if 6 * len(text) + 3 * len(values) >= KEPT_CHARS or "\x00" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_FEW, _TEXT = 1_000, frozenset({str})
 
 
 def _steady(value: Any) -> Any:
@@ -227,19 +278,26 @@ def _steady(value: Any) -> Any:
 
 def merge(*pieces: Mapping[str, list[list[Any]]]) -> Evidence:
     """The union of pieces of evidence."""
-    merged: Evidence = {}
-    several: set[str] = set()
-    for piece in pieces:
-        for field, items in piece.items():
-            known = merged.get(field)
-            if known is None:
-                merged[field] = items
-                if len(items) > 1:
-                    several.add(field)
-            else:
-                merged[field] = [*known, *items]
-                several.add(field)
+    merged: Evidence = dict(pieces[0]) if pieces else {}
+    several = {field for field, items in merged.items() if len(items) > 1}
+    for piece in pieces[1:]:
+        common = merged.keys() & piece.keys()
+        both = {field: [*merged[field], *piece[field]] for field in common}
+        merged.update(piece)
+        merged.update(both)
+        several |= common
+        several.update([field for field, items in piece.items() if len(items) > 1])
     for field in several:
+        items = merged[field]
+        if len(items) == 2:  # as most often: two records of a call say the same
+            one, other = items
+            if one[0] != other[0] and _are_same(one[2], other[2]):
+                merged[field] = items if one[0] > other[0] else [other, one]
+                continue
+        if _agree(items):  # then their values decide nothing
+            said = {(item[0], item[1]): item for item in items}
+            merged[field] = [said[who] for who in sorted(said, reverse=True)[:KEPT]]
+            continue
         # Equal for equal statements only: True is not 1.
         weighed = {_weigh(field, item): item for item in merged[field]}
         if len(weighed) > 1:
@@ -251,6 +309,29 @@ def merge(*pieces: Mapping[str, list[list[Any]]]) -> Evidence:
         for field in details[KEPT_DETAILS:]:
             del merged[field]
     return merged
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    """Whether both are one text or number: True is not 1."""
+    return one.__class__ is other.__class__ and one == other and one.__class__ in _SIMPLE
+
+
+_SIMPLE = frozenset({str, int, bool})
+
+
+def _agree(items: list[list[Any]]) -> bool:
+    """Whether all of these say one and the same, and that is a text or a number."""
+    first = items[0][2]
+    kind = first.__class__
+    if len(items) == 2:
+        return _are_same(first, items[1][2])
+    if kind not in _SIMPLE:
+        return False
+    for item in items:
+        value = item[2]
+        if value != first or value.__class__ is not kind:
+            return False
+    return True
 
 
 def revise_results(evidence: Mapping[str, list[list[Any]]], results: Mapping[str, Any]) -> Evidence:
@@ -320,7 +401,9 @@ def project(evidence: Mapping[str, list[list[Any]]], *, region: str = "CN") -> P
     """The columns of ``Call`` that this evidence gives. Numbers without a country are of the
     account's ``region``."""
     best = {field: items[0][2] for field, items in evidence.items() if items}
-    columns: dict[str, Any] = {name: str(best.get(name, "")) for name in TEXTS}
+    columns: dict[str, Any] = {
+        name: text if (text := best.get(name, "")).__class__ is str else str(text) for name in TEXTS
+    }
     # The platforms write one number in many ways: a search has to find it in one.
     columns |= {name: tell_phone(columns[name], region=region)[: TEXTS[name]] for name in PHONES}
     columns |= {name: _read_time(best.get(name)) for name in TIMES}
@@ -342,11 +425,8 @@ def project(evidence: Mapping[str, list[list[Any]]], *, region: str = "CN") -> P
         # The times may come from one record and a duration of another meaning from the other.
         columns["talk_seconds"] = int((ended_at - answered_at).total_seconds())
         conflicts.pop("talk_seconds", None)
-    columns["details"] = {
-        field.removeprefix("details."): value
-        for field, value in sorted(best.items())
-        if field.startswith("details.")
-    }
+    details = sorted([field for field in best.keys() - _PLACED if field.startswith("details.")])
+    columns["details"] = {field[8:]: best[field] for field in details}
     return Projection(columns, conflicts)
 
 
@@ -369,14 +449,11 @@ def find_conflicts(
     conflicts: dict[str, list[dict[str, Any]]] = {}
     # News on the way is no contradiction of the record that follows.
     passing = {item[1] for item in evidence.get("progress", ())} if "record" in evidence else set()
-    for field, items in sorted(evidence.items()):
-        if len(items) < 2 or field in CHANGING:
+    several = [field for field, items in evidence.items() if len(items) > 1]
+    for field in sorted([field for field in several if not _agree(evidence[field])]):  # hardly any
+        if field in CHANGING:
             continue
-        first = items[0][2]
-        if isinstance(first, str | int) and all(
-            item[2] == first and item[2].__class__ is first.__class__ for item in items
-        ):
-            continue  # as nearly always
+        items = evidence[field]
         said: list[tuple[str, Any]] = []
         for _, source, value in items:
             if source in passing or (field in VAGUE and value == "unknown"):

@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter, itemgetter
 from typing import Any
 
+import orjson
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from django.db.models import JSONField
 from django.db.models.base import ModelState
@@ -52,16 +53,18 @@ from campaigns.platforms.events import (
     TaskChanged,
 )
 from campaigns.platforms.values import BIGINT_MAX, clean, clean_text
-from campaigns.prepared import fetch_rows, open_cursor, write_array
+from campaigns.prepared import fetch_rows, join_json, open_cursor, write_array
 from campaigns.queue import LAST, enqueue_all
 from campaigns.turns import COPY, spell_rows
 
 __all__ = [
     "Applied",
+    "Heard",
     "apply_events",
     "apply_task_state",
     "digest_claim",
     "fill",
+    "gather_events",
     "link_calls",
     "link_late",
     "link_pending",
@@ -101,6 +104,41 @@ class _Told:
     recordings: list[RecordingReady] = field(default_factory=list)
     claims: list[PushClaimed] = field(default_factory=list)
     heard_at: datetime | None = None
+    #: the call as it is if nobody had heard of it, and what its columns of JSON hold
+    made: Call | None = None
+    spelled: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Heard:
+    """What the events of one account say of each call, gathered before they are written."""
+
+    account: Account
+    told: dict[str, _Told]
+    #: the things that said it; who applies them together may use this
+    receipts: int = 0
+
+    def make_calls(self, *, but: Collection[str] = ()) -> Iterator[None]:
+        """Make the calls as they are if nobody had heard of them, one with each step; ``but``: of
+        these somebody has."""
+        for name, one in self.told.items():
+            if name not in but:
+                _make_call(self.account, name, one)
+                yield
+
+
+def gather_events(
+    account: Account, events: Sequence[AnyEvent], *, statements: Sequence[Statements | None] = ()
+) -> Heard:
+    """What the events say of each call, without asking the database; ``statements`` is what each
+    event states, where that is known."""
+    told: dict[str, _Told] = defaultdict(_Told)
+    for place, event in enumerate(events):
+        if isinstance(event, CallEvent):
+            known = statements[place] if statements else None
+            stated = known or read_statements(event)
+            _hear(told[clean_text(event.platform_call_id)[:200]], event, stated)
+    return Heard(account, told)
 
 
 def apply_events(
@@ -109,20 +147,17 @@ def apply_events(
     *,
     receipt_ids: Sequence[int] = (),
     statements: Sequence[Statements | None] = (),
+    heard: Heard | None = None,
 ) -> Applied:
     """Write what the events say, in one transaction; recordings that are new get a job in it.
 
     The caller runs ``link_late(account.pk, applied.call_ids)`` after its commit, for calls whose
     contact learnt its platform id meanwhile. ``receipt_ids`` says what the events came from,
-    for the log of a failure; ``statements`` what each event states, where that is known.
+    for the log of a failure; ``statements`` what each event states, where that is known, ``heard``
+    the same gathered, where it has been.
     """
     applied = Applied()
-    told: dict[str, _Told] = defaultdict(_Told)
-    for place, event in enumerate(events):
-        if isinstance(event, CallEvent):
-            known = statements[place] if statements else None
-            stated = known or read_statements(event)
-            _hear(told[clean_text(event.platform_call_id)[:200]], event, stated)
+    told = (heard or gather_events(account, events, statements=statements)).told
     with transaction.atomic():
         if told:
             calls = _write_calls(account, told)
@@ -179,23 +214,13 @@ def _insert_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
     if not told:
         return {}
     now = timezone.now()
-    made: dict[str, Call] = {}
-    for name, one in told.items():
-        call = _make_row(
-            {
-                **_BLANK,
-                "account_id": account.pk,
-                "platform_call_id": name,
-                "created_at": now,
-                "updated_at": now,
-                "happened_at": one.heard_at or now,
-            }
-        )
-        evidence = merge(*one.pieces)
-        made[name] = fill(call, evidence, one.problems, region=account.region)
+    made = {name: one.made or _make_call(account, name, one) for name, one in told.items()}
+    for call in made.values():
+        call.created_at = call.updated_at = now
     join_rows(account.pk, list(made.values()), region=account.region)
+    spelled = [one.spelled for one in told.values()]
     with open_cursor() as cursor:
-        cursor.execute(_INSERT, _list_columns(_NEW, made.values()))
+        cursor.execute(_INSERT, _list_columns(_NEW, made.values(), spelled=spelled))
         ids = dict(cursor.fetchall())
     calls = {}
     for name, pk in ids.items():
@@ -211,6 +236,25 @@ def _insert_calls(account: Account, told: dict[str, _Told]) -> dict[str, Call]:
     return calls
 
 
+def _make_call(account: Account, name: str, one: _Told) -> Call:
+    """The call that these events amount to by themselves."""
+    now = timezone.now()
+    call = _make_row(
+        {
+            **_BLANK,
+            "account_id": account.id,
+            "platform_call_id": name,
+            "created_at": now,
+            "updated_at": now,
+            "happened_at": one.heard_at or now,
+        }
+    )
+    fill(call, merge(*one.pieces), one.problems, region=account.region)
+    one.spelled = {column: _write_json(getattr(call, column)) for column in _JSON}
+    one.made = call
+    return call
+
+
 def _update_calls(account: Account, rows: list[Call], told: dict[str, _Told]) -> None:
     """Merge what was told into locked calls, join them, and write those that are not as before."""
     changed: list[Call] = []
@@ -218,6 +262,8 @@ def _update_calls(account: Account, rows: list[Call], told: dict[str, _Told]) ->
     for call in rows:
         one = told[call.platform_call_id]
         merged = merge(call.evidence, *one.pieces)
+        if call.dialog_deleted_at is not None:
+            merged.pop(NOTES, None)
         problems = merge_problems(call.problems, one.problems) if one.problems else call.problems
         if merged == call.evidence and problems == call.problems:
             continue
@@ -240,13 +286,20 @@ def _update_calls(account: Account, rows: list[Call], told: dict[str, _Told]) ->
     _write_turns(spoken)
 
 
-def _list_columns(fields: Sequence[Any], calls: Iterable[Call]) -> list[str]:
-    """One array for each column."""
+def _list_columns(
+    fields: Sequence[Any], calls: Iterable[Call], *, spelled: Sequence[Mapping[str, str]] = ()
+) -> list[str]:
+    """One array for each column. ``spelled``: of each call the columns of JSON, where they are."""
     rows = [call.__dict__ for call in calls]
     columns = []
     for one in fields:
-        values = map(itemgetter(one.attname), rows)
-        columns.append(write_array(map(_write_json, values) if _is_json(one) else values))
+        read = itemgetter(one.attname)
+        if not _is_json(one):
+            columns.append(write_array(map(read, rows)))
+        elif spelled:
+            columns.append(join_json(map(read, spelled)))
+        else:
+            columns.append(join_json(map(_write_json, map(read, rows))))
     return columns
 
 
@@ -258,7 +311,12 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circ
 
 
 def _write_json(value: Any) -> str:
-    return _encode(value) if value else "{}"
+    if not value:
+        return "{}"
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # an integer beyond 64 bits
+        return _encode(value)
 
 
 def _name_columns(fields: Sequence[Any], place: str = "") -> str:
@@ -267,12 +325,21 @@ def _name_columns(fields: Sequence[Any], place: str = "") -> str:
 
 def _spell_arrays(fields: Sequence[Any]) -> str:
     """The arrays as the columns of v. A text is refused where it is too long, never cut."""
-    types = [str(one.cast_db_type(connection)) for one in fields]
-    kinds = ["text" if kind.startswith("varchar") else kind for kind in types]
-    return f"unnest({', '.join(f'%s::{kind}[]' for kind in kinds)}) AS v({_name_columns(fields)})"
+    arrays = ", ".join(map(_spell_array, fields))
+    return f"unnest({arrays}) AS v({_name_columns(fields)})"
 
 
+def _spell_array(one: Any) -> str:
+    kind = str(one.cast_db_type(connection))
+    if _is_json(one):
+        return f"string_to_array(%s, E'\\x1e')::{kind}[]"
+    return f"%s::{'text' if kind.startswith('varchar') else kind}[]"
+
+
+#: what somebody wrote down about a call: it goes with its dialog, and does not come back either
+NOTES = "details.notes"
 _NEW = [one for one in Call._meta.concrete_fields if not one.primary_key]
+_JSON = [one.attname for one in _NEW if _is_json(one)]
 _JOINS = ("contact", "task", "robot")
 _OLD = [Call._meta.get_field(name) for name in ("id", *UPDATED, *_JOINS)]
 _INSERT = f"""

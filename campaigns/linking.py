@@ -27,11 +27,11 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import incidents, lifecycle
 from campaigns.barring import apply_rules
-from campaigns.models import Account, Call, Contact, Task
+from campaigns.models import Account, Call, Contact, ContactName, Task
 from campaigns.phones import PhoneRefused, normalise_phone
 from campaigns.platforms.contract import Can
 from campaigns.platforms.registry import PLATFORMS
-from campaigns.prepared import fetch_rows, open_cursor, write_array
+from campaigns.prepared import fetch_rows, open_cursor, run, write_array
 
 PROVED = N_("A call came back: the platform had accepted this contact.")
 CALLED_ALL_THE_SAME = N_("A call came back although the contact had been withdrawn.")
@@ -156,20 +156,22 @@ _WAITING = """
 def has_calls(account_id: int, contact_ids: list[int], platform_ids: list[str]) -> bool:
     """Whether ``link_calls`` has anything to do for contacts whose platform ids were just
     committed: mostly nobody has called them yet."""
-    with open_cursor() as cursor:
-        cursor.execute(_WAITING, [account_id, write_array(platform_ids), write_array(contact_ids)])
-        return bool(cursor.fetchone()[0])
+    values = [account_id, write_array(platform_ids), write_array(contact_ids)]
+    return bool(run(_WAITING, values)[0][0])
 
 
 def find_linkable(calls: Any) -> Any:
     """Recent calls without a contact for whose id there is one now."""
-    # The index holds contacts with an id alone, and is not used unless the query says so.
-    contacts = Contact.objects.exclude(platform_contact_id="").filter(
-        account=OuterRef("account"), platform_contact_id=OuterRef("platform_contact_id")
+    # By the name first: the other way round each call is held against every contact of its account.
+    contacts = Contact.objects.filter(
+        pk=OuterRef("contact_id"), account=OuterRef(OuterRef("account"))
+    )
+    names = ContactName.objects.filter(
+        Exists(contacts), platform_contact_id=OuterRef("platform_contact_id")
     )
     recent = timezone.now() - timedelta(days=SWEEP_DAYS)
     return (
-        calls.filter(Exists(contacts), contact=None, created_at__gt=recent)
+        calls.filter(Exists(names), contact=None, created_at__gt=recent)
         .exclude(platform_contact_id="")
         .exclude(direction=Call.Direction.INBOUND)
     )
@@ -205,10 +207,10 @@ _LATE = """
     WHERE call.account_id = %s AND call.id = ANY(%s::bigint[]) AND call.contact_id IS NULL
         AND call.platform_contact_id <> '' AND call.direction <> 'inbound'
         AND call.created_at > %s
-        AND EXISTS (SELECT FROM campaigns_contact contact
-            WHERE contact.account_id = call.account_id
-                AND contact.platform_contact_id = call.platform_contact_id
-                AND contact.platform_contact_id <> '')
+        AND EXISTS (SELECT FROM campaigns_contactname known
+            JOIN campaigns_contact contact ON contact.id = known.contact_id
+            WHERE known.platform_contact_id = call.platform_contact_id
+                AND contact.account_id = call.account_id)
 """
 
 
@@ -265,16 +267,27 @@ def join_rows(account_id: int, rows: Collection[Call], *, region: str) -> list[C
 
 def _take_wrong_away(rows: Iterable[Call]) -> None:
     """Part a call from a contact that it was linked to before a record said that it came in, or by
-    its number before we knew the contact's id, which turned out to be another."""
+    its number before we knew the contact's id, or the call's, which turned out to be another's."""
     linked = {row.contact_id for row in rows if row.contact_id}
     if not linked:
         return
     names = dict(fetch_rows(_NAMES, [write_array(linked)]))
+    # A contact that has no id yet may have been guessed by its number; whoever has the id is surer.
+    guessed = {
+        (row.account_id, row.platform_contact_id)
+        for row in rows
+        if row.contact_id and row.platform_contact_id and not names.get(row.contact_id)
+    }
+    others = {
+        pair for pair in guessed if len(fetch_rows(_BY_ID, [pair[0], write_array([pair[1]])])) == 1
+    }
     for row in rows:
         if row.contact_id is None:
             continue
         named = names.get(row.contact_id, "")
         other = row.platform_contact_id and named not in ("", row.platform_contact_id)
+        if not named and (row.account_id, row.platform_contact_id) in others:
+            other = True
         if row.direction == Call.Direction.INBOUND or other:
             row.contact_id = row.task_id = None
 
@@ -313,10 +326,11 @@ _INSTANCES = """
     WHERE task.account_id = %s AND instance.platform_task_id = ANY(%s::text[])
         AND instance.platform_task_id <> ''
 """
-# The index holds contacts with an id alone, and is not used unless the statement says so.
 _BY_ID = """
-    SELECT platform_contact_id, id, task_id FROM campaigns_contact
-    WHERE account_id = %s AND platform_contact_id = ANY(%s::text[]) AND platform_contact_id <> ''
+    SELECT known.platform_contact_id, contact.id, contact.task_id
+    FROM campaigns_contact contact JOIN campaigns_contactname known
+        ON known.contact_id = contact.id
+    WHERE contact.account_id = %s AND known.platform_contact_id = ANY(%s::text[])
 """
 
 
@@ -431,25 +445,29 @@ def _find_direct(account_id: int, rows: list[Call], *, region: str) -> None:
         account_id=account_id,
         phone__in={phone for phone, _ in wanted},
         task__kind=Task.Kind.DIRECT,
-        status__in=DIRECT_CANDIDATES,
-        platform_contact_id="",
+        status__in=(*DIRECT_CANDIDATES, "finished"),
     ).values_list(
-        *("phone", "task__robot__platform_id", "pk", "task_id"),
+        *("phone", "task__robot__platform_id", "pk", "task_id", "status", "platform_contact_id"),
         *("batch__attempts__status", "batch__attempts__started_at"),
     )
-    found: dict[tuple[str, str], list[tuple[int, int, datetime]]] = defaultdict(list)
-    for phone, robot, pk, task_id, status, sent_at in waiting:
+    found: dict[tuple[str, str], list[tuple[int, int, bool, str, datetime]]] = defaultdict(list)
+    for phone, robot, pk, task_id, state, name, status, sent_at in waiting:
         if sent_at is not None and status not in NEVER_CALLED:
-            found[phone, robot].append((pk, task_id, sent_at))
+            open_one = state in DIRECT_CANDIDATES and not name
+            found[phone, robot].append((pk, task_id, open_one, name, sent_at))
     for key, calls in wanted.items():
         for row in calls:
+            # Whoever has an id is called by it; a call that tells none may be theirs all the same.
             fitting = {
-                (pk, task_id)
-                for pk, task_id, sent_at in found[key]
+                (pk, task_id, open_one)
+                for pk, task_id, open_one, name, sent_at in found[key]
                 if row.dialed_at and -CLOCKS_DIFFER <= row.dialed_at - sent_at <= DIRECT_WITHIN
+                if open_one or not row.platform_contact_id
             }
             if len(fitting) == 1:
-                row.contact_id, row.task_id = fitting.pop()
+                pk, task_id, open_one = fitting.pop()
+                if open_one:
+                    row.contact_id, row.task_id = pk, task_id
 
 
 # ------------------------------------------------------------------------ the contact's own summary

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop as N_
 
 from campaigns import reconcile
 from campaigns.connections import open_client
-from campaigns.gaps.finding import find_cutoff
+from campaigns.gaps.finding import find_cutoff, take_turn
 from campaigns.ingest import apply_task_state
 from campaigns.models import FailedPushDay, Gap, Task
 from campaigns.platforms.contract import Can
@@ -63,7 +63,8 @@ def _count_finished(now: datetime) -> None:
         platform_checked_at__lt=F("finished_at") + timedelta(seconds=1),
         account__is_active=True,
     ).exclude(platform_task_id="")
-    for task in ended.select_related("account").order_by("finished_at")[:MOST_TASKS]:
+    ids = take_turn("counted", ended, most=MOST_TASKS)
+    for task in Task.objects.filter(pk__in=ids).select_related("account").order_by("finished_at"):
         if task.kind != Task.Kind.CAMPAIGN or not task.account.can(Can.QUERY_TASKS):
             continue
         try:
@@ -78,7 +79,8 @@ def _note_files() -> None:
     """Of gaps of calls and contacts: whether the day's failed pushes are read."""
     gaps = Gap.objects.filter(closed_at=None, answered="").exclude(call=None, contact=None)
     by_day: dict[tuple[int, date], list[int]] = defaultdict(list)
-    for gap in gaps.select_related("account", "call").order_by("-id")[:MOST_GAPS]:
+    pks = take_turn("files", gaps, most=MOST_GAPS)
+    for gap in Gap.objects.filter(pk__in=pks).select_related("account", "call"):
         if gap.account.can(Can.LIST_FAILED_PUSHES):
             moment = gap.call.happened_at if gap.call is not None else gap.found_at
             by_day[gap.account_id, moment.astimezone(gap.account.zone).date()].append(gap.pk)
@@ -100,8 +102,9 @@ def _note_files() -> None:
 def _ask_for_calls() -> None:
     """Where a platform can be asked for the calls of a task: once an hour."""
     silent = Gap.objects.filter(closed_at=None, kind=Gap.Kind.SILENT).values("task")
-    tasks = Task.objects.filter(pk__in=silent, account__is_active=True).select_related("account")
-    for task in tasks.order_by("id")[:MOST_TASKS]:
+    tasks = Task.objects.filter(pk__in=silent, account__is_active=True)
+    ids = take_turn("asked", tasks, most=MOST_TASKS)
+    for task in Task.objects.filter(pk__in=ids).select_related("account").order_by("pk"):
         if not reconcile.is_time_to_ask(task):
             continue
         gaps = Gap.objects.filter(task=task, kind=Gap.Kind.SILENT)
@@ -116,8 +119,9 @@ def _ask_for_calls() -> None:
 
 def _note_tasks() -> None:
     """Of gaps about a task: that it was asked how it stands, and what it said."""
-    counts = Gap.objects.filter(closed_at=None, kind=Gap.Kind.COUNTS).select_related("task")
-    for gap in counts.order_by("-id")[:MOST_GAPS]:
+    counts = Gap.objects.filter(closed_at=None, kind=Gap.Kind.COUNTS)
+    ids = take_turn("told", counts, most=MOST_GAPS)
+    for gap in Gap.objects.filter(pk__in=ids).select_related("task"):
         if gap.task is not None and gap.task.platform_checked_at != gap.asked_at:
             state = gap.task.platform_state
             rows = Gap.objects.filter(pk=gap.pk)

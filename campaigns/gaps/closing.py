@@ -8,7 +8,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from campaigns.gaps.finding import count_ours, count_sample, is_short, look_again
+from campaigns.gaps.finding import count_ours, count_sample, is_short, look_again, take_turn
 from campaigns.models import Call, Contact, Gap, Recording, Task
 
 MOST_TASKS = 500
@@ -68,8 +68,8 @@ def _close_contacts() -> int:
 
 def _close_counts() -> int:
     closed = 0
-    gaps = _list_open(Gap.Kind.COUNTS).select_related("task")
-    for gap in gaps.order_by("id")[:MOST_TASKS]:
+    ids = take_turn("closed", _list_open(Gap.Kind.COUNTS), most=MOST_TASKS)
+    for gap in Gap.objects.filter(pk__in=ids).select_related("task").order_by("pk"):
         task = gap.task
         if task is None or task.status == Task.Status.DELETED:
             closed += _close(Gap.objects.filter(pk=gap.pk), Gap.How.GONE)

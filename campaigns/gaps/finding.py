@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils.translation import gettext_noop as N_
 
 from campaigns.models import (
@@ -108,7 +108,7 @@ def look_at_calls(*, now: datetime) -> int:
                 return found
             found += note_missing(ripe)
             mark.call_id = ripe[-1].pk
-            mark.save()
+            mark.save(update_fields=["call_id", "looked_at"])
         looked += len(ripe)
         if len(ripe) < PORTION:
             break
@@ -120,11 +120,32 @@ def look_again(ids: Collection[int]) -> int:
     return note_missing(_read_calls(Call.objects.filter(pk__in=ids)))
 
 
-def _lock_mark() -> GapMark | None:
-    """The place we are at; None when another worker is at it."""
+def take_turn(what: str, rows: QuerySet[Any], *, most: int) -> list[int]:
+    """The ids of the next so many rows behind those of the last time, in a ring: whoever stands at
+    the front, run after run, keeps nobody behind from being looked at."""
+    _make_mark()
+    with transaction.atomic():
+        mark = GapMark.objects.select_for_update().get(pk=1)
+        after = mark.places.get(what, 0)
+        ids = rows.order_by("pk").values_list("pk", flat=True)
+        found = list(ids.filter(pk__gt=after)[:most])
+        if len(found) < most:
+            found += list(ids.filter(pk__lte=after)[: most - len(found)])
+        if found:
+            mark.places = mark.places | {what: found[-1]}
+            mark.save(update_fields=["places"])
+    return found
+
+
+def _make_mark() -> None:
     if not GapMark.objects.exists():
         newest = Call.objects.aggregate(newest=Max("pk"))["newest"] or 0
         GapMark.objects.get_or_create(pk=1, defaults={"call_id": max(0, newest - FIRST_LOOK)})
+
+
+def _lock_mark() -> GapMark | None:
+    """The place we are at; None when another worker is at it."""
+    _make_mark()
     return GapMark.objects.select_for_update(skip_locked=True).filter(pk=1).first()
 
 
@@ -252,8 +273,9 @@ def _write(gaps: Collection[Gap]) -> int:
 def find_silent(*, now: datetime) -> int:
     """Contacts that were handed over and of whom no call was reported when their task was over."""
     found = 0
-    running = Task.objects.filter(status__in=["running", "paused"]).select_related("account")
-    for task in running.order_by("id")[:MOST_TASKS]:
+    running = Task.objects.filter(status__in=["running", "paused"])
+    ids = take_turn("silent", running, most=MOST_TASKS)
+    for task in Task.objects.filter(pk__in=ids).select_related("account").order_by("pk"):
         if _is_over(task, now):
             found += _note_silent(task)
     return found
@@ -302,7 +324,8 @@ def compare_counts(*, now: datetime) -> int:
         status__in=["starting", "running", "paused", "finished"],
         platform_checked_at__gt=now - WATCHED,
     ).exclude(platform_counts={})
-    for task in tasks.select_related("account").order_by("-platform_checked_at")[:MOST_TASKS]:
+    ids = take_turn("compared", tasks, most=MOST_TASKS)
+    for task in Task.objects.filter(pk__in=ids).select_related("account").order_by("pk"):
         found += _compare_task(task, now)
     return found
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
+from campaigns.attempts import INTERRUPTED
 from campaigns.connections import open_client
 from campaigns.ingest import apply_task_state
 from campaigns.linking import link_calls
@@ -52,6 +53,10 @@ COUNT_IS_AMBIGUOUS = N_(
     "An answer was lost, and the count was not known to be right just before: a batch taken twice"
     " could hide one that never arrived. Nobody has been called; if the count stays, the task is"
     " handed over anew, one batch at a time."
+)
+SENDER_DIED = N_(
+    "A worker was stopped while it handed contacts over, and the count does not tell how far it"
+    " came. Nobody has been called; if the count stays, the task is handed over anew."
 )
 
 
@@ -94,7 +99,9 @@ def list_proved_callouts() -> list[Attempt]:
 def settle_task(task_id: int) -> bool:
     """Settle the unknown requests of a task by asking; True when the task can go on. Of several
     that are called at once one asks."""
-    with only_one(SETTLE_LOCK, task_id) as mine:
+    with only_one(
+        SETTLE_LOCK, task_id, idle=settings.LEASE_SECONDS + settings.HTTP_TIMEOUT_SECONDS
+    ) as mine:
         if not mine:
             return False
         asked = Attempt.objects.filter(task=task_id, status__in=["unknown", "needs_human"])
@@ -202,11 +209,16 @@ def _settle_inserts(task: Task, inserts: list[Attempt], state: TaskChanged) -> b
     answer = f"count {state.contacts}"
     fits = state.contacts in (settled, settled + missing)
     if not fits or is_ambiguous(task, inserts, none_arrived=state.contacts == settled):
+        # A worker of ours that died is no fault of the platform: what it does next is as sure as
+        # what it did first. Where that happens again, so much is lost by it that each is counted.
+        ours = all(attempt.reason == INTERRUPTED for attempt in inserts)
+        at_once = ours and not lifecycle.was_rebuilt(task)
         why = COUNT_IS_AMBIGUOUS if fits else COUNT_FITS_NEITHER
-        lifecycle.note_task(task, why, needs_attention=True)
+        lifecycle.note_task(task, SENDER_DIED if at_once else why, needs_attention=True)
         settled_now = [is_settled(attempt, answer, question=BY_COUNT) for attempt in inserts]
         if all(settled_now):
-            Task.objects.filter(pk=task.pk).update(one_by_one=True)
+            if not at_once:
+                Task.objects.filter(pk=task.pk).update(one_by_one=True)
             lifecycle.request_task(task, "rebuild")  # carried out by ``dispatch``
         return False
     if state.contacts == settled + missing:

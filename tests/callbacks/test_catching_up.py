@@ -453,6 +453,40 @@ def test_a_damaged_entry_takes_no_other_with_it() -> None:
     assert archive.problems == [{"entry": 2, "reason": unpacking.BROKEN}]
 
 
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("where", [0.1, 0.5, 0.99])
+def test_a_large_damaged_entry_is_an_alarm_and_the_others_are_read(
+    platform: FailedPushes, account: Account, stored: bool, where: float
+) -> None:
+    """Larger than what is read at once: its beginning is taken before the damage is seen."""
+    chance = random.Random(7)
+    large = glue(
+        [
+            (
+                "receiveCallRecord",
+                make_record(f"large-{number}", remark=f"{chance.getrandbits(400):x}"),
+            )
+            for number in range(1300)
+        ]
+    )
+    assert len(large) > 2 * unpacking.BLOCK
+    first, last = (glue([("receiveCallRecord", make_record(n))]) for n in ("first", "last"))
+    packed = bytearray(make_zip({"a": first, "b": large, "c": last}, stored=stored))
+    with zipfile.ZipFile(io.BytesIO(bytes(packed))) as archive:
+        entry = archive.infolist()[1]
+    place = entry.header_offset + 31 + int(entry.compress_size * where)
+    packed[place : place + 4] = bytes(255 - one for one in packed[place : place + 4])
+    platform.put(f"{get_day(account)}", {"x.zip": bytes(packed)})
+    day = catch_up(account)
+    processing.process_inbox()
+    file = day.files.get()
+    assert (file.status, file.problems) == ("failed", [{"entry": 2, "reason": unpacking.BROKEN}])
+    assert list(failed_pushes.find_alarms()) == [day]
+    read = set(Call.objects.values_list("platform_call_id", flat=True))
+    assert {"first", "last"} <= read
+    assert not Receipt.objects.filter(status="received").exists()
+
+
 def test_a_bomb_is_stopped_by_what_it_is_not_by_what_it_says() -> None:
     packed = bytearray(make_zip({"a": b" " * 5_000_000}))
     size = (5_000_000).to_bytes(4, "little")

@@ -336,7 +336,7 @@ def requests(draw: Any) -> bytes:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300 + EXAMPLES)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(request_bytes=requests())
 @example(request_bytes=make_post(SIZE))

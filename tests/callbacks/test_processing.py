@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import threading
 from dataclasses import replace
@@ -9,12 +11,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DataError, connection
+from django.db import DataError, connection, transaction
 from django.utils import timezone
 
 from callbacks import inbox, processing
 from callbacks.models import Receipt
 from campaigns.models import Call, Contact, Recording, StatusChange, Turn
+from campaigns.platforms.errors import Unrecognised
 from campaigns.platforms.registry import PLATFORMS
 from tests.callbacks.pushes import TAKEN, make_dialog, make_door, make_record, make_voice, push
 from tests.factories import make_contact, make_task
@@ -274,6 +277,123 @@ def test_the_next_batch_is_read_while_one_is_written(monkeypatch: pytest.MonkeyP
     assert sum(ahead) > 0
     assert sorted(read) == sorted(Receipt.objects.values_list("pk", flat=True))  # each once
     assert count_states()["processed"] == Call.objects.count() == 45
+
+
+def test_calls_put_together_ahead_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of some calls the batch before told already, of some there are rows, of some a part only."""
+    monkeypatch.setattr(processing, "BATCH_SIZE", 8)
+    _, token = make_door()
+    for number in range(32):
+        for call in {number, number * 7 % 30}:
+            push(token, "receiveCallRecord", make_record(f"call-{call}", outbound=number % 2 == 0))
+        push(token, "receiveDialog", make_dialog(f"call-{number * 3 % 30}"))
+    used: list[bool] = []
+    real = processing.apply_events
+
+    def apply(*args: Any, heard: Any, **rest: Any) -> Any:
+        used.append(heard is not None)
+        return real(*args, heard=heard, **rest)
+
+    def take_all(step: Any) -> Any:
+        while step():
+            pass
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(processing, "apply_events", apply)
+    monkeypatch.setattr(processing, "work_meanwhile", lambda step: contextlib.nullcontext())
+    assert processing.process_inbox()
+    assert not any(used)
+    names = [field.attname for field in Call._meta.concrete_fields]
+    own = {"id", "created_at", "updated_at"}
+    alone = list(Call.objects.order_by("platform_call_id").values(*(set(names) - own)))
+    turns = list(Turn.objects.order_by("call__platform_call_id", "position").values("text", "hits"))
+    assert len(alone) == 32 and turns
+    Call.objects.all().delete()
+    processing.reprocess(Receipt.objects.all())
+    monkeypatch.setattr(processing, "work_meanwhile", take_all)
+    used.clear()
+    assert processing.process_inbox()
+    assert used.count(True) > 3
+    assert list(Call.objects.order_by("platform_call_id").values(*(set(names) - own))) == alone
+    again = Turn.objects.order_by("call__platform_call_id", "position").values("text", "hits")
+    assert list(again) == turns
+
+
+def test_what_was_put_together_with_a_refused_push_is_not_used() -> None:
+    fill(3)
+    claimed = processing.claim(fresh=True)
+    for _ in processing.read_ahead(claimed, behind=[]):
+        pass
+    outcomes = [processing.understand(one) for one in claimed]
+    assert len({id(outcome.heard) for outcome in outcomes}) == 1 and outcomes[0].heard
+    outcomes[1] = processing.refuse(claimed[1], Unrecognised("foreign_account"))
+    processing.apply_outcomes(outcomes)
+    assert sorted(Call.objects.values_list("platform_call_id", flat=True)) == ["call-0", "call-2"]
+    assert count_states() == {"received": 0, "processed": 2, "ignored": 0, "quarantined": 1}
+
+
+def test_what_a_batch_needed_is_let_go_of_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to look for circles first: seldom somebody does."""
+    monkeypatch.setattr(processing, "BATCH_SIZE", 10)
+    fill(35)
+    left: list[int] = []
+    real = processing.process_batch
+
+    def work(batch: Any) -> None:
+        real(batch)
+        mine = {one.pk for one in batch}
+        left.append(
+            sum(
+                # not isinstance, which wakes whatever lazy objects other tests left behind
+                type(one) is processing.Outcome and one.receipt.pk in mine
+                for one in gc.get_objects()
+            )
+        )
+
+    monkeypatch.setattr(processing, "process_batch", work)
+    gc.collect()
+    gc.disable()
+    try:
+        assert processing.process_inbox()
+    finally:
+        gc.enable()
+    assert left == [0, 0, 0, 0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_would_be_done_again_waits_for_no_disk_and_nothing_else_does_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill(1)
+    told: list[tuple[str, str]] = []
+
+    def note(name: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            told.append((name, cursor.fetchone()[0]))
+
+    real_move, real_link = processing.move_all, processing.link_late
+
+    def move(outcomes: Any) -> int:
+        if outcomes:
+            note("inside")
+        return real_move(outcomes)
+
+    def link(*args: Any) -> int:
+        note("after")
+        return real_link(*args)
+
+    monkeypatch.setattr(processing, "move_all", move)
+    monkeypatch.setattr(processing, "link_late", link)
+    assert processing.process_inbox()
+    assert told == [("inside", "off"), ("after", "on")]
+    told.clear()
+    processing.reprocess(Receipt.objects.all())
+    batch = processing.claim(fresh=True)
+    with transaction.atomic():  # of somebody else's transaction nothing is said
+        processing.process_batch(batch)
+        note("outside")
+    assert told == [("inside", "on"), ("after", "on"), ("outside", "on")]
 
 
 def test_a_batch_that_fails_leaves_the_one_that_was_read_meanwhile_alone(

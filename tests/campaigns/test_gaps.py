@@ -387,7 +387,7 @@ def live_a_month(days: int, lose: Callable[[str, str], bool]) -> None:
             month.live(day, begin + timedelta(days=day), travel)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(60 + 40 * DAYS)
 def test_no_false_alarm_in_a_clean_month() -> None:
     live_a_month(DAYS, lambda name, part: False)
     assert Call.objects.count() > 4 * DAYS
@@ -412,3 +412,31 @@ def test_one_removed_push_is_found_by_the_next_reconcile(part: str) -> None:
         assert gap.call.platform_call_id.startswith("call-1-2-")
     else:
         assert gap is None
+
+
+def test_whoever_stands_at_the_front_keeps_nobody_behind_from_being_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(finding, "MOST_TASKS", 2)
+    account = make_account()
+    long_ago = timezone.now() - timedelta(days=1)
+    tasks = [make_task(account=account, status="running", launched_at=long_ago) for _ in range(5)]
+    over = tasks[-1]
+    Task.objects.filter(pk=over.pk).update(end_at=long_ago)
+    contact = make_contact(task=over, status="accepted")
+    found = [finding.find_silent(now=timezone.now()) for _ in range(4)]
+    assert sum(found) == 1
+    assert Gap.objects.get().contact == contact
+
+
+def test_a_ring_gives_everybody_a_turn_whoever_comes_or_goes() -> None:
+    contacts = [make_contact() for _ in range(5)]
+    ids = [one.pk for one in contacts]
+    rows = Contact.objects.all()
+    assert finding.take_turn("x", rows, most=2) == ids[:2]
+    contacts[2].delete()
+    assert finding.take_turn("x", rows, most=2) == ids[3:5]
+    new = make_contact()
+    assert finding.take_turn("x", rows, most=2) == [new.pk, ids[0]]
+    assert finding.take_turn("y", rows, most=9) == [ids[0], ids[1], ids[3], ids[4], new.pk]
+    assert finding.take_turn("z", rows.none(), most=2) == []

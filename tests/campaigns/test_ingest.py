@@ -7,7 +7,7 @@ import os
 import random
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ from campaigns.platforms.events import (
     CallEnded,
     DialogReady,
     Direction,
+    HangupBy,
     PlatformTaskState,
     RecordingReady,
     Result,
@@ -136,6 +137,44 @@ def test_all_at_once_or_one_by_one_in_any_order_is_the_same(told: list[Any], cha
     for piece in told:
         one_by_one = merge(one_by_one, piece)
     assert one_by_one == together == merge(together, *told)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(statements.map(list), min_size=1, max_size=12), min_size=1, max_size=3))
+def test_statements_that_agree_are_ordered_as_all_others(told: list[Any]) -> None:
+    found = merge(*({"caller": items} for items in told))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence, "_agree", lambda items: False)
+        assert repr(found) == repr(merge(*({"caller": items} for items in told)))
+
+
+MOMENT = datetime(2026, 3, 5, 1, 2, 3, 456789, tzinfo=UTC)
+plain = st.one_of(
+    st.text(max_size=3),
+    st.integers(-1, 2**31),
+    st.booleans(),
+    st.sampled_from(["x" * 3_400, "x" * 101, "x" * 65, "\x00", "\ud800", "您", 1.0, [], ["a"], {}]),
+    st.sampled_from([Result.BUSY, Direction.OUTBOUND, HangupBy.AGENT]),
+    st.sampled_from([MOMENT, MOMENT.replace(year=1980), MOMENT.replace(year=2100)]),
+    st.sampled_from([MOMENT.replace(tzinfo=None), MOMENT.astimezone(timezone(timedelta(hours=8)))]),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from(["caller", "dialed_at", "attempt", "result", "answered", "details.x"]), plain
+)
+def test_what_needs_no_closer_look_is_kept_as_with_one(field: str, value: Any) -> None:
+    """``_make_storable`` is the closer look."""
+    told = {"details": {"x": value}} if field == "details.x" else {field: value}
+    event = CallEnded(source="s", platform_call_id="c", **told)
+    found, problems = read_event(event)
+    try:
+        kept = evidence._make_storable(field, value) if value not in (None, "") else None
+    except ValueError as error:
+        assert (problems, field in found) == ({field: str(error)}, False)
+    else:
+        assert repr(found.get(field)) == repr(None if kept is None else [[0, "s", kept]])
 
 
 #: what ``read_event`` makes: "not said" is no statement, "unknown" is one of few fields

@@ -4,10 +4,12 @@ are taken for, and of what they may move."""
 from __future__ import annotations
 
 import itertools
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from campaigns import ingest, linking, reconcile
@@ -244,6 +246,35 @@ def test_the_same_number_in_two_lost_direct_calls_is_not_guessed_at() -> None:
     assert not Contact.objects.exclude(status="unknown").exists()
 
 
+@pytest.mark.parametrize("state", ["accepted", "finished"])
+def test_a_call_that_tells_no_id_may_be_of_somebody_who_has_one(state: str) -> None:
+    attempt = make_lost_callout("19900000001")
+    lost = attempt.task.contacts.get()
+    other = make_task(account=lost.account, robot=attempt.task.robot, kind="direct")
+    batch = Batch.objects.create(task=other, number=1, size=1, status="accepted")
+    known = make_called(other, platform_contact_id="A", status=state, batch=batch)
+    make_attempt(batch, sent_at=SENT_AT, status="accepted")
+    apply(lost.account, make_stranger(platform_contact_id=None))
+    assert Call.objects.get().contact is None, "Which of the two?"
+    assert tell(lost)[0] == "unknown"
+    apply(lost.account, make_stranger(platform_contact_id="A"))
+    assert Call.objects.get().contact == known
+    assert tell(lost)[0] == "unknown"
+    assert not reconcile.settle_task(attempt.task_id)
+
+
+def test_a_call_that_was_guessed_goes_to_whoever_has_its_id() -> None:
+    task = make_campaign()
+    guessed = make_called(task, platform_contact_id="", status="unknown")
+    apply(task.account, read_record(outbound=True, task_data_id=None))
+    assert Call.objects.get().contact == guessed
+    other = make_task(account=task.account, robot=task.robot, platform_task_id="9")
+    known = make_called(other, platform_contact_id="262381")
+    apply(task.account, *read_talk())
+    call = Call.objects.get()
+    assert (call.contact, call.task) == (known, other)
+
+
 def test_an_attempt_that_never_left_is_proved_by_nothing() -> None:
     attempt = make_lost_callout("19900000001", status="refused")
     Contact.objects.update(status="withdrawn")
@@ -275,6 +306,38 @@ def test_the_sweep_finds_calls_by_number_too() -> None:
     assert ingest.link_pending() == 1
     assert tell(contact)[:2] == ("finished", 1)
     assert ingest.link_pending() == 0
+
+
+def test_the_sweep_holds_no_call_against_all_contacts_of_its_account() -> None:
+    """Of 30 calls and 2,000 contacts nothing is looked at 60,000 times, in whatever shape the
+    statistics are."""
+    task = make_campaign()
+    stranger = make_called(make_campaign(), platform_contact_id="5")
+    pattern = make_called(task, platform_contact_id="first")
+    fields = [one for one in Contact._meta.concrete_fields if not one.generated]
+    values = {one.attname: getattr(pattern, one.attname) for one in fields if one.name != "id"}
+    Contact.objects.bulk_create(
+        Contact(**values | {"phone": f"1990001{number:04d}", "platform_contact_id": f"x{number}"})
+        for number in range(2_000)
+    )
+    names = ["x5", stranger.platform_contact_id, *(f"nobody{number}" for number in range(28))]
+    Call.objects.bulk_create(
+        Call(
+            account=task.account, platform_call_id=name, platform_contact_id=name,
+            direction="outbound", happened_at=timezone.now(),
+        )
+        for name in names
+    )  # fmt: skip
+    for counted in (False, True):
+        if counted:
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE")
+        found = linking.find_linkable(Call.objects.all())
+        # of whoever has the name in another account it is not
+        assert list(found.values_list("platform_call_id", flat=True)) == ["x5"]
+        plan = found.explain(analyze=True, format="json")
+        loops = max(int(loops) for loops in re.findall(r"Actual Loops\D+(\d+)", plan))
+        assert loops <= 10 * len(names), plan
 
 
 def test_the_sweep_finds_direct_calls_too() -> None:

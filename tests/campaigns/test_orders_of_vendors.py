@@ -1,13 +1,14 @@
 """In: every push of one call, of each vendor, in many orders, each twice. Out: the same rows.
 
-All orders of up to five pushes, 2,000 random ones of more. Each order has a call and an agent of
-its own, and the n-th pushes of all orders are applied together: the rows are those of one account
-and one database.
+All orders of up to three pushes; of more, as many random ones as ``R4_ORDERS`` says. Each order has
+a call and an agent of its own, and the n-th pushes of all orders are applied together: the rows
+are those of one account and one database.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ from campaigns.platforms.registry import PLATFORMS
 from tests.factories import make_account
 from tests.platforms.payloads import find_payload
 
-ORDERS = 2_000
+ORDERS = int(os.environ.get("R4_ORDERS", "400"))
 READING = Reading(ZoneInfo("Asia/Shanghai"))
 #: (vendor, its pushes of one call, the ids in them that mean this call)
 SETS = {
