@@ -141,26 +141,42 @@ def is_marked(columns: Sequence[Column], *, whole: bool) -> bool:
 
 
 def make_hider(columns: Sequence[Column], *, whole: bool = False) -> Callable[[bytes], bytes]:
-    """What takes a marked line, without its mark, and gives it without the numbers in it unless
-    ``whole``, and with its reasons told in the language that is active."""
-    reasons = [place for place, column in enumerate(columns) if column.cell is Cell.REASON]
-    places = [
-        place for place, column in enumerate(columns) if column.cell is Cell.FREE and not whole
-    ]
+    """What takes a marked line, without its mark, and gives it with what ``list_hiders`` say in the
+    places of their cells."""
+    hiders = list_hiders(columns, whole=whole)
 
     def hide(line: bytes) -> bytes:
         cells = next(csv.reader(io.StringIO(line.decode(), newline="")))
-        for place in places:
+        for place, told in hiders:
             if cells[place]:
-                cells[place] = guard_cell(_hide(unguard_cell(cells[place])))
-        for place in reasons:
-            told = _tell(cells[place])
-            cells[place] = guard_cell(told if whole else _hide(told))
+                cells[place] = told(cells[place])
         text = io.StringIO(newline="")
         csv.writer(text).writerow(cells)
         return text.getvalue().encode()
 
     return hide
+
+
+def list_hiders(
+    columns: Sequence[Column], *, whole: bool = False
+) -> list[tuple[int, Callable[[str], str]]]:
+    """(place, what takes the cell there): of a marked line, gives the cell without the numbers in
+    it unless ``whole``, and its reason told in the language that is active."""
+
+    def hide(text: str) -> str:
+        return guard_cell(_hide(unguard_cell(text)))
+
+    def tell(text: str) -> str:
+        told = _tell(text)
+        return guard_cell(told if whole else _hide(told))
+
+    hiders: list[tuple[int, Callable[[str], str]]] = []
+    for place, column in enumerate(columns):
+        if column.cell is Cell.REASON:
+            hiders.append((place, tell))
+        elif column.cell is Cell.FREE and not whole:
+            hiders.append((place, hide))
+    return hiders
 
 
 def _tell(text: str) -> str:

@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
+import psycopg
 from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -30,7 +31,8 @@ from campaigns import lifecycle
 from campaigns.criteria import CALLS, BadCriteria, Criteria, read_criteria
 from campaigns.exporting.cells import open_own_connection
 from campaigns.exporting.sound import TooMany, write_recordings
-from campaigns.exporting.tables import write_csv, write_xlsx
+from campaigns.exporting.tables import write_csv
+from campaigns.exporting.workbooks import write_xlsx
 from campaigns.locks import only_one
 from campaigns.models import Export
 from campaigns.models.exports import Form, Kind
@@ -53,6 +55,8 @@ PART = "export-part-"
 OLD_PART = timedelta(days=1)
 
 _LOCK, _SLOT = 0x6578, 0x6579
+#: the session that holds them says nothing while another one's query sorts
+SORTING_SECONDS = 4 * 3600.0
 _CONTROL = re.compile(r"[^\w.\-]+")
 
 MANY = N_("You have %(n)s exports that are not finished yet. Wait for them, or give some up.")
@@ -64,6 +68,10 @@ NOT_READ = N_("The database gave up in the middle of it. Try a shorter time, or 
 GIVEN_UP = N_("Somebody gave it up.")
 ONLY_SO_MANY = N_(
     "There are more than %(most)s recordings in what was chosen: narrow it, for example to a day."
+)
+CUT_CELL = N_("A cell had more words than one of Excel can hold and is cut. A CSV has all of it.")
+CUT_CELLS = N_(
+    "%(n)s cells had more words than one of Excel can hold and are cut. A CSV has all of them."
 )
 OVER = N_("The file was deleted: its period of keeping is over.")
 AGAIN = N_("Whoever made it is gone; it is made anew.")
@@ -152,7 +160,7 @@ def note_download(export: Export, *, by: Any) -> None:
 def make_export(export_id: int) -> float | None:
     """Make the file. Returns the seconds after which to try again when too many are being made."""
     with contextlib.ExitStack() as held:
-        if not held.enter_context(only_one(_LOCK, export_id)):
+        if not held.enter_context(only_one(_LOCK, export_id, idle=SORTING_SECONDS)):
             return None
         if not any(held.enter_context(only_one(_SLOT, slot)) for slot in range(SLOTS)):
             return 3.0
@@ -194,7 +202,8 @@ def _make_or_fail(export: Export) -> None:
     except OSError as error:
         log.error("export %s: %s", export.pk, type(error).__name__)
         _end(export, "failed", NO_ROOM)
-    except DatabaseError as error:
+    except (DatabaseError, psycopg.Error) as error:
+        # The rows come over a connection of their own, whose errors nobody makes Django's.
         # An outage ends the job's own statements as well: then the row is found by settle_exports.
         log.error("export %s: %s", export.pk, type(error).__name__)
         _end(export, "failed", NOT_READ)
@@ -204,23 +213,23 @@ def _make(export: Export) -> None:
     chosen_of = CALLS if export.kind == Kind.RECORDINGS else export.kind
     criteria = read_criteria(chosen_of, export.params)
     told = _make_teller(export)
+    missing = cut = 0
     with _open_part() as (part, path):
         if export.kind == Kind.RECORDINGS:
             rows, missing = write_recordings(export, criteria, part, told=told)
         else:
             _count_rows(export, criteria)
-            missing = 0
+            options: dict[str, Any] = {
+                "whole": export.whole,
+                "words": export.words,
+                "zone": export.zone,
+                "told": told,
+            }
             with _open_cursor() as cursor:
-                write = write_csv if export.form == Form.CSV else write_xlsx
-                rows = write(
-                    cursor,
-                    criteria,
-                    part,
-                    whole=export.whole,
-                    words=export.words,
-                    zone=export.zone,
-                    told=told,
-                )
+                if export.form == Form.CSV:
+                    rows = write_csv(cursor, criteria, part, **options)
+                else:
+                    rows, cut = write_xlsx(cursor, criteria, part, **options)
         part.flush()
         size = part.tell() if export.form == Form.CSV else os.path.getsize(path)
         export.file.save("export", _Part(part, path), save=False)
@@ -230,6 +239,8 @@ def _make(export: Export) -> None:
         export,
         "done",
         of=["running"],
+        reason=(CUT_CELL if cut == 1 else CUT_CELLS) if cut else "",
+        values={"n": cut} if cut else {},
         rows=rows,
         missing=missing,
         bytes=size,
@@ -330,7 +341,7 @@ def _find_folder() -> Path:
 def settle_exports() -> None:
     """Have files made whose job is gone."""
     for export_id in Export.objects.filter(status__in=Export.OPEN).values_list("pk", flat=True):
-        with only_one(_LOCK, export_id) as free:
+        with only_one(_LOCK, export_id, idle=SORTING_SECONDS) as free:
             if free:
                 enqueue_export(export_id)
 

@@ -37,13 +37,14 @@ def list_pages() -> dict[str, str]:
     from django.urls import reverse
     from django.utils import timezone
 
-    from campaigns.models import Account, Call, Robot, Task
+    from campaigns.models import Account, Call, Contact, Robot, Task
 
     newest = Call.objects.aggregate(at=Max("happened_at"))["at"]
     day = timezone.localtime(newest).date().isoformat()
     large = Task.objects.filter(name="Filled task 0").latest("pk")
     account = Account.objects.get(name="Filled yeta")
     robot = Robot.objects.filter(account=account).earliest("pk")
+    contact = Contact.objects.filter(task=large, calls_made__gt=0).earliest("pk")
     call = Call.objects.filter(task=large, turns_count__gt=0).order_by("-pk").first()
     calls, contacts = (
         reverse(f"admin:campaigns_{name}_changelist") for name in ("call", "contact")
@@ -92,6 +93,9 @@ def list_pages() -> dict[str, str]:
         "contacts: a number": f"{contacts}?q=19900000001",
         "contacts: not called": f"{contacts}?called=no",
         "tasks": reverse("admin:campaigns_task_changelist"),
+        "contact's time line": reverse("admin:campaigns_contact_change", args=[contact.pk]),
+        "a robot": reverse("admin:campaigns_robot_change", args=[robot.pk]),
+        "the largest task, live": reverse("admin:campaigns_task_live", args=[large.pk]),
         "the largest task": reverse("admin:campaigns_task_change", args=[large.pk]),
         "recordings": reverse("admin:campaigns_recording_changelist"),
     }

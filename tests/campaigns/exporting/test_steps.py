@@ -111,7 +111,7 @@ def test_who_may_fetch_it(client: Client) -> None:
 
 
 def test_it_can_be_given_up_in_the_middle(monkeypatch: pytest.MonkeyPatch, media: Path) -> None:
-    monkeypatch.setattr(tables, "CHUNK", 1)
+    monkeypatch.setattr(tables, "ROWS", 1)
     monkeypatch.setattr(steps, "TELL_SECONDS", 0.0)
     first = make_call(make_task())
     Call.objects.bulk_create(
@@ -185,6 +185,29 @@ def test_a_full_disk_and_a_lost_choice_are_told(monkeypatch: pytest.MonkeyPatch)
     Export.objects.filter(pk=lost.pk).update(params={"gone": "1"})
     assert make(lost).status == "failed"
     assert "gone" in lost.reason_text
+
+
+def test_what_the_database_refuses_is_told_and_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ask_too_much(cursor: Any, *_arguments: Any, **_fields: Any) -> int:
+        cursor.execute("SELECT 1 / 0")
+        return 0
+
+    monkeypatch.setattr(steps, "write_csv", ask_too_much)
+    export = make(ask())
+    assert (export.status, export.reason, export.tries) == ("failed", steps.NOT_READ, 1)
+
+
+def test_cells_that_were_cut_are_told() -> None:
+    task = make_task(robot=make_robot(columns=["phone", "words"]))
+    make_contact(task=task, values={"words": "词" * 40_000})
+    params = {"task__id__exact": str(task.pk)}
+    export = make(ask(CONTACTS, params=params, form="xlsx"))
+    assert (export.status, export.rows, export.reason) == ("done", 1, steps.CUT_CELL)
+    make_contact(task=task, values={"words": "词" * 40_000})
+    export = make(ask(CONTACTS, params=params, form="xlsx"))
+    assert export.reason_text == steps.CUT_CELLS % {"n": 2}
 
 
 def test_a_file_is_deleted_when_its_period_is_over(client: Client, media: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,13 +16,12 @@ from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from python_calamine import CalamineWorkbook
 
 from campaigns.criteria import CALLS, CONTACTS, Criteria, read_criteria
 from campaigns.exporting import cells, tables
 from campaigns.importing.cells import unguard_cell
 from campaigns.masking import mask_numbers
-from campaigns.models import Account, Call, Task
+from campaigns.models import Call
 from tests.campaigns.admin.world import make_call
 from tests.campaigns.exporting import slow
 from tests.factories import make_account, make_contact, make_robot, make_task
@@ -240,38 +238,3 @@ def test_a_reason_is_told_with_its_values(db: None, whole: bool) -> None:
     ]
     told = [row["原因"] for row in read(write(chosen, whole=whole, words="zh-hans"))]
     assert "2026-11-21" in told[0] and "since" not in told[0]
-
-
-@pytest.mark.parametrize("sheet_rows", [4, tables.SHEET_ROWS])
-def test_a_workbook_has_every_row_and_is_divided(tmp_path: Any, sheet_rows: int) -> None:
-    task = make_task(name="=1+1")
-    for _number in range(8):
-        make_call(task, caller="19900000001")
-    path = tmp_path / "calls.xlsx"
-    with path.open("wb") as target, connection.cursor() as cursor:
-        number = tables.write_xlsx(
-            cursor.cursor,
-            EVERYTHING,
-            target,
-            whole=False,
-            zone="Asia/Shanghai",
-            folder=str(tmp_path),
-            sheet_rows=sheet_rows,
-        )
-    assert number == 8
-    book = CalamineWorkbook.from_path(str(path))
-    assert len(book.sheet_names) == (3 if sheet_rows == 4 else 1)
-    rows = [row for name in book.sheet_names for row in book.get_sheet_by_name(name).to_python()]
-    headings, told = rows[0], [row for row in rows if row[0] != "id"]
-    assert len(told) == 8
-    assert {row[headings.index("task")] for row in told} == {"'=1+1"}
-    assert {row[headings.index("caller")] for row in told} == {"199****0001"}
-    assert {float(row[headings.index("talk_seconds")]) for row in told} == {45.0}
-
-
-def test_an_empty_workbook_has_its_header(tmp_path: Any) -> None:
-    path = tmp_path / "calls.xlsx"
-    with path.open("wb") as target, connection.cursor() as cursor:
-        tables.write_xlsx(cursor.cursor, EVERYTHING, target, whole=True, zone="UTC")
-    assert CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[0][0] == "id"
-    assert Account.objects.count() == Task.objects.count() == 0
