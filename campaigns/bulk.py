@@ -15,12 +15,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
-from campaigns import lifecycle, recordings
+from campaigns import importing, lifecycle, recordings
 from campaigns.barring import bar_many, is_normal, lift_list
 from campaigns.criteria import CALLS, CONTACTS, BadCriteria, Criteria, read_criteria
 from campaigns.locks import only_one
@@ -65,6 +65,8 @@ LISTED = N_("The number was on the list already.")
 NO_SOUND = N_("It has no recording that could be fetched again.")
 LAUNCHED = N_("Its task has been launched since.")
 CHANGED = N_("Somebody has changed it since.")
+TAKEN = N_("Its number has been taken up by another contact since, who would be called as well.")
+FORGOTTEN = N_("Which rows they were has been forgotten: nothing was taken back.")
 STOPPED = N_("Somebody stopped it. What was done until then stays.")
 NO_LONGER = N_("What was chosen by cannot be read any more: %(why)s")
 GAVE_UP = N_("Whoever worked on it stopped at the same row, again and again.")
@@ -112,10 +114,15 @@ def cancel_job(job: BulkJob, *, by: Any = None) -> bool:
 
 
 def undo_job(job: BulkJob, *, by: Any = None) -> bool:
-    """Have a job take back what this one did; False when it cannot be, or was."""
+    """Have a job take back what this one did; False when it cannot be, or was, or when it is not
+    known any more which rows they were."""
     if not can_undo(job):
         return False
     with transaction.atomic():
+        # Whoever forgets the rows skips jobs that are busy, and has its row meanwhile.
+        BulkJob.objects.select_for_update().get(pk=job.pk)
+        if not has_rows(job):
+            return False
         moved = lifecycle.move(
             job, "undoing", of=["done", "failed", "cancelled"], by=by, reached=0, tries=0, undone=0
         )
@@ -142,12 +149,19 @@ def forget_rows() -> int:
     """Delete the rows of jobs that are long over; they cannot be taken back any more."""
     old = timezone.now() - timedelta(days=settings.BULK_KEEP_DAYS)
     over = BulkJob.objects.filter(ended_at__lt=old).exclude(status__in=BulkJob.BUSY)
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Held to the end: nobody begins to take one back meanwhile.
+        held = over.order_by("pk").select_for_update(of=("self",), skip_locked=True)
         cursor.execute(
             "DELETE FROM campaigns_bulkrow WHERE job_id = ANY(%s)",
-            [list(over.values_list("pk", flat=True))],
+            [list(held.values_list("pk", flat=True))],
         )
         return int(cursor.rowcount)
+
+
+def is_forgotten(job: BulkJob) -> bool:
+    """Whether it could be taken back if it were still known which rows it was."""
+    return can_undo(job) and not has_rows(job)
 
 
 def has_rows(job: BulkJob) -> bool:
@@ -168,8 +182,11 @@ def work_on_job(job_id: int) -> bool:
             return _work(job)
         except BadCriteria as bad:
             _fail(job, NO_LONGER, why=str(bad))
+        except OperationalError:
+            # The database is away, or has ended the session of a process that stood still: somebody
+            # else may have the job now, and one that nobody has is found by settle_jobs.
+            raise
         except DatabaseError as error:
-            # an outage ends the next statement as well: then the job is found by settle_jobs
             log.error("bulk job %s: %s", job_id, type(error).__name__)
             _fail(job, NOT_DONE)
         return False
@@ -184,6 +201,9 @@ def _work(job: BulkJob) -> bool:
         lifecycle.move(job, "gathering", of=["waiting"], started_at=timezone.now())
     if job.status == "gathering":
         _gather(job)
+    if job.status == "undoing" and not has_rows(job):
+        _fail(job, FORGOTTEN)
+        return False
     ends = time.monotonic() + JOB_SECONDS
     step = _undo_portion if job.status == "undoing" else _do_portion
     while time.monotonic() < ends:
@@ -375,6 +395,8 @@ def _take_in(job: BulkJob, ids: list[int]) -> set[int]:
     """Of those that were left out, who still is so because of this job, in a task that is still a
     draft: a task that was launched would be over without them."""
     chosen = Contact.objects.filter(pk__in=ids)
+    # Before any row, as whoever loads a file does: of two who come back at once one is first.
+    importing.hold_loading(chosen.values_list("account", flat=True))
     # Whoever launches one of them has its row, and launches those whom somebody saw and approved.
     tasks = Task.objects.filter(pk__in=set(chosen.values_list("task", flat=True)))
     held = tasks.order_by("pk").select_for_update(of=("self",), no_key=True)
@@ -388,6 +410,9 @@ def _take_in(job: BulkJob, ids: list[int]) -> set[int]:
             back.add(pk)
         else:
             reasons[LAUNCHED if ours else CHANGED] += 1
+    if taken := importing.find_taken(back):
+        reasons[TAKEN] += len(taken)
+        back -= taken
     lifecycle.move_contacts(
         Contact.objects.filter(pk__in=back),
         "ready",

@@ -43,6 +43,7 @@ from campaigns import (
     reviewing,
     verifying,
 )
+from campaigns.garbage import collect_seldom
 from campaigns.importing import barlist, folder
 from campaigns.ingest import FETCH_SEVERAL_JOB
 from campaigns.models import Account, Task
@@ -100,6 +101,11 @@ def advance_task(task_id: int) -> None:
 @app.task(name="campaigns.jobs.send_batches")
 def send_batches(task_id: int, place: int = 0) -> None:
     """Send planned batches of a task, one after the other, for a while."""
+    with collect_seldom():
+        _send_for_a_while(task_id, place)
+
+
+def _send_for_a_while(task_id: int, place: int) -> None:
     ends = time.monotonic() + SENDER_SECONDS
     known: Task | None = None
     most = 1

@@ -26,6 +26,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
 from campaigns import lifecycle
+from campaigns.ingest import NOTES as EVIDENCE_OF_NOTES
 from campaigns.models import (
     Account,
     Attempt,
@@ -33,7 +34,10 @@ from campaigns.models import (
     Erasure,
     Exchange,
     InboundAnswer,
+    InboundContext,
+    Judgement,
     Recording,
+    Remark,
     StatusChange,
     Turn,
 )
@@ -41,7 +45,7 @@ from campaigns.models.retention import LEAST_PUSH_DAYS, KeepRule
 
 logger = logging.getLogger(__name__)
 
-PUSHES, EXCHANGES, DIALOGS, RECORDINGS, ANSWERS = Erasure.Kind.values
+PUSHES, EXCHANGES, DIALOGS, RECORDINGS, ANSWERS, NOTES, CONTEXTS = Erasure.Kind.values
 #: rows of one statement; calls and files are fewer, there is more behind each of them
 BATCH, FEW = 1000, 100
 #: seconds of rest after each statement, at least; of work before a job gives its place to others
@@ -74,6 +78,8 @@ def find_days(kind: str, rule: KeepRule | None = None) -> int | None:
     """
     if kind == ANSWERS:  # each belongs to the push that asked
         return find_days(PUSHES, rule)
+    if kind == NOTES:  # what was said, in somebody's words
+        return find_days(DIALOGS, rule)
     periods = [
         getattr(settings, f"KEEP_{kind.upper()}_DAYS"),
         getattr(rule, f"{kind}_days", None),
@@ -94,12 +100,13 @@ def find_cutoffs(kind: str, *, now: datetime | None = None) -> dict[int, datetim
     return {pk: now - timedelta(days=kept) for pk, kept in days.items() if kept}
 
 
-# ----------------------------------------------------------------------------------- the five kinds
+# ---------------------------------------------------------------------------------------- the kinds
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """``walk``: the model whose ids are walked through, and the column that says how old it is.
+    """``walk``: the model whose ids are walked through, and the column that says how old it is;
+    ``since``: the one that says for how long it was left alone, where that is another, never older.
     ``find``: those of the ids that are due, as a queryset in the order in which they are locked.
     ``erase``: delete them, in the same transaction; what it gives is done after the commit."""
 
@@ -110,6 +117,7 @@ class _Kind:
     find: Callable[[], models.QuerySet[Any]]
     erase: Callable[[list[int]], Callable[[], None] | None]
     step: Callable[[int, int, int], int | None]
+    since: str = ""
 
 
 def _step_by_id(model: type[models.Model], after: int, top: int, batch: int) -> int | None:
@@ -188,8 +196,69 @@ def _find_dialogs() -> models.QuerySet[Any]:
 
 
 def _erase_dialogs(ids: list[int]) -> None:
+    """With what people wrote about it: who repeats what was said keeps it else."""
     Turn.objects.filter(call_id__in=ids).delete()
+    Remark.objects.filter(call_id__in=ids).delete()
+    Judgement.objects.filter(review__call_id__in=ids).exclude(note="").update(note="")
     Call.objects.filter(pk__in=ids).update(dialog_deleted_at=timezone.now())
+
+
+def _find_noted() -> models.QuerySet[Any]:
+    return Call.objects.filter(details__has_key="notes")
+
+
+def _begin_notes(cutoffs: Mapping[int, datetime]) -> int:
+    """The call behind which notes may still be due. No index finds them (each push of a call would
+    pay for it), so nobody looks twice through all the old calls: where nothing was changed about
+    the periods, what was over its time for everybody has been looked through the day before."""
+    known = _read_mark()
+    return int(known.get("after", 0)) if known.get("of") == _tell_periods(cutoffs) else 0
+
+
+def _end_notes(cutoffs: Mapping[int, datetime]) -> None:
+    """All of them have been looked through. What somebody held is looked at for a day more."""
+    if not cutoffs:
+        return
+    oldest = min(cutoffs.values()) - timedelta(days=1)
+    top = _find_top(_list_kinds()[NOTES], {0: oldest})
+    numbers = {"after": max(0, top - 1), "of": _tell_periods(cutoffs)}
+    snapshot = apps.get_model("callbacks", "Snapshot")
+    snapshot._default_manager.update_or_create(
+        pk="notes", defaults={"taken_at": timezone.now(), "numbers": numbers}
+    )
+
+
+def _read_mark() -> dict[str, Any]:
+    snapshot = apps.get_model("callbacks", "Snapshot")
+    row = snapshot._default_manager.filter(pk="notes").first()
+    return row.numbers if row is not None else {}
+
+
+def _tell_periods(cutoffs: Mapping[int, datetime]) -> list[list[int]]:
+    """Whose are kept for how many days."""
+    now = timezone.now()
+    return [[pk, round((now - moment).total_seconds() / 86_400)] for pk, moment in
+            sorted(cutoffs.items())]  # fmt: skip
+
+
+def _erase_notes(ids: list[int]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE campaigns_call SET details = details - 'notes', evidence = evidence - %s,"
+            " conflicts = conflicts - %s, dialog_deleted_at = coalesce(dialog_deleted_at, now())"
+            " WHERE id = ANY(%s)",
+            [EVIDENCE_OF_NOTES, EVIDENCE_OF_NOTES, ids],
+        )
+
+
+def _find_contexts() -> models.QuerySet[Any]:
+    """Those with a date of their own go by it; see ``answering``."""
+    return InboundContext.objects.filter(expires_at=None)
+
+
+def _erase_contexts(ids: list[int]) -> None:
+    _let_go(InboundContext, ids)
+    _delete(InboundContext, ids)
 
 
 def _find_recordings() -> models.QuerySet[Any]:
@@ -260,6 +329,14 @@ def _list_kinds() -> dict[str, _Kind]:
             InboundAnswer, "asked_at", "account", BATCH, InboundAnswer.objects.all, _erase_answers,
             by_id(InboundAnswer),
         ),
+        NOTES: _Kind(
+            Call, "created_at", "account", BATCH, _find_noted, _erase_notes,
+            by_id(Call),
+        ),
+        CONTEXTS: _Kind(
+            InboundContext, "created_at", "account", BATCH, _find_contexts, _erase_contexts,
+            by_id(InboundContext), since="updated_at",
+        ),
     }  # fmt: skip
 
 
@@ -278,7 +355,8 @@ def forget_old(
             continue
         cutoffs = find_cutoffs(name)
         top = _find_top(kind, cutoffs)
-        after: int | None = reached.get(name, 0)
+        begin = _begin_notes(cutoffs) if name == NOTES and name not in reached else 0
+        after: int | None = reached.get(name, begin)
         while after is not None:
             began = time.monotonic()
             after = forget_batch(name, kind, cutoffs, after=after, top=top)
@@ -288,6 +366,8 @@ def forget_old(
                     return reached
                 time.sleep(max(REST_SECONDS, min(1.0, time.monotonic() - began)))
         reached[name] = -1
+        if name == NOTES:
+            _end_notes(cutoffs)
     return None
 
 
@@ -308,7 +388,8 @@ def forget_batch(
         free = kind.walk._default_manager.filter(pk__in=found).order_by("pk")
         held = free.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)
         # What changed its state since it was found is asked about again, now that it is held.
-        ids = list(kind.find().filter(pk__in=list(held)).values_list("pk", flat=True))
+        still = _only_due(kind.find().filter(pk__in=list(held)), kind, cutoffs)
+        ids = list(still.values_list("pk", flat=True))
         if ids:
             done = kind.erase(ids)
             for account, number in Counter(found[pk] for pk in ids).items():
@@ -326,7 +407,8 @@ def _only_due(
     due = models.Q(pk__in=())
     for moment in set(cutoffs.values()):
         accounts = [pk for pk, cutoff in cutoffs.items() if cutoff == moment]
-        due |= models.Q(**{f"{kind.account}__in": accounts, f"{kind.column}__lt": moment})
+        column = kind.since or kind.column
+        due |= models.Q(**{f"{kind.account}__in": accounts, f"{column}__lt": moment})
     return rows.filter(due)
 
 
@@ -363,6 +445,8 @@ def list_due(*, most: int | None = None) -> Iterator[Due]:
             rows: Any = Call.objects.filter(pk__in=list(calls[:most]) if most else calls)
         else:
             rows = kind.find().filter(pk__lt=top)
+            if name == NOTES:
+                rows = rows.filter(pk__gt=_begin_notes(cutoffs))
         due = _only_due(rows, kind, cutoffs).order_by("pk")
         number = (due.values("pk")[:most] if most else due).count()
         yield Due(name, number, due.values_list(kind.column, flat=True).first())

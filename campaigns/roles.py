@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.db.models import F
+
 #: {group: ("app.codename", …)}; ``app.*`` is every right of an app, ``app.view_*`` those to look
 VIEWER = ("campaigns.view_*", "callbacks.view_receipt")
 OPERATOR = (
@@ -122,28 +124,48 @@ def make_permissions(apps: Any, label: str) -> None:
         config = apps.get_app_config(label)
     except LookupError:
         return
+    # read once, and written at once: this is done by each migration that makes rights, and one look
+    # per right would be a third of the time that a new database takes
+    kinds = {kind.model: kind for kind in content_type.objects.filter(app_label=label)}
+    known = set(
+        permission.objects.filter(content_type__app_label=label).values_list(
+            "content_type_id", "codename"
+        )
+    )
+    missing = []
     for model in config.get_models():
         options = model._meta
-        kind = content_type.objects.get_or_create(app_label=label, model=options.model_name)[0]
+        kind = kinds.get(options.model_name) or content_type.objects.create(
+            app_label=label, model=options.model_name
+        )
         wanted = [
             (f"{action}_{options.model_name}", f"Can {action} {options.verbose_name_raw}"[:255])
             for action in options.default_permissions
         ]
-        for codename, name in [*wanted, *options.permissions]:
-            permission.objects.get_or_create(
-                content_type=kind, codename=codename, defaults={"name": name}
-            )
+        missing += [
+            permission(content_type=kind, codename=codename, name=name)
+            for codename, name in [*wanted, *options.permissions]
+            if (kind.pk, codename) not in known
+        ]
+    permission.objects.bulk_create(missing, ignore_conflicts=True)
 
 
 def find_permissions(apps: Any, patterns: Iterable[str]) -> list[Any]:
-    found: dict[int, Any] = {}
-    for pattern in patterns:
-        label, _, codename = pattern.partition(".")
-        rows = apps.get_model("auth", "Permission").objects.filter(content_type__app_label=label)
-        rows = rows.exclude(content_type__model__in=NEVER)
-        if codename.endswith("*"):
-            rows = rows.filter(codename__startswith=codename[:-1])
-        else:
-            rows = rows.filter(codename=codename)
-        found |= {row.pk: row for row in rows}
-    return list(found.values())
+    """Those that exist, by their id."""
+    wanted = [pattern.partition(".") for pattern in patterns]
+    rows = (
+        apps.get_model("auth", "Permission")
+        .objects.filter(content_type__app_label__in={label for label, _, _ in wanted})
+        .exclude(content_type__model__in=NEVER)
+        .annotate(label=F("content_type__app_label"))
+        .order_by("pk")
+    )
+    return [
+        row
+        for row in rows
+        if any(
+            label == row.label
+            and (row.codename.startswith(name[:-1]) if name.endswith("*") else row.codename == name)
+            for label, _, name in wanted
+        )
+    ]

@@ -329,7 +329,7 @@ class ContextFileForm(forms.Form):
     expires_at = forms.SplitDateTimeField(
         label=gettext_lazy("Expires"),
         required=False,
-        help_text=gettext_lazy("Empty: never."),
+        help_text=gettext_lazy("Empty: after the period for such variables."),
         widget=UnfoldAdminSplitDateTimeWidget(),
     )
 

@@ -147,6 +147,7 @@ class CallboardAdmin(ModelAdmin):
     def show(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
         """A page of our own inside the admin's frame."""
         page = {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
+        page["own_heading"] = True
         response = render(request, template, page | context)
         response["Cache-Control"] = "no-store"
         return response

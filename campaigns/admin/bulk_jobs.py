@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -119,6 +120,8 @@ class BulkJobAdmin(CallboardAdmin):
             return job
         if bulk.undo_job(job, by=request.user):
             messages.success(request, _("It is taken back, row by row."))
+        elif bulk.is_forgotten(job):
+            messages.error(request, _(bulk.FORGOTTEN))
         else:
             messages.error(request, _("It cannot be taken back."))
         return redirect("admin:campaigns_bulkjob_change", job.pk)
@@ -166,4 +169,6 @@ def describe(request: HttpRequest, job: BulkJob) -> dict[str, Any]:
         "may_undo": bulk.can_undo(job)
         and may_change(request, job, undo=True)
         and bulk.has_rows(job),
+        "forgotten": bulk.is_forgotten(job),
+        "days": settings.BULK_KEEP_DAYS,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -96,6 +97,10 @@ def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
     turns = list(row.turns.order_by("position"))
     whole = getattr(row, "revealed", False)
     receipts = reverse("admin:callbacks_receipt_changelist")
+    of_call = {
+        "account__id__exact": row.account_id,
+        "platform_call_id__exact": row.platform_call_id,
+    }
     recordings = [
         describe_recording(one, may_fetch=request.user.has_perm(FETCH))
         | {"label": name_recording(row, one.address)}
@@ -138,10 +143,7 @@ def describe_call(request: HttpRequest, row: Call) -> dict[str, Any]:
         "problems": [(field, tell_problem(why)) for field, why in sorted(row.problems.items())],
         "raw": print_json({"details": row.details, "evidence": row.evidence}, whole=whole),
         "questions": list_questions(row, whole=whole),
-        "receipts_url": (
-            f"{receipts}?account__id__exact={row.account_id}"
-            f"&platform_call_id__exact={row.platform_call_id}"
-        ),
+        "receipts_url": f"{receipts}?{urlencode(of_call)}",
         "receipts": list(
             row.account.receipts.filter(platform_call_id=row.platform_call_id)
             .defer("body")

@@ -155,6 +155,7 @@ class ContactAdmin(CriteriaAdminMixin, RevealingAdmin):
         make_filter(CONTACTS, "status__exact"),
         make_filter(CONTACTS, "result"),
         make_filter(CONTACTS, "intention"),
+        make_filter(CONTACTS, "right_intention"),
         make_filter(CONTACTS, "called"),
         make_filter(CONTACTS, "answered__exact"),
         make_range(CONTACTS, "attempts", gettext_lazy("calls made")),

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import RadioFilter, RelatedDropdownFilter
@@ -58,7 +59,7 @@ class ExchangeAdmin(CallboardAdmin):
         "show_time",
         "account",
         "task",
-        "url",
+        "show_address",
     )
     list_select_related = ("account", "task")
     list_filter = (
@@ -78,12 +79,16 @@ class ExchangeAdmin(CallboardAdmin):
         return show_outcome(exchange)
 
     @admin.display(description=gettext_lazy("sent"))
-    def show_started(self, exchange: Exchange) -> str:
-        return show_moment(exchange.started_at)
+    def show_started(self, exchange: Exchange) -> Any:
+        return format_html('<span class="cb-nowrap">{}</span>', show_moment(exchange.started_at))
+
+    @admin.display(description=gettext_lazy("address"))
+    def show_address(self, exchange: Exchange) -> Any:
+        return format_html('<span class="cb-words" title="{0}">{0}</span>', exchange.url)
 
     @admin.display(description=gettext_lazy("took"))
     def show_time(self, exchange: Exchange) -> str:
-        return f"{exchange.seconds:.2f} s"
+        return f"{exchange.seconds:.2f}\u00a0s"
 
     def add_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return {"row": row, "outcome": show_outcome(row)}

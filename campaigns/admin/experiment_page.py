@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from campaigns.admin.base import make_badge, show_moment, tell_age
-from campaigns.admin.task_page import TASK_COLORS
+from campaigns.admin.task_colors import TASK_COLORS
 from campaigns.definitions import Definition, show_number, show_points, show_rate
 from campaigns.experiments import Comparison, Group, Line, compare, list_lines, read_groups
 from campaigns.intervals import Interval, Share

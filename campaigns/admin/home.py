@@ -6,6 +6,7 @@ Of the calls of the period that somebody chose tells ``home_calls``.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.apps import apps
 from django.http import HttpRequest, HttpResponse
@@ -22,10 +23,11 @@ from campaigns.admin.gaps import list_gap_lines
 from campaigns.admin.home_calls import describe_calls, read_choice
 from campaigns.admin.instances import name_platform_state
 from campaigns.admin.row_links import link_rows
-from campaigns.admin.task_page import TASK_COLORS, make_bar
+from campaigns.admin.task_colors import TASK_COLORS
+from campaigns.admin.task_page import make_bar
 from campaigns.definitions import DASH, show_number
 from campaigns.models import Account
-from campaigns.statistics import MANY, HomeSummary, summarise_home
+from campaigns.statistics import ACTIVE, MANY, HomeSummary, summarise_home
 
 #: a push that waits longer than this is worth a line on the first screen
 WAITING_TOO_LONG = 60
@@ -57,6 +59,10 @@ def describe_home(request: HttpRequest) -> dict[str, Any]:
     return {
         "home": summary,
         "running": list_running(summary),
+        "more_running": tell_more(
+            summary.running_more, chosen.account, status__in=",".join(ACTIVE)
+        ),
+        "more_attention": tell_more(summary.attention_more, chosen.account, attention="yes"),
         "attention": list_attention(request, summary),
         "taken_at": summary.taken_at,
         "sees_calls": request.user.has_perm("campaigns.view_call"),
@@ -64,6 +70,17 @@ def describe_home(request: HttpRequest) -> dict[str, Any]:
         "may_add_account": request.user.has_perm("campaigns.add_account"),
         **describe_calls(request, chosen, going_on=summary.going_on),
     }
+
+
+def tell_more(number: int, account: Account | None, **chosen: str) -> dict[str, str] | None:
+    """How many tasks more than shown there are, and the list that has all of them."""
+    if not number:
+        return None
+    if account is not None:
+        chosen["account__id__exact"] = str(account.pk)
+    address = f"{reverse('admin:campaigns_task_changelist')}?{urlencode(chosen)}"
+    told = ngettext("and %(n)s more task", "and %(n)s more tasks", number)
+    return {"text": told % {"n": show_number(number)}, "url": address}
 
 
 def list_running(summary: HomeSummary) -> list[dict[str, Any]]:

@@ -21,10 +21,12 @@ from django.utils.dateparse import parse_datetime
 from campaigns.criteria import CALLS, Criteria
 from campaigns.funnels import list_family
 from campaigns.models import Call, Contact, ContactImport
+from campaigns.models.lookups import find_stage
 
 #: rows that are looked through at first, and at most, before one looks at the clock
 FIRST_ROWS, MOST_ROWS = 2_000, 64_000
-SECONDS = 0.15
+#: no portion is begun that would not be looked through by then
+SECONDS = 0.06
 #: no row has this one
 LAST_ID = 10**18 - 1
 #: families of more tasks than this are looked through by themselves
@@ -150,7 +152,8 @@ def _look(
     drivers, is_whole = _find_drivers(criteria)
     if is_whole and len(drivers) == 1:
         return list(rows[:size]), None
-    began, portion = time.monotonic(), size if is_whole else FIRST_ROWS
+    began = last = time.monotonic()
+    portion = size if is_whole else FIRST_ROWS
     found: list[Any] = []
     while True:
         bound = _find_bound(drivers, order, place, portion=portion, back=back)
@@ -164,9 +167,12 @@ def _look(
         towards = "lt" if order.descending != back else "gt"
         rows = rows.filter(**{f"{order.field}__{towards}": bound})
         place = _step_over(bound, back=back)
-        if time.monotonic() - began > SECONDS:
+        now = time.monotonic()
+        # as many rows as the time that is left is enough for, at the pace of the last ones
+        affordable = int(portion * (began + SECONDS - now) / max(now - last, 1e-6))
+        if affordable < FIRST_ROWS:
             return found, bound
-        portion = min(portion * 4, MOST_ROWS)
+        portion, last = min(portion * 4, MOST_ROWS, affordable), now
 
 
 def _step_over(bound: Any, *, back: bool) -> Any:
@@ -209,16 +215,19 @@ def _drive_calls(criteria: Criteria) -> tuple[list[QuerySet[Any]], bool]:
 
 
 def _drive_contacts(criteria: Criteria) -> tuple[list[QuerySet[Any]], bool]:
-    """A task's contacts are ordered within each state only, so each state is one of the drivers."""
+    """A task's contacts are ordered within each stage only, so each stage is one of the drivers."""
     params = criteria.params
     tasks, led = _find_tasks(criteria)
     if not tasks or len(tasks) > FEW_TASKS:
         return [Contact.objects.all()], not params
-    states = params.get("status__exact") or Contact.Status.values
-    drivers = [
-        Contact.objects.filter(task=task, status=state) for task in tasks for state in states
-    ]
-    return drivers, set(params) <= {led, "status__exact"}
+    states = set(params.get("status__exact") or Contact.Status.values)
+    stages = sorted({find_stage(state) for state in states})
+    drivers = [Contact.objects.filter(task=task, stage=stage) for task in tasks for stage in stages]
+    # of a stage with several states some may be left out, however many rows they have
+    is_whole = all(
+        state in states for state in Contact.Status.values if find_stage(state) in stages
+    )
+    return drivers, is_whole and set(params) <= {led, "status__exact"}
 
 
 def _find_tasks(criteria: Criteria) -> tuple[list[int], str]:

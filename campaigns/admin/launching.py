@@ -35,7 +35,7 @@ from campaigns.admin.base import (
     spend_form_token,
 )
 from campaigns.admin.launch_facts import show_preview
-from campaigns.admin.task_page import TASK_COLORS
+from campaigns.admin.task_colors import TASK_COLORS
 from campaigns.models import Approval, Contact, Line, Task
 from campaigns.preview import Given, describe_launch
 

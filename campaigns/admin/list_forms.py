@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest
-from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import get_language, gettext_lazy, pgettext_lazy
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminRadioSelectWidget,
@@ -71,7 +71,7 @@ class BarForm(forms.Form):
         label=gettext_lazy("Reason"), max_length=300, widget=UnfoldAdminTextInputWidget()
     )
     days = forms.IntegerField(
-        label=gettext_lazy("Days"),
+        label=pgettext_lazy("how many", "Days"),
         required=False,
         min_value=1,
         max_value=3650,

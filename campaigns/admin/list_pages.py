@@ -13,12 +13,12 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError, connection, transaction
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from campaigns import bulk, exporting
 from campaigns.admin.bar_panel import ALLOW, FORBID
@@ -36,6 +36,8 @@ CHANGE_CONTACT = "campaigns.change_contact"
 #: rows are counted no further than this before somebody decides
 COUNTED = 10_000
 COUNT_SECONDS = 1.0
+#: kept filters shown above a list, and when somebody wants all of them
+FILTERS, ALL_FILTERS = 30, 1_000
 #: what is chosen by words that somebody wrote
 TEXTS = (
     *("q", "agent", "node", "left_at", "reason__exact"),
@@ -122,21 +124,37 @@ def describe_above(request: HttpRequest, kind: str) -> dict[str, Any]:
         (deed.icon, f"{deed.title}…", reverse(f"admin:campaigns_{model}_bulk", args=[deed.name]))
         for deed in list_deeds(request, kind)
     ]
+    filters, more = list_filters(request, kind)
     return {
         "deeds": [{"icon": icon, "title": title, "url": url} for icon, title, url in buttons],
-        "filters": list_filters(request, kind),
+        "filters": filters,
+        "more_filters": more,
         "keep_url": reverse(f"admin:campaigns_{model}_keep") + query
         if request.user.has_perm(KEEP)
         else "",
     }
 
 
-def list_filters(request: HttpRequest, kind: str) -> list[dict[str, Any]]:
-    """The filters that this person kept, or somebody kept for everybody."""
+def list_filters(request: HttpRequest, kind: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The filters that this person kept, and behind them what somebody kept for everybody. Of very
+    many the first; then how many more there are, and where they are shown as well."""
     rows = SavedFilter.objects.filter(Q(owner=request.user.pk) | Q(is_shared=True), kind=kind)
     now = _read_or_none(kind, request.GET)
     found = []
-    for one in rows.select_related("owner")[:100]:
+    mine_first = Case(When(owner=request.user.pk, then=0), default=1)
+    rows = rows.select_related("owner").order_by(mine_first, "name", "id")
+    most = ALL_FILTERS if request.GET.get("saved") == "all" else FILTERS
+    shown, more = list(rows[: most + 1]), {}
+    if len(shown) > most:
+        left = rows.order_by().count() - most
+        told = ngettext("%(n)s more filter", "%(n)s more filters", left)
+        there = request.GET.copy()
+        there["saved"] = "all"
+        more = {
+            "text": told % {"n": left},
+            "url": f"?{there.urlencode()}" if most == FILTERS else "",
+        }
+    for one in shown[:most]:
         criteria = _read_or_none(kind, one.params)
         is_mine = one.owner_id == request.user.pk
         if criteria and not is_mine and has_number(criteria):
@@ -153,7 +171,7 @@ def list_filters(request: HttpRequest, kind: str) -> list[dict[str, Any]]:
                 ),
             }
         )
-    return found
+    return found, more
 
 
 def has_number(criteria: Criteria) -> bool:

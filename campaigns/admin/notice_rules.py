@@ -10,7 +10,7 @@ from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
 from campaigns.admin.base import CallboardAdmin, make_badge, make_link, tell_age
@@ -122,7 +122,7 @@ class NoticeRuleAdmin(CallboardAdmin):
     def show_scope(self, rule: NoticeRule) -> Any:
         if rule.task_id:
             return make_link(rule.task)
-        return rule.account.name if rule.account else _("everywhere")
+        return rule.account.name if rule.account else pgettext("of a notice rule", "everywhere")
 
     @admin.display(description=gettext_lazy("who is told"))
     def show_who(self, rule: NoticeRule) -> str:

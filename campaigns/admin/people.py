@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from auditlog.models import LogEntry
+from auditlog.registry import auditlog
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
@@ -23,6 +25,8 @@ from procrastinate.contrib.django.models import (
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from campaigns.admin.base import CallboardAdmin, InfinitePaginator
+from campaigns.admin.changes import show_line, show_table
+from campaigns.masking import mask_numbers
 from campaigns.wording import tell_group, tell_permission
 
 # The queue's tables say nothing to an operator; its state is on the first screen and in /readyz.
@@ -132,6 +136,17 @@ class GroupAdmin(ToldAdmin, DjangoGroupAdmin):
         return bool(request.user.is_superuser) and super().has_add_permission(request)  # type: ignore[union-attr]
 
 
+class AuditedFilter(RelatedFieldListFilter):
+    """Only what there are changes of."""
+
+    def field_choices(
+        self, field: Any, request: HttpRequest, model_admin: Any
+    ) -> list[tuple[Any, str]]:
+        kept = ContentType.objects.get_for_models(*auditlog.get_models()).items()
+        found = [(kind.pk, str(model._meta.verbose_name)) for model, kind in kept]
+        return sorted(found, key=lambda one: one[1])
+
+
 @admin.register(LogEntry)
 class LogEntryAdmin(CallboardAdmin):
     """Who changed which configuration, when."""
@@ -139,12 +154,31 @@ class LogEntryAdmin(CallboardAdmin):
     read_only = True
     paginator = InfinitePaginator
     show_full_result_count = False
-    list_display = ("timestamp", "actor", "action", "content_type", "object_repr")
+    list_display = ("timestamp", "actor", "action", "content_type", "show_object", "show_changes")
     list_select_related = ("actor", "content_type")
-    list_filter = ("action",)
+    list_filter = ("action", ("content_type", AuditedFilter))
     search_fields = ("object_repr",)
     sortable_by = ()
-    fields = ("timestamp", "actor", "action", "content_type", "object_repr", "changes_text")
+    fields = ("timestamp", "actor", "action", "content_type", "show_object", "show_all_changes")
+    readonly_fields = ("show_object", "show_all_changes")
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        entry = super().get_object(request, object_id, from_field)
+        if entry is not None:  # it stands in the title as well
+            entry.object_repr = mask_numbers(entry.object_repr, likely=True)
+        return entry
+
+    @admin.display(description=gettext_lazy("what"))
+    def show_object(self, entry: LogEntry) -> str:
+        return mask_numbers(entry.object_repr, likely=True)
+
+    @admin.display(description=gettext_lazy("changes"))
+    def show_changes(self, entry: LogEntry) -> Any:
+        return show_line(entry)
+
+    @admin.display(description=gettext_lazy("changes"))
+    def show_all_changes(self, entry: LogEntry) -> Any:
+        return show_table(entry)
 
 
 @admin.register(AccessAttempt)

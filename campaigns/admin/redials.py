@@ -26,8 +26,8 @@ from campaigns.admin.base import (
     tell_age,
 )
 from campaigns.admin.experiments import ColumnField, read_columns
+from campaigns.admin.task_colors import TASK_COLORS
 from campaigns.admin.task_form import RobotField
-from campaigns.admin.task_page import TASK_COLORS
 from campaigns.criteria import KINDS, BadCriteria, Criteria, read_criteria
 from campaigns.definitions import show_number
 from campaigns.experiments.splitting import map_columns
@@ -326,14 +326,4 @@ def describe_redial(
         "may_count": may_go_on and row.status in ("counted", "failed"),
         "may_cancel": may_go_on and row.status in ("counting", "counted", "making", "failed"),
         "task_color": TASK_COLORS.get(row.task.status, "") if row.task else "",
-    }
-
-
-def describe_lineage(task: Task) -> dict[str, Any]:
-    """Where the people of a task come from, and which tasks call them again."""
-    parents, children = redialing.list_lineage(task)
-    return {
-        "parents": [(one, TASK_COLORS.get(one.status, "")) for one in parents],
-        "children": [(one, TASK_COLORS.get(one.status, "")) for one in children],
-        "own_redial": Redial.objects.filter(task=task).first(),
     }

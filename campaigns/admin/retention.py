@@ -23,7 +23,7 @@ from campaigns.models import Erasure, KeepRule
 #: so many that it matters no more how many exactly
 MOST = 10_001
 #: kinds that go by the setting of another
-SETTINGS = {"answers": "KEEP_PUSHES_DAYS"}
+SETTINGS = {"answers": "KEEP_PUSHES_DAYS", "notes": "KEEP_DIALOGS_DAYS"}
 
 
 def tell_days(days: int | None) -> str:
@@ -78,7 +78,11 @@ class KeepRuleAdmin(CallboardAdmin):
     list_before_template = "campaigns/keeping_above.html"
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        days = (("pushes_days", "exchanges_days"), ("dialogs_days", "recordings_days"))
+        days = (
+            ("pushes_days", "exchanges_days"),
+            ("dialogs_days", "recordings_days"),
+            "contexts_days",
+        )
         text = _("Empty: as long as everybody else's. A period can be made shorter, not longer.")
         return [(None, {"fields": ("account", *days), "description": text})]
 

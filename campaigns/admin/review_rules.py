@@ -96,6 +96,8 @@ class ReviewRuleForm(forms.ModelForm):  # type: ignore[type-arg]
             **{name: _join(params.pop(name)) for name in OWN[1:] if name in params},
             **({"query": Criteria(CALLS, params).make_query()} if params else {}),
         }
+        if self.instance.percent is not None:  # 100, not 100.00
+            self.initial["percent"] = f"{self.instance.percent.normalize():f}"
 
     def clean_query(self) -> str:
         """The part after the question mark, of whatever was pasted."""

@@ -2,7 +2,8 @@
 judged after the other with the keyboard, and what came of it.
 
 What somebody said of a call is shown when nobody is missing any more: the second reviewer does not
-see the first's.
+see the first's. Nor does anybody see the platform's intention before saying their own: who is told
+an answer tends to hear it, and the accuracy counted from it would be too good.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ PERIODS = {"30": 30, "90": 90, "365": 365}
 class JudgementForm(forms.Form):
     verdict = forms.ChoiceField(choices=Judgement.Verdict.choices)
     intention = forms.CharField(max_length=50, required=False)
+    none = forms.BooleanField(required=False)
     unsure = forms.BooleanField(required=False)
     note = forms.CharField(max_length=2000, required=False)
 
@@ -51,6 +53,12 @@ class JudgementForm(forms.Form):
         data: dict[str, Any] = super().clean() or {}
         if data.get("verdict") == Judgement.Verdict.NOTED and not data.get("note"):
             raise forms.ValidationError(_("To note something, write what it is."))
+        told = [name for name in ("intention", "none", "unsure") if data.get(name)]
+        # A word, and that there was none: nobody knows which of them is meant.
+        if not told or {"intention", "none"}.issubset(told):
+            raise forms.ValidationError(
+                _("Say which intention you heard, that there was none, or that you cannot tell.")
+            )
         return data
 
 
@@ -134,7 +142,7 @@ class ReviewAdmin(CallboardAdmin):
         "show_rule",
         "show_call",
         "show_robot",
-        "intention",
+        "show_intention",
         "show_state",
         "show_verdicts",
     )
@@ -188,6 +196,11 @@ class ReviewAdmin(CallboardAdmin):
     def show_robot(self, review: Review) -> Any:
         return make_link(review.robot)
 
+    @admin.display(description=gettext_lazy("intention"))
+    def show_intention(self, review: Review) -> str:
+        """The platform's, once nobody has to judge it any more."""
+        return "–" if review.missing else review.intention or "–"
+
     @admin.display(description=gettext_lazy("state"))
     def show_state(self, review: Review) -> Any:
         return show_state(review)
@@ -224,6 +237,7 @@ class ReviewAdmin(CallboardAdmin):
                 }
                 for one in shown
             ],
+            "sees_intention": row.missing == 0 or bool(shown),
             "may_judge": request.user.has_perm(REVIEW)
             and (row.missing > 0 or any(_is_changeable(one, request) for one in said)),
         }
@@ -307,7 +321,8 @@ class ReviewAdmin(CallboardAdmin):
             form=form,
             mine=mine,
             verdicts=list(zip("123", Judgement.Verdict.choices, strict=True)),
-            chosen=_choose_values(review, mine, form),
+            chosen=_choose_values(mine, form),
+            is_blind=mine is None,
             known=correcting.list_intentions(review.call),
             waiting=reviewing.count_waiting(request.user),
             done=done.order_by()[:1000].count(),
@@ -352,20 +367,19 @@ def _is_changeable(judgement: Judgement, request: HttpRequest) -> bool:
     return judgement.reviewer_id == request.user.pk and reviewing.can_change(judgement)
 
 
-def _choose_values(review: Review, mine: Judgement | None, form: Any) -> dict[str, Any]:
-    """What stands in the form: what was sent, what was said before, else the platform's word."""
+def _choose_values(mine: Judgement | None, form: Any) -> dict[str, Any]:
+    """What stands in the form: what was sent, or what was said before."""
     if form is not None:
-        return {
-            name: form.data.get(name, "") for name in ("verdict", "intention", "unsure", "note")
-        }
+        return {name: form.data.get(name, "") for name in form.fields}
     if mine is not None:
         return {
             "verdict": mine.verdict,
             "intention": mine.intention or "",
+            "none": mine.intention == "",
             "unsure": mine.intention is None,
             "note": mine.note,
         }
-    return {"verdict": "", "intention": review.intention, "unsure": False, "note": ""}
+    return {}
 
 
 def _find_last(request: HttpRequest, review: Review) -> Review | None:

@@ -44,6 +44,9 @@ def tell_effects(task: Task, states: dict[str, int], buttons: list[str]) -> list
     }
     if states["ready"] == 0:
         texts.pop("launch")
+    if waiting + there == 0:
+        nobody = _("Nobody waits to be called any more. Calls and results stay.")
+        texts["delete"] = (_("Stop for good"), nobody)
     return [
         {"name": texts[name][0], "text": texts[name][1] % numbers}
         for name in buttons

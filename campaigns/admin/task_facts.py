@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from campaigns.admin.base import make_sandbox_badge, show_moment
 from campaigns.admin.import_page import describe_row
-from campaigns.admin.task_page import TASK_COLORS
+from campaigns.admin.task_colors import TASK_COLORS
 from campaigns.drafting import print_windows
 from campaigns.models import StatusChange, Task
 

@@ -1,4 +1,5 @@
-"""In: a task of a family of re-dials. Out: its rounds beside each other, and its people as one."""
+"""In: a task of a family of re-dials. Out: its rounds beside each other, of whom each was made, and
+its people as one."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from django.db.models import Q
 from campaigns import figures
 from campaigns.admin.base import tell_age
 from campaigns.admin.row_links import link_rows
+from campaigns.admin.task_colors import TASK_COLORS
 from campaigns.admin.task_people import make_people_intentions, tell_contacts
 from campaigns.definitions import rate, show_number, show_rate
 from campaigns.figures import Figures, People
@@ -36,6 +38,7 @@ class Family:
 def find_family(task: Task) -> Family:
     root = task.family_id or task.pk
     tasks = Task.objects.filter(Q(pk=root) | Q(family=root)).order_by("round", "pk")
+    tasks = tasks.prefetch_related("redial__sources", "experiments_as_second__first")
     return Family(root, list(tasks))
 
 
@@ -81,12 +84,24 @@ def describe_round(
     total = {slug: sum(one[slug] for one in steps) for slug in ("counted", "existing", "reached")}
     return {
         "number": number,
-        "tasks": tasks,
+        "tasks": [describe_origin(one) for one in tasks],
         "is_here": task in tasks,
         "people": list_people(found.read_people(number), of=of),
         "calls": show_number(total["counted"]),
         "calls_url": link_rows("calls", **of, step="counted"),
         "rate": show_rate(rate(total["reached"], total["existing"])),
+    }
+
+
+def describe_origin(task: Task) -> dict[str, Any]:
+    """A task, and of which others it was made: by a re-dial, or parted by chance."""
+    redial = getattr(task, "redial", None)
+    return {
+        "task": task,
+        "color": TASK_COLORS.get(task.status, ""),
+        "redial": redial,
+        "sources": list(redial.sources.all())[:MOST_ROUNDS] if redial else [],
+        "parted_from": [one.first for one in task.experiments_as_second.all()],
     }
 
 

@@ -18,6 +18,7 @@ from campaigns import counting, figures
 from campaigns.admin.base import CALL_DIRECTLY, IMPORT, LAUNCH, show_duration, tell_age
 from campaigns.admin.instances import describe_instances, name_platform_state
 from campaigns.admin.row_links import link_rows
+from campaigns.admin.task_colors import TASK_COLORS
 from campaigns.admin.task_effects import tell_effects
 from campaigns.admin.task_figures import describe_figures
 from campaigns.admin.task_held import describe_held
@@ -50,16 +51,6 @@ CONTACT_COLORS = {
     "ready": "",
     "excluded": "mute",
     "withdrawn": "mute",
-}
-TASK_COLORS = {
-    "loading": "info",
-    "loaded": "info",
-    "starting": "info",
-    "running": "good",
-    "paused": "warn",
-    "finished": "done",
-    "failed": "bad",
-    "deleted": "mute",
 }
 ATTEMPT_COLORS = {
     "accepted": "good",
@@ -95,7 +86,10 @@ def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
         **shown,
         "contacts": contacts,
         "status_color": TASK_COLORS.get(task.status, ""),
-        "is_active": task.status in ACTIVE or bool(task.request) or look.is_old,
+        "is_active": task.status in ACTIVE
+        or bool(task.request)
+        or look.is_old
+        or bool(shown["family"] and not shown["family"]["is_known"]),
         "bar": make_bar(task, states),
         "percent": int(100 * contacts.done / contacts.to_call) if contacts.to_call else None,
         "platform_state": name_platform_state(task.platform_state),

@@ -27,14 +27,15 @@ from campaigns.admin.base import (
     make_badge,
     make_sandbox_badge,
     show_moment,
+    tell_age,
 )
-from campaigns.admin.redials import describe_lineage
 from campaigns.admin.task_facts import describe_facts, describe_rest
 from campaigns.admin.task_form import TaskForm, list_fields, make_form
 from campaigns.admin.task_page import TASK_COLORS, describe_task
 from campaigns.drafting import DraftRefused, change_draft, create_draft
 from campaigns.models import Account, Task
 from campaigns.platforms.contract import Can
+from campaigns.statistics import choose_attention
 
 FIELDSETS: tuple[tuple[Any, tuple[Any, ...]], ...] = (
     (None, ("name", "robot", "lines", "voice")),
@@ -63,7 +64,7 @@ class AttentionFilter(RadioFilter):
         return [("yes", _("needs attention"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(needs_attention=True) if self.value() == "yes" else queryset
+        return choose_attention(queryset) if self.value() == "yes" else queryset
 
 
 @admin.register(Task)
@@ -170,13 +171,18 @@ class TaskAdmin(CallboardAdmin):
         done, to_call = task.progress.done, task.progress.to_call
         if not to_call:
             return "–"
-        return format_html(
+        bar = format_html(
             '<span class="cb-mini"><span class="cb-mini-bar"><span style="width:{}%"></span></span>'
             "{} / {}</span>",
             round(100 * done / to_call, 1),
             done,
             to_call,
         )
+        if not task.progress.is_old:
+            return bar
+        age = _("counted %(age)s") % {"age": tell_age(task.progress.at)}
+        moment = show_moment(task.progress.at)
+        return format_html('{} <span class="cb-quiet" title="{}">{}</span>', bar, moment, age)
 
     @admin.display(description=gettext_lazy("created"), ordering="created_at")
     def show_created(self, task: Task) -> str:
@@ -270,7 +276,6 @@ class TaskAdmin(CallboardAdmin):
         extra = dict(extra_context or {})
         if task is not None and self.has_view_permission(request, task):
             extra |= describe_task(request, task) | describe_rest(task) | describe_facts(task)
-            extra |= describe_lineage(task)
             extra |= {
                 "account": task.account,
                 "may_take_rejected": any(map(request.user.has_perm, (IMPORT, EXPORT))),

@@ -25,19 +25,26 @@ SMALL = 5_000
 REST, STILL_REST = 20, timedelta(seconds=60)
 #: tasks that are over, counted at once; deleted and failed ones again after so long, until so old
 MOST, LATE, OLD = 50, timedelta(hours=1), timedelta(days=30)
+#: a transaction says when it did something, and is seen so much later at most
+SLACK = timedelta(seconds=60)
 #: an accepted contact of a running task is called silent after this long without any news
 SILENT_AFTER = timedelta(hours=24)
 #: tasks whose contacts move
 ACTIVE = ("draft", "loading", "loaded", "starting", "running", "paused")
 
+# The index tells all but which of three states those have that are on their way.
 _COUNT = """
-SELECT status, count(*) FROM campaigns_contact WHERE task_id = %s GROUP BY status
+SELECT stage, count(*) FROM campaigns_contact WHERE task_id = %(task)s AND stage <> 'moving'
+GROUP BY stage
+UNION ALL
+SELECT status, count(*) FROM campaigns_contact WHERE task_id = %(task)s AND stage = 'moving'
+GROUP BY status
 """
 _COUNT_SILENT = """
 SELECT count(*) FROM campaigns_contact
-WHERE task_id = %s AND status = 'accepted' AND calls_made = 0
+WHERE task_id = %s AND stage = 'moving' AND status = 'accepted' AND calls_made = 0
 """
-# At most one more than are small, by the index of task and status.
+# At most one more than are small, by the index of task and stage.
 _COUNT_SMALL = """
 SELECT w.task, s.status, count(*)
 FROM unnest(%s::bigint[]) AS w(task)
@@ -96,7 +103,10 @@ def _is_due(task: Task, now: datetime) -> bool:
 def _find_over(tasks: QuerySet[Task], now: datetime) -> QuerySet[Task]:
     """Tasks nothing more is done for, not counted since something happened to them."""
     changed = Q(count__calls_changed_at__gt=F("count__counted_at"))
-    ended = Q(count__counted_at__lt=F("finished_at"))
+    # What ended it may have been committed after a count that began a moment later.
+    ended = Q(count__counted_at__lt=F("finished_at")) | Q(
+        finished_at__lt=now - SLACK, count__counted_at__lt=F("finished_at") + SLACK
+    )
     # of these nothing says when that was
     odd = Q(
         status__in=["deleted", "failed"],
@@ -115,7 +125,7 @@ def _count_task(task: Task) -> None:
         and task.launched_at < now - SILENT_AFTER
     )
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [task.pk])
+        cursor.execute(_COUNT, {"task": task.pk})
         counts = dict.fromkeys(Contact.Status.values, 0) | dict(cursor.fetchall())
         silent = 0
         if is_old and counts["accepted"]:

@@ -20,6 +20,7 @@ from campaigns.importing.options import (
 )
 from campaigns.importing.receiving import find_same_file, receive_file
 from campaigns.importing.report import csv_of_rejected, make_report
+from campaigns.importing.returning import find_taken, hold_loading
 from campaigns.importing.steps import (
     begin_check,
     cancel_import,
@@ -43,8 +44,10 @@ __all__ = [
     "confirm_import",
     "csv_of_rejected",
     "find_same_file",
+    "find_taken",
     "foresee_undo",
     "forget_files",
+    "hold_loading",
     "import_file",
     "load_import",
     "make_report",

@@ -76,6 +76,13 @@ _STORE = """
         OR c.expires_at IS DISTINCT FROM EXCLUDED.expires_at
     RETURNING xmax = 0
 """
+#: Who is entered again as before is not forgotten for being old (``retention``). Once a day, so
+#: that the same file again writes nothing.
+_KEEP = """
+    UPDATE campaigns_inboundcontext SET updated_at = now()
+    WHERE account_id = %(account)s AND robot_id IS NOT DISTINCT FROM %(robot)s::bigint
+        AND relation_id = ANY(%(ids)s::text[]) AND updated_at < now() - interval '1 day'
+"""
 _ONE_ROBOT = "(account_id, relation_id, robot_id) WHERE robot_id IS NOT NULL"
 _ALL_ROBOTS = "(account_id, relation_id) WHERE robot_id IS NULL"
 
@@ -263,6 +270,7 @@ def _store(row: ContextImport, portion: list[tuple[str, dict[str, str]]]) -> Non
     with connection.cursor() as cursor:
         cursor.execute(_STORE.format(target=target), values)
         changed = [bool(one[0]) for one in cursor.fetchall()]
+        cursor.execute(_KEEP, values)
     row.added += sum(changed)
     row.updated += len(changed) - sum(changed)
     row.unchanged += len(portion) - len(changed)

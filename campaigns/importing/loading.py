@@ -43,7 +43,7 @@ OTHERWISE = N_("The file was checked again and the result is another one: look a
 
 #: kinds of advisory locks: who works on an import; who loads into an account
 WORKING = 0x696D70  # "imp"
-_LOADING = 0x696D71
+LOADING = 0x696D71
 
 _LOOKS, _LOOK_SECONDS = 10, 0.1
 #: of a COPY the driver tells in its own words
@@ -191,7 +191,7 @@ def _load(contact_import: ContactImport, progress: Progress) -> None:
         # One at a time in an account: each sees the numbers of those before it.
         with connection.cursor() as cursor:
             account = contact_import.task.account_id
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOADING, account % 2**31])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOADING, account % 2**31])
         # Held to the end: nobody launches the task between the look and the rows.
         tasks = Task.objects.select_for_update(no_key=True, of=("self",))
         task = tasks.select_related("account").get(pk=contact_import.task_id)

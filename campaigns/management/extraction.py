@@ -45,7 +45,13 @@ SPOKEN_CALLS = {
 }
 OUR_FOLDERS = ("campaigns", "callbacks", "config", "templates")
 #: Packages (and folders in them) that our screens show and that speak no Chinese themselves
-PACKAGES = (("unfold", ""), ("unfold", "contrib/filters"), ("auditlog", ""), ("axes", ""))
+PACKAGES = (
+    ("unfold", ""),
+    ("unfold", "contrib/filters"),
+    ("unfold", "mixins"),
+    ("auditlog", ""),
+    ("axes", ""),
+)
 #: Django's own translations, which ours need not repeat
 DJANGO_LOCALES = ("conf", "contrib/admin", "contrib/auth", "contrib/contenttypes")
 _LITERAL = r"u?(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")"

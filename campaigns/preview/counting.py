@@ -28,7 +28,7 @@ NEWS = timedelta(days=90)
 _JUDGED = """
     WITH ready AS MATERIALIZED (
         SELECT id, phone, calls_made FROM campaigns_contact
-        WHERE task_id = %(task)s AND status = 'ready'
+        WHERE task_id = %(task)s AND stage = 'ready'
     ), doubled AS (
         SELECT phone, min(id) AS first FROM ready WHERE calls_made = 0
         GROUP BY phone HAVING count(*) > 1
@@ -37,7 +37,7 @@ _JUDGED = """
         WHERE task_id IN (
             SELECT id FROM campaigns_task
             WHERE (id = %(family)s OR family_id = %(family)s) AND account_id = %(account)s
-        ) AND status IN ({unsettled})
+        ) AND stage IN {unsettled}
     )
     SELECT CASE
         WHEN ready.calls_made > 0 THEN 'called'
@@ -103,7 +103,7 @@ def count_planned(task: Task) -> tuple[int, int, list[Group]]:
         if capped
         else "",
         over_cap=_OVER_CAP if capped else "",
-        unsettled=", ".join(f"'{state}'" for state in Contact.UNSETTLED),
+        unsettled=Contact.UNSETTLED_STAGES_SQL,
     )
     with transaction.atomic(), connection.cursor() as cursor:
         # Compiling it takes longer than carrying it out.

@@ -67,7 +67,7 @@ def _find_gone(task: Task, table: str) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT contact.id FROM campaigns_contact contact LEFT JOIN {table} verdict"  # noqa: S608
-            " USING (phone) WHERE contact.task_id = %s AND contact.status = 'ready'"
+            " USING (phone) WHERE contact.task_id = %s AND contact.stage = 'ready'"
             " AND contact.source_id IS NULL AND (verdict.phone IS NULL"
             " OR (verdict.verdict <> '' AND verdict.verdict <> ALL(%s)))",
             [task.pk, list(_ITS_OWN)],

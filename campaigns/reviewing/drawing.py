@@ -1,9 +1,10 @@
 """In: a rule. Out: the calls that it draws, each once, the same ones however often it is done.
 
 Whether a call is drawn is decided by a hash of the rule's seed and the platform's id of the call: a
-share takes what lies below it, a number per day the lowest of the day. A share looks at each call
-once, in the order in which they came here, a while after it came, so that its dialog is there; a
-number per day waits until the day is over.
+share takes what lies below it, a number per day the lowest of the day. A share looks at the calls
+in the order in which they came here, a while after each came, so that its dialog is there; and
+again a day and a week later, since a record may come that late. A number per day waits until the
+day is over.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from campaigns.models import Call, Review, ReviewRule
 
 #: after so long the dialog and the recording of a call are there, as a rule
 SETTLED = timedelta(minutes=15)
+#: a record that did not come until then may come with the platform's file of failed pushes, which
+#: is there the next day, and can be fetched for a week: calls are looked at once more
+LOOKS = (SETTLED, timedelta(hours=36), timedelta(days=8))
 #: after so long nearly everything of a day is there
 DAY_SETTLED = timedelta(hours=2)
 #: a platform's clock may be ahead of ours by so much
@@ -88,7 +92,9 @@ def _draw_step(rule_id: int, now: datetime) -> tuple[int, bool]:
         Review.objects.bulk_create(
             [_make_review(rule, call) for call in calls], ignore_conflicts=True
         )
-        rule.save(update_fields=["drawn_at", "problem", "looked_through", "drawn_through"])
+        rule.save(
+            update_fields=["drawn_at", "problem", "looked_through", "looked_again", "drawn_through"]
+        )
         return len(calls), more
 
 
@@ -138,19 +144,27 @@ def select_fitting(rule: ReviewRule) -> QuerySet[Call]:
 
 
 def _find_share(rule: ReviewRule, now: datetime) -> tuple[list[Call], bool]:
-    """Of the next stretch of calls those whose number lies below the share."""
-    came = Call.objects.filter(created_at__lte=now - SETTLED).order_by("-pk")
-    top = came.values_list("pk", flat=True).first() or 0
-    after = rule.looked_through or _find_before(_begin_day(rule.since), top)
-    # numbers of calls have gaps
-    first = Call.objects.filter(pk__gt=after, pk__lte=top).order_by("pk").only("pk").first()
-    if first is None:
-        return [], False
-    last = min(top, first.pk - 1 + STEP)
-    limit = int(SPACE * (rule.percent or 0) / 100)
-    drawn = select_fitting(rule).filter(pk__gt=after, pk__lte=last, lot__lt=limit)
-    rule.looked_through = last
-    return list(drawn.order_by("pk")), last < top
+    """Of the next stretch of calls those whose number lies below the share; the first looks go
+    before the later ones."""
+    for place, age in enumerate(LOOKS):
+        came = Call.objects.filter(created_at__lte=now - age).order_by("-pk")
+        top = came.values_list("pk", flat=True).first() or 0
+        mark = rule.looked_again.get(str(place), 0) if place else rule.looked_through
+        after = mark or _find_before(_begin_day(rule.since), top)
+        # numbers of calls have gaps
+        first = Call.objects.filter(pk__gt=after, pk__lte=top).order_by("pk").only("pk").first()
+        if first is None:
+            continue
+        last = min(top, first.pk - 1 + STEP)
+        limit = int(SPACE * (rule.percent or 0) / 100)
+        drawn = select_fitting(rule).filter(pk__gt=after, pk__lte=last, lot__lt=limit)
+        if place:
+            drawn = drawn.exclude(pk__in=rule.reviews.values("call"))
+            rule.looked_again = rule.looked_again | {str(place): last}
+        else:
+            rule.looked_through = last
+        return list(drawn.order_by("pk")), last < top or place + 1 < len(LOOKS)
+    return [], False
 
 
 def _find_before(day: datetime, top: int) -> int:

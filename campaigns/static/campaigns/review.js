@@ -1,5 +1,5 @@
-// In: the form [data-review] of a call to judge. Out: the same by keys; 1, 2 and 3 choose, Enter
-// saves, S skips. Whoever writes a note writes: Enter ends a line there, with Ctrl it saves.
+// In: the form [data-review] of a call to judge. Out: the same by keys; 1, 2 and 3 choose, I, O and U
+// say the intention, Enter saves, S skips. Whoever writes a note writes: Enter ends a line there, with Ctrl it saves.
 "use strict";
 
 (() => {
@@ -7,18 +7,40 @@
     const form = document.querySelector("[data-review]");
     if (!form) return;
     const verdicts = [...form.querySelectorAll("[data-key]")];
-    const missing = form.querySelector("[data-missing]");
+    const intention = form.querySelector("[name=intention]");
+    const none = form.querySelector("[name=none]");
+    const unsure = form.querySelector("[name=unsure]");
+
+    // Only one of them is meant: the last one.
+    intention.addEventListener("input", () => {
+      none.checked = unsure.checked = false;
+    });
+    for (const [one, other] of [[none, unsure], [unsure, none]]) {
+      one.addEventListener("change", () => {
+        if (!one.checked) return;
+        other.checked = false;
+        intention.value = "";
+      });
+    }
+
+    // Says what is missing, and whether anything is.
+    function check() {
+      const chosen = verdicts.some((one) => one.checked);
+      const told = Boolean(intention.value.trim()) || none.checked || unsure.checked;
+      form.querySelector("[data-missing]").hidden = chosen;
+      form.querySelector("[data-missing-intention]").hidden = told || !chosen;
+      return chosen && told;
+    }
 
     function save() {
-      const chosen = verdicts.some((one) => one.checked);
-      missing.hidden = chosen;
-      if (chosen) form.requestSubmit(form.querySelector("#judge-now"));
+      if (check()) form.requestSubmit(form.querySelector("#judge-now"));
     }
 
     const keys = {
-      i: () => form.querySelector("[name=intention]").select(),
+      i: () => intention.select(),
+      o: () => none.click(),
       n: () => form.querySelector("[name=note]").focus(),
-      u: () => form.querySelector("[name=unsure]").click(),
+      u: () => unsure.click(),
       s: () => form.querySelector("[data-skip]")?.click(),
       enter: save,
     };

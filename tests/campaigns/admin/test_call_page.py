@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
@@ -17,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from campaigns import correcting
+from campaigns.admin.call_page import describe_call
 from campaigns.admin.call_sound import describe_sound, place_turns
 from campaigns.ingest import apply_events
 from campaigns.models import Call, Correction, Remark, Turn
@@ -209,3 +211,14 @@ def test_a_relation_id_that_is_a_number_is_masked(root: Client, world: World) ->
     assert "199****0077" in page and "19900000077" not in page
     Call.objects.filter(pk=world.call.pk).update(relation_id="rel-7")
     assert "?q=rel-7" in root.get(url).content.decode()
+
+
+def test_the_way_to_the_inbox_holds_whatever_the_platforms_id_is_made_of(
+    root: Client, world: World
+) -> None:
+    odd = "a&platform_call_id__exact=b#c d+e%"
+    Call.objects.filter(pk=world.call.pk).update(platform_call_id=odd)
+    world.call.refresh_from_db()
+    address = describe_call(root.get("/").wsgi_request, world.call)["receipts_url"]
+    asked = parse_qs(urlsplit(address).query)
+    assert asked["platform_call_id__exact"] == [odd]

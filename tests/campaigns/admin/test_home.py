@@ -222,3 +222,25 @@ def test_lines_lead_to_the_rows_that_they_count() -> None:
     for words, wanted in (("2 requests of unknown", [0, 1]), ("1 request needs", [1])):
         shown = client.get(read_line(page, words)).context["cl"].result_list
         assert sorted(one.pk for one in shown) == [attempts[place].pk for place in wanted], words
+
+
+def test_more_tasks_than_are_shown_are_counted_and_linked() -> None:
+    client = enter()
+    running = [make_task(status="running") for _number in range(20)]
+    assert "more-running" not in read_home(client)
+    running += [make_task(status="running") for _number in range(3)]
+    failed = [make_task(status="failed") for _number in range(20)]
+    make_task(status="deleted", needs_attention=True)
+    late = make_task(
+        status="paused", request="delete", requested_at=timezone.now() - timedelta(hours=1)
+    )
+    page = read_home(client)
+    for slug, words, tasks in (
+        ("running", "and 4 more tasks", [*running, late]),
+        ("attention", "and 1 more task", [*failed, late]),
+    ):
+        link = re.search(rf'id="more-{slug}" href="([^"]*)">([^<]*)<', page)
+        assert link is not None
+        assert link[2] == words
+        shown = client.get(unescape(link[1])).context["cl"].queryset
+        assert set(shown) == set(tasks), slug

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.http import QueryDict
 from django.test import Client
@@ -26,7 +28,7 @@ from campaigns.admin.row_links import link_rows
 from campaigns.criteria import CALLS, CONTACTS, list_criteria, read_criteria
 from campaigns.models import BulkJob, Call, Contact, Export, SavedFilter
 from tests.campaigns.admin.world import World, make_call, make_turns, make_user
-from tests.factories import make_contact, make_task
+from tests.factories import make_contact, make_task, make_verification
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +66,7 @@ VALUES: dict[str, dict[str, str]] = {
         "status__exact": "excluded",
         "result": "busy",
         "intention": "B",
+        "right_intention": "B",
         "called": "yes",
         "answered__exact": "1",
         "attempts_from": "2",
@@ -371,3 +374,75 @@ def test_a_text_with_a_comma_is_meant_alone_in_a_link(root: Client, world: World
     assert set(
         read_criteria(CALLS, {"intention": "A、B"}).select().values_list("intention", flat=True)
     ) == {"A、B", "A", "B"}
+
+
+def test_what_nobody_has_is_looked_for_no_longer_than_the_time_is_enough_for(
+    many: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row takes a while by this clock: a portion that would end too late is not begun."""
+    looked, now = [], 0.0
+    real = keyset._find_bound
+
+    def look(*arguments: Any, portion: int, back: bool) -> Any:
+        nonlocal now
+        looked.append(portion)
+        now += portion
+        return real(*arguments, portion=portion, back=back)
+
+    monkeypatch.setattr(keyset, "_find_bound", look)
+    monkeypatch.setattr(keyset, "FIRST_ROWS", 2)
+    monkeypatch.setattr(keyset, "SECONDS", 15.0)
+    monkeypatch.setattr(keyset, "time", SimpleNamespace(monotonic=lambda: now))
+    criteria = read_criteria(CALLS, {"intention": "Z"})
+    page = keyset.find_page(criteria.select(), criteria, size=7)
+    # of fifteen: two, four times as many, and what is left; nothing that ends after the time
+    assert looked == [2, 8, 5]
+    assert (page.rows, page.older is not None, page.looked_until is not None) == ([], True, True)
+
+
+def test_few_verifications_are_looked_up_and_many_are_looked_through(
+    many: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = list(Call.objects.order_by("pk")[:3])
+    for call in calls:
+        make_verification(call=call, status="mismatch")
+        make_verification(call=call, status="denied", digest="b" * 64)
+    make_verification(call=calls[0], status="verified", digest="c" * 64)
+    for few, words, leads in (
+        (6, ["mismatch", "denied"], True),
+        (5, ["mismatch", "denied"], False),
+        (3, ["mismatch"], True),
+        (0, ["failed"], True),
+        (6, ["verified"], False),
+        (6, ["none"], False),
+    ):
+        monkeypatch.setattr("campaigns.criteria.calls.FEW", few)
+        criteria = read_criteria(CALLS, {"verification": words})
+        assert criteria.leads is leads, words
+        shown = {row.pk for row in keyset.find_page(criteria.select(), criteria, size=9).rows}
+        wanted = {
+            "failed": set(),
+            "verified": {calls[0].pk},
+            "none": {call.pk for call in calls[1:]},
+        }.get(words[0], {call.pk for call in calls})
+        assert shown == wanted, words
+
+
+def test_very_many_kept_filters_are_told_and_shown_when_wanted(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("campaigns.admin.list_pages.FILTERS", 2)
+    mine = User.objects.get(pk=root.session["_auth_user_id"])
+    other = User.objects.create_user("other")
+    for owner, name in ((other, "a"), (other, "b"), (mine, "c"), (mine, "d")):
+        SavedFilter.objects.create(
+            owner=owner, name=name, kind=CALLS, is_shared=True, params={"intention": "A"}
+        )
+    address = reverse(LISTS[CALLS])
+    context = root.get(address, {"intention": "B"}).context
+    assert [one["name"] for one in context["filters"]] == ["c", "d"]
+    assert context["more_filters"]["text"] == "2 more filters"
+    response = root.get(address + context["more_filters"]["url"])
+    assert [one["name"] for one in response.context["filters"]] == ["c", "d", "a", "b"]
+    assert response.context["more_filters"] == {}
+    assert response.context["cl"].criteria.params == {"intention": ["B"]}

@@ -83,7 +83,9 @@ def test_from_a_list_to_a_draft(log_in: Callable[[str], Client], first: Task) ->
         url = reverse("admin:campaigns_task_change", args=[task.pk])
         page = operator.get(url).content.decode()
         assert reverse("admin:campaigns_task_change", args=[other.pk]) in page
-        assert 'id="lineage"' in page
+        assert 'id="family"' in page
+        assert "Its people come from" in page
+        assert reverse("admin:campaigns_redial_change", args=[redial.pk]) in page
     assert redial.task.contacts.filter(status="ready").count() == 3
 
 

@@ -99,6 +99,7 @@ def test_only_who_may_judges(rule: ReviewRule, log_in: Callable[[str], Client], 
         {"verdict": "approved", "intention": "x" * 51},
         {"verdict": "approved", "note": "x" * 2001},
         {"verdict": "approved", "note": "a\x00b"},
+        {"verdict": "approved", "intention": "A", "none": "1"},
     ],
 )
 def test_what_cannot_be_a_judgement_is_none(
@@ -163,6 +164,7 @@ def test_a_rule_keeps_what_was_entered(world: World, root: Client) -> None:
     form = page.context["adminform"].form
     assert form.initial["query"] == "dialog=yes" and form.initial["intention"] == "A, B"
     assert "All talks" not in page.content.decode()
+    assert form.initial["percent"] == "5" and "5.00" not in page.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -228,6 +230,13 @@ def test_the_list_asks_no_more_for_more_rows(rule: ReviewRule, root: Client, wor
 def test_a_number_in_a_note_is_masked(rule: ReviewRule, log_in: Callable[[str], Client]) -> None:
     review = Review.objects.order_by("pk")[0]
     client = log_in("operator")
-    go(client, "judge", review.pk, verdict="noted", note="Asked for 19900000001 instead")
+    go(
+        client,
+        "judge",
+        review.pk,
+        verdict="noted",
+        note="Asked for 19900000001 instead",
+        unsure="1",
+    )
     page = client.get(reverse("admin:campaigns_review_change", args=[review.pk])).content.decode()
     assert "Asked for 199****0001 instead" in page and "19900000001" not in page
