@@ -36,6 +36,13 @@ def make_environment(**more: str) -> dict[str, str]:
     return {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "WARNING", **more}
 
 
+def hear_signals() -> None:
+    """In a child, before its program: whoever runs the tests behind a shell, or with ``nohup``, may
+    ignore what the child is to obey, and that is inherited."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def run_process(command: list[str], *, environment: dict[str, str]) -> Iterator[subprocess.Popen]:
     """Start it, and end it with everything it started."""

@@ -1,4 +1,5 @@
-"""In: a browser, a language. Out: a page that keeps what its scripts complain of, logged in.
+"""In: a browser, a language. Out: a page that keeps what its scripts complain of, logged in; and
+the program's own processes, with somebody who may log in.
 
 ``SCREENSHOTS=folder`` keeps a picture of every step.
 """
@@ -8,10 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import connections
+
+from tests.campaigns.admin.world import make_user
+from tests.processes import find_free_port, run_web, run_worker
 
 PASSWORD = "a-long-test-password"
 LOCALES = {"en": "en-US", "zh-hans": "zh-CN"}
@@ -23,7 +29,7 @@ def open_page(browser: Any, language: str, **more: Any) -> Iterator[Any]:
     options = {"locale": LOCALES[language], "viewport": {"width": 1440, "height": 900}}
     context = browser.new_context(**options | more)
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(45_000)  # a busy machine's
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(f"{error} {error.stack}"))
     page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
@@ -35,6 +41,31 @@ def open_page(browser: Any, language: str, **more: Any) -> Iterator[Any]:
     finally:
         context.close()
     assert [fault for fault in faults if "favicon" not in fault] == []
+
+
+@contextmanager
+def run_console(
+    folder: Path, *, role: str = "admin", worker: bool = False, **more: str
+) -> Iterator[str]:
+    """The address of a web server on the test's database, beside a worker if one is wanted; "boss"
+    may log in there."""
+    user = make_user(role, username="boss")
+    user.set_password(PASSWORD)
+    user.save()
+    environment = read_environment(folder) | more
+    with ExitStack() as running:
+        if worker:
+            running.enter_context(run_worker(**environment))
+        yield running.enter_context(run_web(find_free_port(), **environment))
+
+
+def read_environment(folder: Path) -> dict[str, str]:
+    """What a process needs to understand this test's rows."""
+    return {
+        "DATA_DIR": str(folder),
+        "SECRET_KEY": settings.SECRET_KEY,
+        "FIELD_KEYS": ",".join(settings.FIELD_KEYS),
+    }
 
 
 def look_up(find: Callable[[], Any]) -> Any:

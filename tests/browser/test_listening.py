@@ -136,7 +136,11 @@ def test_the_queue_is_worked_off_with_the_keyboard(
         page.wait_for_selector("[data-review]")
         page.keyboard.press("Enter")
         assert page.is_visible("[data-missing]"), "Not without a verdict."
+        assert page.input_value("#right-intention") == "", "Who judges is told no answer."
+        assert page.locator(".cb-turn .cb-badge.info").count() == 0
         page.keyboard.press("1")
+        page.keyboard.press("Enter")
+        assert page.is_visible("[data-missing-intention]"), "Not without an intention."
         page.keyboard.press("i")
         page.keyboard.type("B")
         first = page.url
@@ -144,6 +148,9 @@ def test_the_queue_is_worked_off_with_the_keyboard(
         page.wait_for_url(lambda url: url != first)
         second = page.url
         page.keyboard.press("2")
+        page.keyboard.press("i")
+        page.keyboard.type("A")
+        page.keyboard.press("Escape")
         page.keyboard.press("n")
         page.keyboard.type("1 2 s k")
         take(page, "reviewing-en-400")
@@ -153,6 +160,13 @@ def test_the_queue_is_worked_off_with_the_keyboard(
         page.keyboard.press("s")
         page.wait_for_url(lambda url: url not in (first, second, third))
         page.keyboard.press("3")
+        page.keyboard.press("u")
+        page.keyboard.press("i")
+        page.keyboard.type("C")
+        assert not page.is_checked("[name=unsure]"), "What was said last is meant."
+        page.keyboard.press("Escape")
+        page.keyboard.press("o")
+        assert page.input_value("#right-intention") == ""
         page.keyboard.press("n")
         page.keyboard.type("Loud street.")
         page.keyboard.press("Control+Enter")
@@ -165,6 +179,7 @@ def test_the_queue_is_worked_off_with_the_keyboard(
     assert look_up(list_said) == [
         ("approved", "B", ""),
         ("rejected", "A", "1 2 s k"),
-        ("noted", "A", "Loud street."),
+        ("noted", "", "Loud street."),
     ]
-    assert look_up(lambda: Correction.objects.get().intention) == "B"
+    corrected = Correction.objects.order_by("intention").values_list("intention", flat=True)
+    assert look_up(lambda: list(corrected)) == ["", "B"]

@@ -13,16 +13,25 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from campaigns import bulk, lifecycle
 from campaigns.barring import bar_number, find_barred
 from campaigns.criteria import CALLS, CONTACTS, read_criteria
-from campaigns.models import BarListImport, BulkJob, BulkRow, Contact, DoNotCall, StatusChange, Task
+from campaigns.models import (
+    BarListImport,
+    BulkJob,
+    BulkRow,
+    Contact,
+    ContactImport,
+    DoNotCall,
+    StatusChange,
+    Task,
+)
 from tests.at_once import run_at_once
 from tests.campaigns.admin.world import make_call, make_recording, make_user
-from tests.factories import make_contact, make_task
+from tests.factories import make_account, make_contact, make_task
 
 pytestmark = pytest.mark.django_db
 
@@ -178,6 +187,27 @@ def test_a_worker_that_dies_does_nothing_twice(
     assert Contact.objects.filter(status="excluded").count() == 8
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_job_whose_session_was_ended_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the database ends that of a process which stands still: another may have the job now."""
+    make_contact(task=make_task())
+    job = ask("exclude", CONTACTS)
+    real = bulk._exclude
+
+    def lose_session(*arguments: Any) -> Any:
+        monkeypatch.setattr(bulk, "_exclude", real)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    monkeypatch.setattr(bulk, "_exclude", lose_session)
+    with pytest.raises(OperationalError):
+        bulk.work_on_job(job.pk)
+    job.refresh_from_db()
+    assert job.status == "running"
+    assert run(job).status == "done"
+    assert (job.done, job.passed) == (1, 0)
+
+
 def test_it_can_be_stopped_and_what_was_done_stays(
     contacts: list[Contact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,3 +255,93 @@ def test_rows_are_forgotten_and_then_nothing_is_taken_back(contacts: list[Contac
     assert not BulkRow.objects.exists()
     assert not bulk.has_rows(job)
     assert StatusChange.objects.filter(subject="bulkjob").exists()
+    assert not bulk.undo_job(job)
+    job.refresh_from_db()
+    assert (job.status, bulk.is_forgotten(job)) == ("done", True)
+    assert set(Contact.objects.values_list("status", flat=True)) == {"excluded"}
+
+
+def test_a_job_whose_rows_went_while_it_waited_says_so(contacts: list[Contact]) -> None:
+    job = run(ask("exclude", CONTACTS))
+    assert bulk.undo_job(job)
+    BulkRow.objects.all().delete()
+    assert run(job).status == "failed"
+    assert (job.undone, job.reason) == (0, bulk.FORGOTTEN)
+
+
+def test_rows_of_a_job_that_is_being_taken_back_are_not_forgotten(contacts: list[Contact]) -> None:
+    job = run(ask("exclude", CONTACTS))
+    assert bulk.undo_job(job)
+    BulkJob.objects.filter(pk=job.pk).update(ended_at=timezone.now() - timedelta(days=90))
+    assert bulk.forget_rows() == 0
+    assert run(job).undone == 8
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "comes_back"),
+    [
+        ("family", "family", True),
+        ("family", "account", False),
+        ("account", "task", False),
+        ("family", "days", False),
+        ("days", "file", False),
+        (None, "account", False),
+        (None, None, True),
+    ],
+)
+def test_a_number_that_was_taken_up_elsewhere_since_stays_left_out(
+    mine: str | None, theirs: str | None, comes_back: bool
+) -> None:
+    account = make_account()
+    first, second = (make_task(account=account) for _ in range(2))
+    left_out = make_contact(
+        task=first, phone="19900000001", source=mine and make_source(first, mine)
+    )
+    alone = make_contact(task=first, phone="19900000002", source=left_out.source)
+    job = run(ask("exclude", CONTACTS, task__id__exact=str(first.pk)))
+    make_contact(task=second, phone="19900000001", source=theirs and make_source(second, theirs))
+    bulk.undo_job(job)
+    run(job)
+    left_out.refresh_from_db()
+    alone.refresh_from_db()
+    assert (left_out.status == "ready", alone.status) == (comes_back, "ready")
+    assert job.reasons.get(bulk.TAKEN, 0) == (0 if comes_back else 1)
+
+
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_nobody_is_twice_in_a_round_of_a_family_nor_in_a_task(rounds: int) -> None:
+    account = make_account()
+    first = make_task(account=account)
+    again = make_task(account=account, family=first, round=first.round + rounds)
+    left_out = make_contact(task=first, phone="19900000001", source=make_source(first, "family"))
+    twice = make_contact(task=first, phone="19900000002")
+    job = run(ask("exclude", CONTACTS, task__id__exact=str(first.pk)))
+    make_contact(task=again, phone="19900000001")
+    make_contact(task=first, phone="19900000002")
+    bulk.undo_job(job)
+    run(job)
+    left_out.refresh_from_db()
+    twice.refresh_from_db()
+    assert (left_out.status, twice.status) == ("ready" if rounds else "excluded", "excluded")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_come_back_at_once_one_does() -> None:
+    account = make_account()
+    jobs = []
+    for _ in range(2):
+        task = make_task(account=account)
+        make_contact(task=task, phone="19900000001", source=make_source(task, "account"))
+        chosen = read_criteria(CONTACTS, {"task__id__exact": str(task.pk)})
+        jobs.append(run(bulk.ask_job("exclude", chosen)))
+    for job in jobs:
+        assert bulk.undo_job(job)
+    run_at_once([lambda job=job: run(job) for job in jobs])
+    assert Contact.objects.filter(status="ready").count() == 1
+
+
+def make_source(task: Task, scope: str) -> ContactImport:
+    days = 3 if scope == "days" else None
+    return ContactImport.objects.create(
+        task=task, file_name="people.csv", duplicates=scope, duplicate_days=days
+    )

@@ -19,16 +19,27 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import transaction
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from campaigns import counting
 from campaigns.counting import calls as counting_calls
 from campaigns.counting import tasks as counting_tasks
 from campaigns.definitions import is_reached
-from campaigns.models import Call, CallDay, CallHour, CallMark, CountState, TaskCount
+from campaigns.models import (
+    Call,
+    CallDay,
+    CallHour,
+    CallMark,
+    Contact,
+    CountState,
+    Task,
+    TaskCount,
+)
 from campaigns.statistics import summarise_calls
 from tests.at_once import run_at_once
-from tests.campaigns.admin.world import make_call
+from tests.campaigns.admin.world import make_call, make_user
 from tests.factories import make_contact, make_task
 
 NUMBERS = ("calls", "answered", "reached", "unknown", "timed", "talked", "talk_seconds")
@@ -274,3 +285,26 @@ def test_contacts_of_small_tasks_are_counted_now_and_of_large_ones_by_the_job(
     assert counting.count_tasks() == 0
     TaskCount.objects.update(counted_at=timezone.now() - timedelta(seconds=21))
     assert counting.count_tasks() == 1, "the small one rests longer"
+
+
+@pytest.mark.django_db
+def test_what_ended_a_large_task_is_seen_although_it_was_counted_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
+    """The transaction that ended it was committed after the count had begun."""
+    monkeypatch.setattr(counting_tasks, "SMALL", 3)
+    task = make_task(status="finished", name="Large one")
+    for _ in range(5):
+        make_contact(task=task, status="accepted")
+    counting.count_tasks()
+    Contact.objects.update(status="finished")
+    ended = timezone.now() - timedelta(minutes=2)
+    Task.objects.update(finished_at=ended)
+    TaskCount.objects.update(counted_at=ended + timedelta(seconds=1))
+    assert counting.read_progress([task.pk])[task.pk].done == 0
+    client.force_login(make_user())
+    page = client.get(reverse("admin:campaigns_task_changelist")).content.decode()
+    assert "counted 1 min ago" in page or "counted 2 min ago" in page
+    assert counting.count_tasks() == 1
+    assert counting.read_progress([task.pk])[task.pk].done == 5
+    assert counting.count_tasks() == 0

@@ -68,6 +68,11 @@ def live_in(name: str) -> Iterator[None]:
 
 def copy_database() -> str:
     name = f"copy_{os.getpid()}"
+    # A database that somebody is in cannot be copied: of a thread that has ended, its session.
+    run_sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        f" WHERE datname = '{connection.settings_dict['NAME']}'"
+    )
     run_sql(f"CREATE DATABASE {name} TEMPLATE {connection.settings_dict['NAME']}")
     return name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -18,7 +19,7 @@ from django.utils import timezone
 
 from callbacks import processing, tally
 from callbacks.models import Forgotten, Receipt
-from campaigns import recordings, retention
+from campaigns import ingest, recordings, retention
 from campaigns.models import (
     Account,
     Attempt,
@@ -26,11 +27,17 @@ from campaigns.models import (
     Erasure,
     Exchange,
     InboundAnswer,
+    InboundContext,
+    Judgement,
     KeepRule,
     Recording,
+    Remark,
+    Review,
+    ReviewRule,
     StatusChange,
     Turn,
 )
+from campaigns.platforms.events import CallEnded
 from tests.at_once import run_at_once
 from tests.callbacks.pushes import make_dialog, make_door, make_record, make_voice, push
 from tests.factories import make_account, make_task
@@ -46,6 +53,7 @@ def _periods(settings: Any, tmp_path: Path) -> None:
     settings.KEEP_EXCHANGES_DAYS = 100
     settings.KEEP_DIALOGS_DAYS = 200
     settings.KEEP_RECORDINGS_DAYS = 300
+    settings.KEEP_CONTEXTS_DAYS = 60
     settings.MEDIA_ROOT = tmp_path
 
 
@@ -209,6 +217,23 @@ def test_a_push_that_comes_again_brings_no_dialog_and_no_recording_back() -> Non
     assert Receipt.objects.filter(status="processed").count() == 3
 
 
+def test_remarks_and_notes_of_reviewers_go_with_the_dialog() -> None:
+    """Who listens writes down what was said."""
+    _, token = make_door()
+    receive(token, "call-1")
+    call = Call.objects.get()
+    Remark.objects.create(call=call, text="She has a cold.")
+    rule = ReviewRule.objects.create(name="all", percent=100)
+    review = Review.objects.create(call=call, rule=rule)
+    judged = {"review": review, "place": 1, "verdict": "noted", "intention": "A"}
+    Judgement.objects.create(note="She has a cold.", **judged)
+    let_pass(1000)
+    forget()
+    assert not Remark.objects.exists()
+    told = Judgement.objects.get()
+    assert (told.note, told.verdict, told.intention) == ("", "noted", "A")
+
+
 def test_a_richer_dialog_brings_the_words_not_back_either() -> None:
     _, token = make_door()
     receive(token, "call-1")
@@ -245,12 +270,75 @@ def test_an_account_may_have_shorter_periods_and_no_longer_ones(settings: Any) -
 
 
 def test_for_ever_means_for_ever(settings: Any) -> None:
-    for kind in ("pushes", "exchanges", "dialogs", "recordings"):
+    for kind in ("pushes", "exchanges", "dialogs", "recordings", "contexts"):
         setattr(settings, f"KEEP_{kind.upper()}_DAYS", 0)
     _, token = make_door()
     receive(token, "call-1")
     let_pass(9000)
     assert forget() == NOTHING
+
+
+def test_what_somebody_wrote_down_about_a_call_goes_with_its_dialog() -> None:
+    account = make_account(platform="ima51")
+    said = {"notes": [{"name": "通话小结", "text": "Has a cold."}], "channel": "phone"}
+    event = CallEnded(source="record", platform_call_id="call-1", details=said, answered=True)
+    ingest.apply_events(account, [event])
+    ingest.apply_events(account, [replace(event, source="late", details={"notes": ["Another."]})])
+    assert "details.notes" in Call.objects.get().evidence
+    let_pass(199)
+    assert forget() == NOTHING
+    let_pass(2)
+    assert {one.kind: one.number for one in retention.list_due() if one.number} == {"notes": 1}
+    assert forget() == NOTHING | {"notes": 1}
+    for _ in range(2):
+        call = Call.objects.get()
+        kept = json.dumps([call.evidence, call.details, call.conflicts], ensure_ascii=False)
+        assert "cold" not in kept and "Another" not in kept
+        assert call.details == {"channel": "phone"}
+        assert call.dialog_deleted_at is not None
+        # the same push, coming again, brings nothing back, and another neither
+        ingest.apply_events(account, [event, replace(event, details={"notes": "cold, Another"})])
+    assert forget() == NOTHING
+
+
+def test_variables_of_callers_go_when_nobody_changed_them_for_their_time() -> None:
+    account = make_account()
+    now = timezone.now()
+    ages = {"old": None, "dated": now + timedelta(days=900), "changed": None, "new": None}
+    rows = {
+        name: InboundContext.objects.create(
+            account=account, relation_id=name, values={}, expires_at=expires
+        )
+        for name, expires in ages.items()
+    }
+    for name, created, changed in (
+        ("old", 70, 61), ("dated", 70, 61), ("changed", 70, 10), ("new", 10, 10),
+    ):  # fmt: skip
+        InboundContext.objects.filter(pk=rows[name].pk).update(
+            created_at=now - timedelta(days=created), updated_at=now - timedelta(days=changed)
+        )
+    assert forget() == NOTHING | {"contexts": 1}
+    left = set(InboundContext.objects.values_list("relation_id", flat=True))
+    assert left == {"dated", "changed", "new"}
+    KeepRule.objects.create(account=account, contexts_days=5)
+    assert forget() == NOTHING | {"contexts": 2}
+
+
+def test_who_is_entered_again_while_it_is_looked_for_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = InboundContext.objects.create(account=make_account(), relation_id="1", values={})
+    rows = InboundContext.objects.filter(pk=row.pk)
+    past = timezone.now() - timedelta(days=70)
+    rows.update(created_at=past, updated_at=past)
+    real = retention._only_due
+
+    def enter_again(found: Any, kind: Any, cutoffs: Any) -> Any:
+        due = list(real(found, kind, cutoffs).values_list("pk", flat=True))
+        rows.update(updated_at=timezone.now())
+        return found.filter(pk__in=due)
+
+    monkeypatch.setattr(retention, "_only_due", enter_again)
+    assert forget() == NOTHING
+    assert rows.exists()
 
 
 def test_a_dry_run_counts_and_deletes_nothing() -> None:

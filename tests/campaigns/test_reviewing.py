@@ -148,6 +148,19 @@ def test_calls_that_just_came_wait_for_their_dialog() -> None:
     assert draw(rule) == 5
 
 
+@pytest.mark.parametrize("late", [timedelta(hours=30), timedelta(days=6)])
+def test_a_call_whose_record_came_late_is_drawn_by_a_later_look(late: timedelta) -> None:
+    known, unknown = make_calls(3), make_calls(3, stage="talking", intention="", result="")
+    rule = make_rule()
+    assert draw(rule) == 3
+    now = timezone.now()
+    assert draw(rule, now=now + late) == 0
+    Call.objects.filter(pk__in=[call.pk for call in unknown]).update(stage="ended")
+    assert draw(rule, now=now + late + timedelta(days=2)) == 3
+    assert list_drawn(rule) == {call.pk for call in known + unknown}
+    assert draw(rule, now=now + timedelta(days=30)) == 0
+
+
 def test_so_many_of_each_day_once_it_is_over() -> None:
     today = timezone.localtime().replace(hour=12, minute=0)
     robot = make_robot()

@@ -24,6 +24,7 @@ import pytest
 
 from config import local_postgres, postgres_cluster, postgres_guard, postgres_programs
 from config.local_postgres import LocalPostgresError
+from tests.processes import hear_signals
 
 ROOT = Path(__file__).resolve().parents[2]
 IS_ROOT = os.geteuid() == 0
@@ -63,6 +64,7 @@ class Holder:
             stdout=subprocess.PIPE,
             text=True,
             cwd="/",
+            preexec_fn=hear_signals,  # noqa: PLW1509
             **options,
         )
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import hear_signals
+
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 SLEEPER = "import time\nprint('alive', flush=True)\ntime.sleep(600)"
@@ -56,6 +58,7 @@ class Run:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=hear_signals,  # noqa: PLW1509
             )
 
     @property
@@ -207,6 +210,7 @@ def test_make_that_was_interrupted_alone_stops_it_all(tmp_path: Path) -> None:
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=hear_signals,  # noqa: PLW1509
         )
     eventually(lambda: "| alive" in out.read_text())
     make.send_signal(signal.SIGINT)

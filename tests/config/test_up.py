@@ -18,6 +18,7 @@ import pytest
 
 from config import up, warm
 from tests.config.test_supervisor import eventually, list_processes
+from tests.processes import hear_signals
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -172,6 +173,7 @@ class Run:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=hear_signals,  # noqa: PLW1509
             )
 
     @property

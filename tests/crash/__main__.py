@@ -48,6 +48,7 @@ def main() -> int:
         return 0
     folder = given.folder or Path(tempfile.mkdtemp(prefix="cb-crash-", dir="/tmp"))
     keep = given.keep or given.folder is not None
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     seeds = range(given.seed, given.seed + given.seeds)
     try:

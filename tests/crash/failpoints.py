@@ -31,7 +31,7 @@ OURS = ("campaigns", "callbacks")
 DULL = frozenset(
     {
         *("campaigns.lifecycle", "campaigns.queue", "campaigns.locks", "campaigns.jobs"),
-        *("campaigns.platforms.http", "campaigns.apps"),
+        *("campaigns.platforms.http", "campaigns.apps", "campaigns.prepared"),
     }
 )
 _url: ContextVar[str] = ContextVar("url", default="")
@@ -110,7 +110,10 @@ def _wrap_commits(pass_point: Callable[[str], None]) -> None:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.utils import CursorWrapper
 
+    from campaigns import prepared
+
     commit, execute = BaseDatabaseWrapper._commit, CursorWrapper.execute
+    run = prepared.Runner.run
 
     @functools.wraps(commit)
     def commit_between_points(self: Any) -> Any:
@@ -133,8 +136,19 @@ def _wrap_commits(pass_point: Callable[[str], None]) -> None:
         pass_point(f"after commit: {step}")
         return told
 
+    @functools.wraps(run)
+    def run_between_points(self: Any, statement: str, values: Any) -> Any:
+        step = name_step() if statement.lstrip()[:6].upper() in WRITES else ""
+        if not step:
+            return run(self, statement, values)
+        pass_point(f"before commit: {step}")
+        told = run(self, statement, values)
+        pass_point(f"after commit: {step}")
+        return told
+
     BaseDatabaseWrapper._commit = commit_between_points
     CursorWrapper.execute = execute_between_points
+    prepared.Runner.run = run_between_points
 
 
 def _wrap_jobs(pass_point: Callable[[str], None]) -> None:

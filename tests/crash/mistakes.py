@@ -64,6 +64,7 @@ def retry_in_library() -> None:
 
     from campaigns.platforms import http
 
+    del http._Fresh.urlopen
     retry = urllib3.util.Retry(total=3, read=3, allowed_methods=None)
     http._adapter = http._Adapter(max_retries=retry)
 
@@ -72,6 +73,8 @@ def follow_redirects() -> None:
     import requests
 
     from campaigns.platforms import http
+
+    del http._Adapter.build_response
 
     class Following(http._Adapter):
         def send(self, request: Any, *args: Any, **named: Any) -> Any:
@@ -87,6 +90,7 @@ def follow_redirects() -> None:
 def keep_connections() -> None:
     from campaigns.platforms import http
 
+    del http._Fresh.urlopen
     del http._Fresh._get_conn
     del http._Fresh._put_conn
 

@@ -12,14 +12,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from django.db import connection
 
 from tests.crash.mistakes import MISTAKES, RED, TELLING, run_tests
 from tests.crash.planted import find_unfit
-from tests.crash.world import replace_database
+from tests.crash.world import create_database, drop_database, replace_database
 from tests.processes import ROOT, make_environment
+
+SEEDS = int(os.environ.get("CRASH_SEEDS", "1"))
+CONTACTS = int(os.environ.get("CRASH_CONTACTS", "120"))
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -38,7 +40,7 @@ def bench(server: tuple[str, str], tmp_path: Path) -> Bench:
     tmp_path.chmod(0o755)
 
     def run(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tests.crash", "--server", *server, "--seeds", "1"]
+        command = [sys.executable, "-m", "tests.crash", "--server", *server]
         return subprocess.run(
             [*command, *options], cwd=ROOT, capture_output=True, text=True, check=False
         )
@@ -47,17 +49,22 @@ def bench(server: tuple[str, str], tmp_path: Path) -> Bench:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(900 + 600 * SEEDS)
 def test_nobody_is_called_twice_while_workers_are_killed_and_stopped(bench: Bench) -> None:
-    done = bench("--seed", "1", "--contacts", "120", "--chaos-seconds", "15", "--patience", "120")
+    done = bench(
+        *("--seed", "1", "--seeds", str(SEEDS), "--contacts", str(CONTACTS)),
+        *("--chaos-seconds", "15" if CONTACTS < 1000 else "25", "--patience", "300"),
+    )
     assert done.returncode == 0, done.stderr
+    assert f"{SEEDS} of {SEEDS} runs kept every promise." in done.stderr
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(900)
 def test_nobody_is_called_twice_when_workers_die_at_every_failpoint(bench: Bench) -> None:
     done = bench(
-        *("--sweep", "--seed", "2", "--contacts", "60", "--tasks", "3", "--rows", "5"),
+        *("--sweep", "--seed", "2", "--seeds", "1", "--contacts", "60", "--tasks", "3"),
+        *("--rows", "5"),
         *("--chaos-seconds", "25", "--patience", "120"),
     )
     assert done.returncode == 0, done.stderr
@@ -69,7 +76,7 @@ def test_nobody_is_called_twice_when_workers_die_at_every_failpoint(bench: Bench
 @pytest.mark.timeout(900)
 def test_the_bench_turns_red_when_an_unknown_outcome_counts_as_not_sent(bench: Bench) -> None:
     done = bench(
-        *("--mistake", "unknown-is-unsent", "--seed", "3", "--contacts", "120"),
+        *("--mistake", "unknown-is-unsent", "--seed", "3", "--seeds", "1", "--contacts", "120"),
         *("--chaos-seconds", "15", "--patience", "15"),
     )
     assert done.returncode == 1, done.stderr
@@ -80,10 +87,9 @@ def test_the_bench_turns_red_when_an_unknown_outcome_counts_as_not_sent(bench: B
 def mistakes_database(server: tuple[str, str]) -> Iterator[str]:
     url, template = server
     name = f"test_mistakes_{os.getpid()}"
-    with psycopg.connect(url, autocommit=True) as session:
-        session.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield name
-        session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    create_database(url, name, template=template)
+    yield name
+    drop_database(url, name)
 
 
 @pytest.mark.django_db(transaction=True)

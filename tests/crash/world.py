@@ -65,9 +65,14 @@ def migrate(url: str, folder: Path) -> None:
 
 
 def create_database(url: str, name: str, *, template: str = TEMPLATE) -> str:
-    """A fresh copy of the template; gives its address."""
+    """A fresh copy of the template; gives its address. Whoever is in the template is sent away:
+    a database that somebody is in cannot be copied."""
     with psycopg.connect(url, autocommit=True) as session:
         session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        session.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s",
+            [template],
+        )
         session.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return replace_database(url, name)
 

@@ -16,10 +16,11 @@ from tests.crash.planted import find_unfit
 from tests.processes import ROOT
 from tests.storm.mistakes import list_signs
 
-PUSHES = os.environ.get("STORM_PUSHES", "1500")
-KILLS = os.environ.get("STORM_KILLS", "8")
+PUSHES = os.environ.get("STORM_PUSHES", "5000")
+KILLS = os.environ.get("STORM_KILLS", "30")
 
-pytestmark = [pytest.mark.timeout(1800)]
+#: each is sent twice, 150 in a second at most, after a run without kills
+pytestmark = [pytest.mark.timeout(1800 + int(PUSHES) // 10)]
 
 
 def run_storm(*options: str) -> subprocess.CompletedProcess[str]:

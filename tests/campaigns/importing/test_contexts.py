@@ -56,6 +56,22 @@ def test_the_same_file_again_changes_nothing_and_a_newer_one_updates() -> None:
 
 
 @pytest.mark.django_db
+def test_who_is_entered_again_as_before_was_entered_now() -> None:
+    """Else the retention would forget whom the newest file still names."""
+    account = make_account()
+    robot = make_robot(account=account)
+    bring(account, FILE)
+    bring(account, FILE, robot=robot)
+    long_ago = timezone.now() - timedelta(days=400)
+    InboundContext.objects.update(updated_at=long_ago)
+    assert count(bring(account, FILE.partition("2222")[0])) == (0, 0, 1, 0)
+    fresh = InboundContext.objects.filter(updated_at__gt=timezone.now() - timedelta(hours=1))
+    assert list(fresh.values_list("relation_id", "robot")) == [("1111", None)]
+    bring(account, FILE, robot=robot)
+    assert fresh.filter(robot=robot).count() == 2
+
+
+@pytest.mark.django_db
 def test_robots_and_accounts_have_their_own() -> None:
     account = make_account()
     robot = make_robot(account=account)
