@@ -123,14 +123,13 @@ class ReceiptAdmin(CallboardAdmin):
     paginator = InfinitePaginator
     list_display = (
         "show_number",
-        "received_at",
-        "account",
+        "show_received",
+        "show_account",
         "show_kind",
         "show_status",
-        "show_reason",
-        "show_call",
+        "show_short_reason",
+        "show_short_call",
         "deliveries",
-        "tries",
     )
     list_display_links = ("show_number",)
     list_select_related = ("account",)
@@ -283,6 +282,14 @@ class ReceiptAdmin(CallboardAdmin):
     def show_number(self, row: Receipt) -> str:
         return f"#{row.pk}"
 
+    @admin.display(description=gettext_lazy("received"))
+    def show_received(self, row: Receipt) -> Any:
+        return format_html('<span class="cb-nowrap">{}</span>', show_moment(row.received_at))
+
+    @admin.display(description=gettext_lazy("account"))
+    def show_account(self, row: Receipt) -> Any:
+        return format_html('<span class="cb-words" title="{0}">{0}</span>', row.account)
+
     @admin.display(description=gettext_lazy("kind"))
     def show_kind(self, row: Receipt) -> str:
         return row.kind or "–"
@@ -299,6 +306,10 @@ class ReceiptAdmin(CallboardAdmin):
     def show_reason(self, row: Receipt) -> str:
         return name_reason(row.reason) or "–"
 
+    @admin.display(description=gettext_lazy("reason"))
+    def show_short_reason(self, row: Receipt) -> Any:
+        return format_html('<span class="cb-words" title="{0}">{0}</span>', self.show_reason(row))
+
     @admin.display(description=gettext_lazy("detail"))
     def show_detail(self, row: Receipt) -> str:
         return str(hide_phones(tell_problem(row.detail))) or "–"
@@ -309,6 +320,13 @@ class ReceiptAdmin(CallboardAdmin):
         if pk is None:
             return row.platform_call_id or "–"
         return make_link(Call(pk=pk, platform_call_id=row.platform_call_id))
+
+    @admin.display(description=gettext_lazy("call"))
+    def show_short_call(self, row: Receipt) -> Any:
+        told = self.show_call(row)
+        return format_html(
+            '<span class="cb-words" title="{}">{}</span>', row.platform_call_id, told
+        )
 
     @admin.display(description=gettext_lazy("headers"))
     def show_headers(self, row: Receipt) -> str:
