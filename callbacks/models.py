@@ -56,6 +56,8 @@ class Receipt(models.Model):
     #: ids of the calls and tasks it was about, for the links of the screens
     platform_call_id = models.CharField(_("platform's call id"), max_length=200, blank=True)
     problems = models.JSONField(_("unusable fields"), default=dict)
+    #: the platform's name for what it is, where the bytes tell it and the address does not
+    told_kind = models.CharField(max_length=64, blank=True, db_default="", editable=False)
 
     class Meta:
         verbose_name = _("receipt")

@@ -90,11 +90,11 @@ SELECT * FROM claimed ORDER BY id
 _MOVE = """
 WITH ours AS MATERIALIZED (
     SELECT receipt.id, found.status, found.reason, found.detail, found.problems, found.call,
-        found.sentence
+        found.sentence, found.kind
     FROM unnest(%(ids)s::bigint[], %(until)s::timestamptz[], %(status)s::text[],
         %(reason)s::text[], %(detail)s::text[], %(problems)s::jsonb[], %(call)s::text[],
-        %(sentence)s::text[])
-        AS found(id, until, status, reason, detail, problems, call, sentence)
+        %(sentence)s::text[], %(kind)s::text[])
+        AS found(id, until, status, reason, detail, problems, call, sentence, kind)
     JOIN callbacks_receipt receipt USING (id)
     WHERE receipt.status = 'received' AND receipt.claimed_until IS NOT DISTINCT FROM found.until
     ORDER BY receipt.id FOR UPDATE OF receipt
@@ -102,7 +102,8 @@ WITH ours AS MATERIALIZED (
     UPDATE callbacks_receipt receipt
     SET status = ours.status, reason = ours.reason, detail = ours.detail,
         problems = ours.problems, processed_at = statement_timestamp(), claimed_until = NULL,
-        platform_call_id = coalesce(nullif(ours.call, ''), receipt.platform_call_id)
+        platform_call_id = coalesce(nullif(ours.call, ''), receipt.platform_call_id),
+        told_kind = ours.kind
     FROM ours WHERE receipt.id = ours.id
     RETURNING receipt.id, ours.status, ours.sentence
 )
@@ -143,6 +144,8 @@ class Outcome:
     sentence: str = UNDERSTOOD
     problems: dict[str, str] = field(default_factory=dict)
     platform_call_id: str = ""
+    #: the platform's name for it, where the address does not say it
+    kind: str = ""
     #: what the events of its batch and account say, where it has been gathered ahead
     heard: Heard | None = None
 
@@ -363,7 +366,17 @@ def read(receipt: Claimed | Receipt) -> Outcome:
         statements=statements,
         problems=dict(sorted(problems.items())[:200]) if problems else {},
         platform_call_id=clean_text(call)[:200],
+        kind=name_kind(vendor, receipt.kind, events),
     )
+
+
+def name_kind(vendor: Platform, kind: str, events: Iterable[AnyEvent]) -> str:
+    """What the platform calls such a push; "" where its address says just that, or nothing does."""
+    for event in events:
+        if not isinstance(event, AccountSeen):
+            told = vendor.told_kinds.get(event.source.partition(".")[0], "")
+            return told if told != kind else ""
+    return ""
 
 
 def state(event: CallEvent) -> Statements | None:
@@ -486,6 +499,7 @@ def move_all(outcomes: Iterable[Outcome]) -> int:
                 ),
                 "call": write_array(outcome.platform_call_id for outcome in told),
                 "sentence": write_array(outcome.sentence for outcome in told),
+                "kind": write_array(outcome.kind for outcome in told),
             },
         )
         return int(cursor.rowcount)

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop as N_
 
@@ -21,6 +21,7 @@ from callbacks.models import Receipt, Rereading
 from callbacks.processing import reprocess
 from campaigns import lifecycle
 from campaigns.models import Account
+from campaigns.platforms.registry import PLATFORMS
 from campaigns.queue import enqueue
 
 JOB = "callbacks.jobs.reread"
@@ -57,9 +58,11 @@ def choose(chosen: Mapping[str, Any]) -> QuerySet[Receipt]:
     if status not in (*ENDED, ALL):
         raise NothingChosen("status")
     rows = Receipt.objects.filter(status__in=ENDED if status == ALL else [status])
-    for name, field in (("reason", "reason"), ("kind", "kind"), ("call", "platform_call_id")):
+    for name, field in (("reason", "reason"), ("call", "platform_call_id")):
         if name in chosen:
             rows = rows.filter(**{field: read_text(chosen[name], name)})
+    if "kind" in chosen:
+        rows = rows.filter(is_of(read_text(chosen["kind"], "kind")))
     if "platform" in chosen:
         accounts = Account.objects.filter(platform=read_text(chosen["platform"], "platform"))
         rows = rows.filter(account__in=list(accounts.values_list("pk", flat=True)))
@@ -70,6 +73,17 @@ def choose(chosen: Mapping[str, Any]) -> QuerySet[Receipt]:
     if "end" in chosen:
         rows = rows.filter(received_at__lt=read_day(chosen["end"]) + timedelta(days=1))
     return rows
+
+
+def list_kinds() -> list[str]:
+    """All that platforms have, by address and by what they call them."""
+    kinds = {kind for one in PLATFORMS.values() for kind in (*one.kinds, *one.told_kinds.values())}
+    return sorted(kinds - {""})
+
+
+def is_of(kind: str) -> Q:
+    """Receipts of a kind, by their address or by what they say themselves."""
+    return Q(kind=kind) | Q(told_kind=kind) if kind else Q(kind="")
 
 
 def read_text(value: Any, name: str) -> str:

@@ -43,7 +43,7 @@ WHOLE, CLOSED, MINUTES = "inbox", "closed", "minutes"
 _COUNT = """
 INSERT INTO callbacks_inboxtally AS t (span, begins_at, account_id, kind, source, received, late)
 SELECT %(span)s, date_trunc(%(span)s, r.received_at, 'UTC'), r.account_id,
-    CASE WHEN r.kind = ANY(%(kinds)s::text[]) THEN r.kind ELSE %(other)s END, r.source,
+    {kind}, r.source,
     count(*), count(*) FILTER (WHERE c.ended_at < r.received_at - %(late)s)
 FROM callbacks_receipt r
 LEFT JOIN campaigns_call c ON r.platform_call_id <> '' AND c.account_id = r.account_id
@@ -53,12 +53,17 @@ GROUP BY 2, 3, 4, 5 ORDER BY 2, 3, 4, 5
 ON CONFLICT (span, begins_at, account_id, kind, source)
 DO UPDATE SET received = {received}, late = {late}
 """
+# By the name that the platform has for it, once the push has been read. What is counted for ever
+# goes by the address, which is known at once: a number that was told once never falls.
+_ADDRESSED = "CASE WHEN r.kind = ANY(%(kinds)s::text[]) THEN r.kind ELSE %(other)s END"
 _COUNT_MINUTES = _COUNT.format(
+    kind=f"coalesce(nullif(r.told_kind, ''), {_ADDRESSED})",
     where="r.id >= %(first)s AND r.received_at >= %(begin)s",
     received="excluded.received",
     late="excluded.late",
 )
 _COUNT_HOURS = _COUNT.format(
+    kind=_ADDRESSED,
     where="r.id > %(after)s AND r.id <= %(up_to)s",
     received="t.received + excluded.received",
     late="t.late + excluded.late",
@@ -127,7 +132,10 @@ def count_arrivals() -> None:
     )
     begin = max(newest - AGAIN if newest else now - MINUTES_KEPT, now - MINUTES_KEPT)
     begin = begin.replace(second=0, microsecond=0)
-    _count(_COUNT_MINUTES, "minute", first=find_first_id(begin), begin=begin)
+    with transaction.atomic():
+        # what waited when it was counted may have a name by now
+        InboxTally.objects.filter(span="minute", begins_at__gte=begin).delete()
+        _count(_COUNT_MINUTES, "minute", first=find_first_id(begin), begin=begin)
     InboxTally.objects.filter(span="minute", begins_at__lt=now - MINUTES_KEPT).delete()
     write_snapshot(MINUTES, {}, now)
     while close_ids(now):

@@ -73,7 +73,7 @@ class ChooseForm(forms.Form):
     def __init__(self) -> None:
         super().__init__(initial={"status": "quarantined"})
         names = dict(Receipt.Status.choices)
-        kinds = sorted({kind for one in PLATFORMS.values() for kind in one.kinds if kind})
+        kinds = rereading.list_kinds()
         self._offer("status", [(status, names[status]) for status in rereading.ENDED])
         self._offer("platform", [("", "–"), *((one.slug, one.name) for one in PLATFORMS.values())])
         self._offer("account", [("", "–"), *Account.objects.values_list("pk", "name")])

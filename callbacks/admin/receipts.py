@@ -32,6 +32,7 @@ from callbacks.admin.words import name_event, name_reason
 from callbacks.models import Receipt
 from callbacks.processing import reprocess
 from callbacks.reading import show_body
+from callbacks.rereading import is_of, list_kinds
 from callbacks.understanding import list_facts, try_reading
 from campaigns.admin.base import (
     UNMASK,
@@ -49,7 +50,6 @@ from campaigns.admin.base import (
 )
 from campaigns.admin.call_filters import PlatformFilter
 from campaigns.models import Call, StatusChange
-from campaigns.platforms.registry import PLATFORMS
 from campaigns.wording import tell_problem
 
 STATUS_COLORS = {
@@ -90,12 +90,11 @@ class KindFilter(DropdownFilter):
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        kinds = sorted({kind for platform in PLATFORMS.values() for kind in platform.kinds})
-        return [(kind, kind) for kind in kinds if kind]
+        return [(kind, kind) for kind in list_kinds()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
-        return queryset.filter(kind=value) if value else queryset
+        return queryset.filter(is_of(value)) if value else queryset
 
 
 class ReceivedFilter(DaysFilter):
@@ -292,7 +291,7 @@ class ReceiptAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("kind"))
     def show_kind(self, row: Receipt) -> str:
-        return row.kind or "–"
+        return row.told_kind or row.kind or "–"
 
     @admin.display(description=gettext_lazy("source"))
     def show_source(self, row: Receipt) -> str:

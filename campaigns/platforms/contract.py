@@ -360,6 +360,8 @@ class Platform:
     """A vendor, declared. ``parse`` is pure: bytes in, events out, or ``Unrecognised``/``Ignored``.
 
     ``kinds`` are the callback kinds with a sentence each; "" where one address serves all.
+    ``told_kinds``: what events name as their source, up to a dot → the platform's own name of such
+    a push: the word for it on the wire, else its heading in the text.
     ``default_base_url`` is the documented one, "" for a platform that takes no calls from us.
     ``documents`` names the texts behind the package. What is in ``unverified`` is in ``can`` too,
     and is offered only where the account's setting ``allow_unverified`` is on.
@@ -376,6 +378,7 @@ class Platform:
     errors: Mapping[str, ErrorCode]
     parse: Callable[[Push, Reading], tuple[AnyEvent, ...]]
     connect: Callable[[Connection], Client] | None
+    told_kinds: Mapping[str, str] = field(default_factory=dict)
     recording_prefix_setting: str = ""
     documents: tuple[str, ...] = ()
     #: names in replies and requests that the record of an exchange never keeps

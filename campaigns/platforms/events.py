@@ -259,10 +259,12 @@ class TaskChanged:
     """What the platform says of one of its tasks, from a query or a push.
 
     ``counts`` holds the platform's own counters by their own names; ``contacts`` the number of
-    contacts it holds, None when it does not say. ``node_id``: the news is of this part of the task
+    contacts it holds, None when it does not say. ``source`` as of an event about a call, "" for an
+    answer. ``node_id``: the news is of this part of the task
     alone, and says nothing of the state of the whole.
     """
 
+    source: str = ""
     platform_task_id: str
     name: str | None = None
     state: PlatformTaskState

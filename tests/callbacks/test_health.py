@@ -12,7 +12,7 @@ from django.db.models import F, Sum
 from django.test import Client
 from django.utils import timezone
 
-from callbacks import health, processing, tally
+from callbacks import health, processing, rereading, tally
 from callbacks.management.commands.inbox_status import count_inbox
 from callbacks.models import Forgotten, InboxTally, Receipt, Snapshot
 from campaigns.importing.undo import undo_import
@@ -22,6 +22,7 @@ from campaigns.statistics import balance_contacts
 from tests.callbacks.pushes import make_door, make_record, push
 from tests.campaigns.importing.test_loading import load
 from tests.factories import make_account, make_contact, make_task, walk
+from tests.platforms.payloads import find_payload
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 5, 20, 2, 30, 30, tzinfo=UTC)  # a Wednesday, 10:30 in Shanghai
@@ -73,6 +74,32 @@ def test_what_came_is_counted_by_minute_and_hour(monkeypatch: pytest.MonkeyPatch
     assert streams[one.pk, "receiveVoice"].day == 5
     assert streams[one.pk, "receiveVoice"].from_files == 1
     assert streams[two.pk, "?"].day == 1
+
+
+def test_what_one_address_takes_is_told_apart_once_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    account = make_account(platform="moor7")
+    body = find_payload("moor7", "cdr__sample").body
+    row = put(account, NOW - timedelta(seconds=40), kind="", body=body)
+    odd = put(account, NOW - timedelta(seconds=40), kind="", body=b"never heard of")
+    count_at(NOW, monkeypatch)
+
+    def tell(moment: datetime) -> dict[str, int]:
+        return {one.kind: one.day for one in health.list_streams(moment)}
+
+    assert tell(NOW) == {"": 2}
+    processing.process_inbox()
+    counts = count_at(NOW + timedelta(seconds=20), monkeypatch)
+    assert tell(NOW) == {"": 1, "cdr": 1}
+    # the sum of all times goes by the address, and never falls
+    assert [(kind, number) for _account, kind, number, _late in counts["streams"]] == [("", 2)]
+    row.refresh_from_db()
+    odd.refresh_from_db()
+    assert (row.kind, row.told_kind, row.status) == ("", "cdr", "processed")
+    assert (odd.told_kind, odd.status) == ("", "quarantined")
+    assert list(rereading.choose({"kind": "cdr", "status": "ended"})) == [row]
+    assert list(rereading.choose({"kind": ""})) == [odd]
 
 
 def test_every_receipt_is_counted_once_whatever_its_time_says(

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from callbacks.processing import name_kind
 from campaigns.platforms.contract import (
     UNVERIFIED_SETTING,
     Can,
@@ -91,6 +92,17 @@ def test_every_payload_is_understood_or_ignored(platform: Platform, payload: Pay
         check_types(event)
     named = {name: why for event in events for name, why in event.problems.items()}
     assert named == list_expected_problems(platform.slug).get(payload.name, {})
+
+
+@pytest.mark.parametrize(("platform", "payload"), PUSHES)
+def test_every_payload_has_a_name_of_its_kind(platform: Platform, payload: Payload) -> None:
+    """Where a platform names them, it names all: the pushes of a minute are told apart by it."""
+    events = parse_all(platform, payload)
+    kind = payload.make_push().kind
+    if events is not None and platform.told_kinds:
+        assert name_kind(platform, "", events)
+        assert kind in ("", name_kind(platform, "", events))
+        assert name_kind(platform, name_kind(platform, "", events), events) == ""
 
 
 @pytest.mark.parametrize(("platform", "payload"), PUSHES)

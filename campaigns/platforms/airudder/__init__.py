@@ -7,7 +7,7 @@ feature is known stands in ``capabilities``.
 
 from __future__ import annotations
 
-from campaigns.platforms.airudder.callbacks import KINDS, parse
+from campaigns.platforms.airudder.callbacks import KINDS, TOLD_KINDS, parse
 from campaigns.platforms.airudder.capabilities import CAPABILITIES
 from campaigns.platforms.airudder.client import ROWS_PER_REQUEST, AIRudderClient
 from campaigns.platforms.airudder.configuration import SETTING
@@ -64,6 +64,7 @@ PLATFORM = Platform(
         AccountField("app_secret", "APPSecret", help="Given by the platform.", required=True),
     ),
     kinds=KINDS,
+    told_kinds=TOLD_KINDS,
     errors=ERRORS,
     parse=parse,
     connect=AIRudderClient,

@@ -30,6 +30,7 @@ KINDS = {
     "call-completed": "call records when a number is through",
     "workflow-status": "states of workflows",
 }
+TOLD_KINDS = {kind: kind for kind in KINDS if kind}
 #: a record that was pushed; what the platform says when it is asked is believed over it
 RECORD_RANK = 20
 
@@ -127,6 +128,7 @@ def _read_workflow(fields: Fields) -> TaskChanged:
             if fields.has("actions"):
                 fields.name_problem("actions", "is not a list")
     return TaskChanged(
+        source="workflow-status",
         platform_task_id=workflow_id,
         name=fields.text("workflow_name", limit=MAX_NAME_CHARS),
         state=get_task_state(word),

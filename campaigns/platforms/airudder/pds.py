@@ -129,6 +129,7 @@ def _read_task(
         details.pop("startTime", None)
     own_name = fields.text("taskName", limit=MAX_NAME_CHARS)
     return TaskChanged(
+        source="pds.TaskStatus",
         platform_task_id=task_id,
         name=outside.text("workflow_name", limit=MAX_NAME_CHARS) or own_name,
         state=get_task_state(word or ""),

@@ -7,7 +7,7 @@ is no client and nothing that it can be asked for.
 from __future__ import annotations
 
 from campaigns.platforms.contract import Limits, Platform
-from campaigns.platforms.ima51.callbacks import KINDS, parse
+from campaigns.platforms.ima51.callbacks import KINDS, TOLD_KINDS, parse
 from campaigns.platforms.ima51.capabilities import CAPABILITIES
 from campaigns.platforms.ima51.vocabulary import RESULTS, VOCABULARY
 
@@ -20,6 +20,7 @@ PLATFORM = Platform(
     settings=(),
     credentials=(),
     kinds=KINDS,
+    told_kinds=TOLD_KINDS,
     errors={},
     parse=parse,
     connect=None,

@@ -36,6 +36,7 @@ from campaigns.platforms.values import MAX_ITEMS, MAX_NAME_CHARS, Fields, clean
 
 KINDS = {"": "call records, sent up to ten times when a call has ended"}
 SOURCE, RANK = "callRecord", 20
+TOLD_KINDS = {SOURCE: "通话记录"}
 
 #: Any of these makes an object with an ``id`` a call record. Others have ``callType`` too.
 _SIGNS = frozenset(

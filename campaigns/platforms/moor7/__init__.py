@@ -6,7 +6,7 @@ From "事件推送接口" alone: it takes no calls from us, and nothing can be a
 from __future__ import annotations
 
 from campaigns.platforms.contract import AccountField, Limits, Platform
-from campaigns.platforms.moor7.callbacks import ACCOUNT_SETTING, KINDS, parse
+from campaigns.platforms.moor7.callbacks import ACCOUNT_SETTING, KINDS, TOLD_KINDS, parse
 from campaigns.platforms.moor7.capabilities import CAPABILITIES
 from campaigns.platforms.moor7.vocabulary import RESULTS, VOCABULARY
 
@@ -32,6 +32,7 @@ PLATFORM = Platform(
     ),
     credentials=(),
     kinds=KINDS,
+    told_kinds=TOLD_KINDS,
     errors={},
     parse=parse,
     connect=None,

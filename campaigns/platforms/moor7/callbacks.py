@@ -41,6 +41,20 @@ KINDS = {
     "": "all nine kinds of event: rings, answers, hang-ups, call records, failures heard, agents"
 }
 
+#: Their ``pushType``; the headings of the three that have none, or that of an agent's state.
+TOLD_KINDS = {
+    "dialoutRing": "dialoutRing",
+    "dialoutHangup": "dialoutHangup",
+    "incomingRing": "来电振铃",
+    "incomingHangup": "来电挂机",
+    "cdr": "cdr",
+    "customerAnswered": "用户接通",
+    "callStatus": "callStatus",
+    "mediaFailreason": "mediaFailreason",
+    "login": "login",
+    "logout": "logout",
+}
+
 #: What is heard of a call while it goes on is believed less than its record. An agent's state is
 #: the agent's view of the call; the outbound ring is called that of the agent in the text, and
 #: looks like that of the customer.

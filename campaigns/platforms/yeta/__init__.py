@@ -48,6 +48,7 @@ PLATFORM = Platform(
         AccountField("app_secret", "app_secret", help="Given by the platform.", required=True),
     ),
     kinds=KINDS,
+    told_kinds={kind: kind for kind in KINDS},
     errors=ERRORS,
     parse=parse,
     connect=YetaClient,
