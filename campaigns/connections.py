@@ -260,7 +260,8 @@ def wait_for_turn(account: Account, *, adds_calls: bool = True) -> None:
         time.sleep(taken[0])
         return
     ends = time.monotonic() + LONGEST_PACE_SECONDS
-    count = getattr(account, "requests_ahead", 1) if account.rate_limit else 1
+    ahead = account.__dict__.pop("requests_ahead", 1)  # said of this request only
+    count = ahead if account.rate_limit else 1
     while (taken := _take_turns(account, _TAKE_CALL_TURN, near=NEAR_SECONDS, count=count)) is None:
         away = _ask_turn(account)
         if time.monotonic() + away > ends:

@@ -21,6 +21,9 @@ from campaigns.barring import BARRED_CONTACT_SQL, lock_cap, make_over_cap_sql
 from campaigns.models import Attempt, Batch, Contact, Task
 from campaigns.prepared import open_cursor, write_array
 
+#: how often the acceptance is written before a deadlock is an error
+DEADLOCK_TRIES = 3
+
 _GIVEN = ("checks", "places")
 _BATCH_FIELDS = [field for field in Batch._meta.concrete_fields if field.name not in _GIVEN]
 _BATCH_COLUMNS = ", ".join(f"batch.{field.column}" for field in _BATCH_FIELDS)
@@ -257,16 +260,18 @@ def accept_batches(taken: Sequence[Taken]) -> list[Attempt]:
 def _carry_out(statement: str, values: dict[str, Any]) -> set[int]:
     """The ids it returns. What the platform said is not lost with a deadlock: that is over as soon
     as the database has ended one side of it."""
-    for last in (False, False, True):
+    tries = 0
+    while True:
         inside = transaction.atomic() if connection.in_atomic_block else contextlib.nullcontext()
         try:
             with inside, open_cursor() as cursor:
                 cursor.execute(statement, values)
                 return set(cursor.fetchone()[0] or ())
         except OperationalError as error:
-            if last or not isinstance(error.__cause__, psycopg.errors.DeadlockDetected):
+            tries += 1
+            deadlock = isinstance(error.__cause__, psycopg.errors.DeadlockDetected)
+            if not deadlock or tries == DEADLOCK_TRIES:
                 raise
-    return set()
 
 
 def _accept_all(taken: Sequence[Taken]) -> list[Attempt] | None:

@@ -43,6 +43,9 @@ def stop_account(account: Account, reason: str) -> None:
                 needs_attention=True, paused_by_rule=STOPPED,
             )  # fmt: skip
             _hold(task)
+        for task in own.filter(status="paused", paused_by_rule=STOPPED).exclude(hold_rule=STOPPED):
+            task.account = account  # the one whose request was refused
+            _hold(task)
         for task in own.filter(status="running", request=""):
             task.account = account
             if task.fills_instances:

@@ -74,31 +74,23 @@ def _add_name(
     return f'({sql} AND {table}."id" = ANY({known}))', (*params, names)
 
 
-@StagedField.register_lookup
-class _StatusExact(Exact):
-    def as_sql(self, compiler: Any, connection: Any) -> Any:
-        found = super().as_sql(compiler, connection)
-        return _add_stage(found, _find_table(self, compiler), [self.rhs])
+def _register(field: type[models.Field[Any, Any]], add: Any) -> None:
+    """``=`` and ``IN`` of the field get what ``add`` knows of the values."""
+
+    class Equal(Exact):
+        def as_sql(self, compiler: Any, connection: Any) -> Any:
+            found = super().as_sql(compiler, connection)
+            return add(found, _find_table(self, compiler), [self.rhs])
+
+    class OneOf(In):
+        def as_sql(self, compiler: Any, connection: Any) -> Any:
+            table = _find_table(self, compiler)
+            values = list(self.rhs) if table else []  # before it is used up
+            return add(super().as_sql(compiler, connection), table, values)
+
+    field.register_lookup(Equal)
+    field.register_lookup(OneOf)
 
 
-@StagedField.register_lookup
-class _StatusIn(In):
-    def as_sql(self, compiler: Any, connection: Any) -> Any:
-        table = _find_table(self, compiler)
-        values = list(self.rhs) if table else []
-        return _add_stage(super().as_sql(compiler, connection), table, values)
-
-
-@NamedField.register_lookup
-class _NameExact(Exact):
-    def as_sql(self, compiler: Any, connection: Any) -> Any:
-        found = super().as_sql(compiler, connection)
-        return _add_name(found, _find_table(self, compiler), [self.rhs])
-
-
-@NamedField.register_lookup
-class _NameIn(In):
-    def as_sql(self, compiler: Any, connection: Any) -> Any:
-        table = _find_table(self, compiler)
-        values = list(self.rhs) if table else []
-        return _add_name(super().as_sql(compiler, connection), table, values)
+_register(StagedField, _add_stage)
+_register(NamedField, _add_name)

@@ -24,6 +24,7 @@ from django.db import connection
 from campaigns.criteria import CALLS, read_criteria
 from campaigns.exporting import tables, workbooks
 from campaigns.models import Call
+from tests.benchmarks.bench_files import Nowhere
 from tests.campaigns.exporting import slow
 from tests.factories import make_task
 
@@ -54,16 +55,6 @@ _FILL = """
     FROM generate_series(1, %(rows)s) AS n,
         LATERAL (SELECT timestamptz '2026-01-01' + n * interval '1 s' AS moment) AS told
 """
-
-
-class Nowhere:
-    """Counts what is written to it."""
-
-    size = 0
-
-    def write(self, data: bytes) -> int:
-        self.size += len(data)
-        return len(data)
 
 
 @pytest.fixture

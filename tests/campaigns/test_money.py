@@ -80,6 +80,18 @@ def test_no_balance_stops_every_task_of_the_account_and_nothing_leaves_for_it(
     assert dispatch.lift_stop(account, by=None) == []
 
 
+def test_the_task_whose_request_was_refused_says_at_once_what_holds_it(
+    make_campaign: Any, platform: Client
+) -> None:
+    """Not only when the rules are looked at the next time."""
+    task = make_campaign(1)
+    dispatch.launch_task(task, by=None)
+    platform.control("faults", NO_MONEY | {"endpoint": "task/create"})
+    dispatch.advance_task(task.pk)
+    row = read(task)
+    assert (row.status, row.paused_by_rule, row.hold_rule) == ("paused", "account", "account")
+
+
 def test_a_person_who_pauses_meanwhile_is_obeyed(make_campaign: Any) -> None:
     task = make_campaign()
     Task.objects.filter(pk=task.pk).update(status="running", platform_task_id="7")

@@ -154,14 +154,18 @@ class TestNames:
 @pytest.mark.django_db(transaction=True)
 def test_the_way_to_a_platform_writes_no_index_of_the_contacts() -> None:
     """Each of the two moves of a contact is a HOT update."""
+    with connection.cursor() as cursor:
+        # One empty page, on which there is room for all: whether an old row has been cleared away
+        # yet depends on who else is looking.
+        cursor.execute("TRUNCATE campaigns_contact CASCADE")
     begun = read_updates()
-    attempt = claim(20)
+    attempt = claim(4)
     # planning changes stage and batch, of which there are indexes; the claim changes neither
     claimed = read_updates()
-    assert [now - then for now, then in zip(claimed, begun, strict=True)] == [60, 20]
+    assert [now - then for now, then in zip(claimed, begun, strict=True)] == [12, 4]
     accept(attempt)
     accepted = read_updates()
-    assert [now - then for now, then in zip(accepted, claimed, strict=True)] == [20, 20]
+    assert [now - then for now, then in zip(accepted, claimed, strict=True)] == [4, 4]
 
 
 def read_updates() -> tuple[int, int]:

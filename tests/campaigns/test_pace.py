@@ -16,7 +16,13 @@ from django.db import connection
 from django.utils import timezone
 
 from campaigns import connections, dispatch
-from campaigns.connections import find_wait, open_client, slow_down, wait_for_turn
+from campaigns.connections import (
+    expect_requests,
+    find_wait,
+    open_client,
+    slow_down,
+    wait_for_turn,
+)
 from campaigns.models import Account, Attempt, Batch, Contact, Task
 from campaigns.platforms.errors import NotSent, Throttled
 from tests.factories import make_account, make_task
@@ -101,6 +107,74 @@ class TestSlowingDown:
         began = time.monotonic()
         wait_for_turn(read(account), adds_calls=False)
         assert time.monotonic() - began < 0.5
+
+
+class TestTurnsTakenTogether:
+    """What was claimed together takes its turns together: one look at the row for all."""
+
+    def test_they_are_as_far_apart_as_the_limit_says(self) -> None:
+        account = make_account(rate_limit=25)
+        began, clock, moments = time.monotonic(), timezone.now(), []
+        for ahead in (4, 3, 2, 1):
+            expect_requests(account, ahead)
+            wait_for_turn(account)
+            moments.append(time.monotonic() - began)
+        assert all(moment >= number / 25 for number, moment in enumerate(moments))
+        free = read(account).next_request_at
+        assert free is not None and free - clock >= timedelta(seconds=4 / 25)
+
+    def test_the_row_is_written_once(self) -> None:
+        account = make_account(rate_limit=4)
+        ends = []
+        for ahead in (3, 2, 1):
+            expect_requests(account, ahead)
+            wait_for_turn(account)
+            ends.append(read(account).next_request_at)
+        assert ends[0] == ends[1] == ends[2]
+
+    def test_others_wait_until_all_of_them_are_over(self) -> None:
+        account = make_account(rate_limit=20)
+        began = time.monotonic()
+        expect_requests(account, 6)
+        wait_for_turn(account)
+        wait_for_turn(read(account))
+        assert time.monotonic() - began >= 6 / 20
+
+    def test_whoever_comes_late_to_a_turn_takes_another(self) -> None:
+        """Else what waited together would leave together, faster than the limit."""
+        account = make_account(rate_limit=20)
+        expect_requests(account, 4)
+        wait_for_turn(account)
+        time.sleep(0.3)  # all of them are over
+        before = read(account).next_request_at
+        expect_requests(account, 1)
+        wait_for_turn(account)
+        after = read(account).next_request_at
+        assert before is not None and after is not None and after > before
+
+    def test_an_account_that_is_slow_gets_one(self) -> None:
+        account = make_account(rate_limit=20)
+        slow_down(account)
+        account = read(account)
+        expect_requests(account, 5)
+        wait_for_turn(account)
+        assert "turns" not in vars(account)
+
+    def test_a_busy_answer_takes_those_back_that_are_left(self) -> None:
+        account = make_account(rate_limit=20)
+        expect_requests(account, 3)
+        wait_for_turn(account)
+        assert len(vars(account)["turns"]) == 2
+        slow_down(account)
+        assert "turns" not in vars(account)
+
+    def test_they_are_for_these_requests_only(self) -> None:
+        account = make_account(rate_limit=25)
+        expect_requests(account, 3)
+        wait_for_turn(account)
+        vars(account).pop("turns")
+        wait_for_turn(account)  # nobody said that others follow
+        assert "turns" not in vars(account)
 
 
 def test_a_pause_does_not_wait_behind_a_slow_pace() -> None:

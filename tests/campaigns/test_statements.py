@@ -6,14 +6,17 @@ accepted without its batch; a commit that waits for no disk where it has to.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from campaigns import batching, dispatch, lifecycle
 from campaigns.barring import bar_number
 from campaigns.connections import wait_for_turn
+from campaigns.dispatch import statements
 from campaigns.dispatch.statements import Taken, accept_batches
 from campaigns.models import Attempt, Contact, StatusChange, Task
 from tests.factories import make_account, make_contact, make_robot, make_task
@@ -122,3 +125,50 @@ def test_every_other_commit_waits_for_the_disk_whatever_the_server_was_told() ->
         with connection.cursor() as cursor:
             cursor.execute(f"ALTER DATABASE {name} RESET synchronous_commit")
         connection.close()
+
+
+class TestDeadlocks:
+    """What the platform said is not lost because PostgreSQL ended this side of a circle."""
+
+    @pytest.fixture(params=[False, True], ids=["alone", "within a transaction"])
+    def fail(self, request: Any) -> Iterator[Callable[[int, str], str]]:
+        """A statement that fails so many times with this error before it returns 7; the database
+        counts, and no rollback takes its count back."""
+
+        def make(times: int, code: str) -> str:
+            with connection.cursor() as cursor:
+                cursor.execute("CREATE TEMP SEQUENCE tries")
+                cursor.execute(
+                    "CREATE FUNCTION pg_temp.answer() RETURNS integer[] LANGUAGE plpgsql AS $$"
+                    f" BEGIN IF nextval('tries') <= {times} THEN"
+                    f" RAISE EXCEPTION 'tried' USING ERRCODE = '{code}'; END IF;"
+                    " RETURN ARRAY[7]; END $$"
+                )
+            return "SELECT pg_temp.answer()"
+
+        with transaction.atomic() if request.param else contextlib.nullcontext():
+            yield make
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION IF EXISTS pg_temp.answer()")
+            cursor.execute("DROP SEQUENCE IF EXISTS tries")
+
+    def count_tries(self) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT last_value FROM tries")
+            return int(cursor.fetchone()[0])
+
+    def test_it_is_written_again(self, fail: Callable[[int, str], str]) -> None:
+        statement = fail(statements.DEADLOCK_TRIES - 1, "40P01")
+        assert statements._carry_out(statement, {}) == {7}
+
+    def test_but_not_for_ever(self, fail: Callable[[int, str], str]) -> None:
+        statement = fail(99, "40P01")
+        with pytest.raises(OperationalError):
+            statements._carry_out(statement, {})
+        assert self.count_tries() == statements.DEADLOCK_TRIES
+
+    def test_nothing_else_is_tried_again(self, fail: Callable[[int, str], str]) -> None:
+        statement = fail(99, "57014")
+        with pytest.raises(OperationalError):
+            statements._carry_out(statement, {})
+        assert self.count_tries() == 1
