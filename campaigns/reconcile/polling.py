@@ -16,6 +16,7 @@ from django.utils.translation import gettext_noop as N_
 from campaigns import lifecycle
 from campaigns.connections import open_client
 from campaigns.ingest import apply_events, apply_task_state, link_late
+from campaigns.linking import summarise_contacts
 from campaigns.models import Contact, Task
 from campaigns.platforms.contract import Can
 from campaigns.platforms.errors import PlatformError
@@ -112,6 +113,8 @@ def poll_results(task: Task) -> bool:
     never reported, ask for its calls, where that can be."""
     Task.objects.filter(pk=task.pk).update(platform_checked_at=timezone.now())
     heard = True
+    if task.kind == Task.Kind.DIRECT:
+        finish_overtaken(task)
     over = Q(batch__instance__platform_state__in=OVER)
     if has_ended_there(task):
         over |= Q(batch__isnull=False)
@@ -134,6 +137,14 @@ def is_time_to_ask(task: Task) -> bool:
     due = timezone.now() - ASK_AGAIN
     waiting = Task.objects.filter(pk=task.pk).exclude(results_asked_at__gt=due)
     return bool(waiting.update(results_asked_at=timezone.now()))
+
+
+def finish_overtaken(task: Task) -> None:
+    """Whose call came back before it was written down that they are with the platform is done: of a
+    direct call nothing else would say so, if the worker died right behind that."""
+    with transaction.atomic():
+        called = task.contacts.filter(status="accepted", calls_made__gt=0)
+        summarise_contacts(list(called.values_list("pk", flat=True)))
 
 
 def has_ended_there(task: Task) -> bool:

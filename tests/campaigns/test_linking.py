@@ -12,7 +12,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from campaigns import ingest, linking, reconcile
+from campaigns import attempts, ingest, linking, reconcile
+from campaigns.dispatch.statements import Leaving, Taken, accept_batches
 from campaigns.models import Account, Attempt, Batch, Call, Contact, StatusChange, Task
 from campaigns.platforms.contract import Push, Reading
 from campaigns.platforms.events import AnyEvent, CallEnded, Direction, Result
@@ -194,6 +195,51 @@ def test_one_call_proves_a_lost_direct_call_and_the_others_still_find_their_cont
     assert (call.contact, call.task) == (two, task)
     assert tell(two)[:3] == ("finished", 1, True)
     assert reconcile.end_task(task)
+
+
+def make_callout_under_way(*phones: str) -> Attempt:
+    """A direct call to these numbers that has left and has no answer yet."""
+    task = make_campaign(kind=Task.Kind.DIRECT, platform_task_id="", status="loading")
+    batch = Batch.objects.create(task=task, number=1, size=len(phones), status="sending")
+    for phone in phones:
+        make_called(task, phone=phone, platform_contact_id="", status="sending", batch=batch)
+    return make_attempt(batch, sent_at=SENT_AT, status="sending")
+
+
+def test_a_call_that_overtakes_an_answer_that_never_comes_proves_the_direct_call() -> None:
+    attempt = make_callout_under_way("19900000001", "19900000002", "19900000003")
+    task = attempt.task
+    one, two, three = task.contacts.order_by("phone")
+    apply(task.account, make_stranger("call-1"))
+    assert tell(one)[:3] == ("sending", 1, True), "Nobody's news overwrites an answer to come."
+    assert attempts.reap_attempts() == 1
+    assert tell(one)[:3] == ("finished", 1, True)
+    assert [tell(two)[0], tell(three)[0]] == ["unknown", "unknown"]
+    apply(task.account, make_stranger("call-2", callee="19900000002"))
+    assert reconcile.settle_task(task.pk)
+    attempt.refresh_from_db()
+    assert attempt.status == "confirmed_accepted"
+    assert [tell(two)[0], tell(three)[0]] == ["finished", "accepted"]
+    apply(task.account, make_stranger("call-3", callee="19900000003"))
+    walk(Task.objects.filter(pk=task.pk), "running")
+    assert reconcile.poll_task(task.pk)
+    task.refresh_from_db()
+    assert task.status == "finished"
+
+
+def test_a_call_that_overtakes_an_answer_ends_the_direct_call_though_the_worker_died() -> None:
+    attempt = make_callout_under_way("19900000001", "19900000002")
+    task, contacts = attempt.task, list(attempt.task.contacts.order_by("id"))
+    apply(task.account, make_stranger("call-1"), make_stranger("call-2", callee="19900000002"))
+    leaving = [Leaving(one.pk, one.phone, one.values) for one in contacts]
+    ids = ["data-of-call-1", "data-of-call-2"]
+    assert accept_batches([Taken(attempt, leaving, ids)])
+    # Here it dies, before it looks for calls that came already.
+    walk(Task.objects.filter(pk=task.pk), "running")
+    assert reconcile.poll_task(task.pk)
+    assert {tell(contact)[0] for contact in contacts} == {"finished"}
+    task.refresh_from_db()
+    assert task.status == "finished"
 
 
 @pytest.mark.parametrize(

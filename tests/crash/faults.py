@@ -70,6 +70,9 @@ def add_faults(world: World, share: float) -> None:
         world.control(
             "faults", {"endpoint": endpoint, "kind": "close_after", "after": 1, "count": CERTAIN}
         )
+    # Its calls come back while the answer is still waited for, and it never comes.
+    silent = {"endpoint": "task/callout", "kind": "stall_after", "seconds": 3, "count": CERTAIN}
+    world.control("faults", silent)
     # And one request is carried out twice: the platform's count must stop the start.
     twice = {"endpoint": "task/insert", "kind": "act_twice", "after": 3, "count": 1}
     world.control("faults", twice)

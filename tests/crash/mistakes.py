@@ -234,6 +234,12 @@ def link_on_arrival_only() -> None:
     ingest.link_calls = link_pushed
 
 
+def forget_overtaking_calls() -> None:
+    from campaigns import attempts
+
+    rewrite(attempts.park, ("summarise_contacts(", "bool("))
+
+
 def count_tries_afterwards() -> None:
     from callbacks import processing
     from callbacks.models import Receipt
@@ -257,6 +263,7 @@ HTTP = "tests/platforms/test_http.py::"
 DISPATCH = "tests/campaigns/test_dispatch.py::"
 PATHS = "tests/campaigns/test_barring_paths.py"
 FILLING = "tests/campaigns/test_filling_faults.py::"
+LINKING = "tests/campaigns/test_linking.py::"
 INGEST = "tests/campaigns/test_ingest.py::"
 
 MISTAKES: dict[str, Mistake] = {
@@ -382,6 +389,13 @@ MISTAKES: dict[str, Mistake] = {
         "a push is joined to its contact when it comes, and not when the contact learns its id",
         link_on_arrival_only,
         (f"{INGEST}test_a_push_that_overtakes_our_own_reply_is_linked_in_all_orders",),
+    ),
+    "overtaking-forgotten": Mistake(
+        "a call that came back before the answer was given up is not looked at again",
+        forget_overtaking_calls,
+        (f"{LINKING}test_a_call_that_overtakes_an_answer_that_never_comes_proves_the_direct_call",),
+        ("--contacts", "300"),
+        quick=True,
     ),
     "counted-afterwards": Mistake(
         "a try is counted when it is over, so one that kills is never counted",

@@ -129,6 +129,7 @@ def _run(world: World, options: Options, result: Result, *, say: Callable[[str],
     from tests.crash import campaign, faults, planted, truth
 
     attempts.GRACE_SECONDS = GRACE
+    planted.follow_fast_clock()
     planted.plant(options.mistake)  # this process looks for dead senders as well
     planted.take_guard_away(options.mistake)
     chance = Random(f"storm {options.seed}")

@@ -43,6 +43,11 @@ CONTRADICTIONS = {
         SELECT count(*) FROM campaigns_batch batch WHERE batch.status = 'sending' AND NOT EXISTS (
             SELECT 1 FROM campaigns_attempt attempt WHERE attempt.batch_id = batch.id
                 AND attempt.status = 'sending')""",
+    "a contact who was called, as a call that came back says, is in doubt": """
+        SELECT count(*) FROM campaigns_contact contact
+        WHERE contact.status = 'unknown' AND EXISTS (SELECT FROM campaigns_call call
+            WHERE call.contact_id = contact.id AND call.has_record
+                AND call.direction = 'outbound')""",
     "a number under way twice": """
         SELECT count(*) FROM (
             SELECT 1 FROM campaigns_contact contact

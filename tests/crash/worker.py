@@ -31,6 +31,7 @@ def main() -> None:
 
     assert app and jobs and jobs_of_the_door
     attempts.GRACE_SECONDS = GRACE
+    planted.follow_fast_clock()
     planted.take_smaller_batches(os.environ.get("CRASH_ROWS", ""))
     planted.plant(os.environ.get("CRASH_MISTAKE", ""))
     parent = os.getpid()
