@@ -354,14 +354,15 @@ def reap_attempts() -> int:
 
 def park(attempt: Attempt, reason: str) -> None:
     """Put what an unknown attempt was about where an operator sees it; nobody sends it again.
-    Whose call came back while it was under way is not in doubt. The caller has a transaction."""
-    if attempt.batch is not None:
-        rows = Contact.objects.filter(batch=attempt.batch)
-        # By id, as ``linking`` takes them: pushes of them may be written at the same time.
-        list(rows.select_for_update().order_by("id").values_list("id"))
-        lifecycle.move(attempt.batch, "unknown", of=["sending"], reason=reason)
-        lifecycle.move_contacts(rows, "unknown", of=["sending"], reason=reason)
-        # Those calls found them on their way, where nothing is proved: nobody looks at them again.
-        called = rows.filter(status="unknown", calls_made__gt=0)
-        summarise_contacts(list(called.values_list("id", flat=True)))
-    lifecycle.note_task(attempt.task, reason, needs_attention=True)
+    Whose call came back while it was under way is not in doubt."""
+    with transaction.atomic():
+        if attempt.batch is not None:
+            rows = Contact.objects.filter(batch=attempt.batch)
+            # By id, as ``linking`` takes them: pushes of them may be written at the same time.
+            list(rows.select_for_update().order_by("id").values_list("id"))
+            lifecycle.move(attempt.batch, "unknown", of=["sending"], reason=reason)
+            lifecycle.move_contacts(rows, "unknown", of=["sending"], reason=reason)
+            # Those calls found them on their way, where they prove nothing; nobody looks again.
+            called = rows.filter(status="unknown", calls_made__gt=0)
+            summarise_contacts(list(called.values_list("id", flat=True)))
+        lifecycle.note_task(attempt.task, reason, needs_attention=True)

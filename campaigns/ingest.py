@@ -583,7 +583,8 @@ def _take_further(one: tuple[str, str], other: tuple[str, str]) -> tuple[str, st
 
 
 def apply_task_state(task: Task, event: TaskChanged) -> None:
-    """Keep what the platform says of a task, and when it said so. Moves nothing."""
+    """Keep what the platform says of a task, and when it said so. Moves nothing. Nothing is kept
+    of one that has been handed over anew meanwhile: it was said of the one before."""
     fields: dict[str, Any] = {
         "platform_state": str(event.state)[:20],
         "platform_checked_at": timezone.now(),
@@ -592,6 +593,8 @@ def apply_task_state(task: Task, event: TaskChanged) -> None:
         fields["platform_contacts"] = event.contacts
     if event.counts:
         fields["platform_counts"] = clean(event.counts)
-    Task.objects.filter(pk=task.pk).update(**fields)
+    same = Task.objects.filter(pk=task.pk, platform_task_id=task.platform_task_id)
+    if not same.update(**fields):
+        return
     for name, value in fields.items():
         setattr(task, name, value)

@@ -376,6 +376,17 @@ def request_task(task: Task, request: str, *, by: Any = None) -> None:
     task.request, task.requested_at = request, now
 
 
+def ask_rebuild(task: Task) -> bool:
+    """Have it handed over anew; False where an order stands. What a person asked for goes first,
+    and nobody's order is lost: whoever finds a rebuild needed finds so again."""
+    with transaction.atomic():
+        free = Task.objects.select_for_update().filter(pk=task.pk, request="")
+        if free.values_list("pk").first() is None:
+            return False
+        request_task(task, "rebuild")
+    return True
+
+
 def was_rebuilt(task: Task) -> bool:
     """Whether it has been handed over anew before."""
     told = StatusChange.objects.filter(subject="task", subject_id=task.pk)

@@ -46,6 +46,8 @@ STALE = N_(
     "The task, or whom it would call, has changed since you looked at it. Nothing was launched:"
     " look at it once more."
 )
+PAUSED_HERE = N_("Paused before the platform was told to start.")
+RESUMED = N_("Resumed.")
 SWITCHED_OFF = N_("The account was switched off.")
 HELD_BARRED = N_(
     "People whom the platform holds for this task were put on the do-not-call list meanwhile. It"
@@ -227,11 +229,27 @@ def _request(task: Task, request: str, *, of: list[str], by: Any) -> Task:
         ):
             logger.warning("Task %s: a sender stands still at its first byte.", task.pk)
         task.status = locked.status
+        if locked.request == Task.Request.REBUILD and request != "delete":
+            _order_rebuilt(task, request, by=by)
+            return task
         # A person's word: no rule undoes it.
         Task.objects.filter(pk=task.pk).exclude(paused_by_rule="").update(paused_by_rule="")
         lifecycle.request_task(task, request, by=by)
         wake("carry_out_request", task)
     return task
+
+
+def _order_rebuilt(task: Task, request: str, *, by: Any) -> None:
+    """Pause, or resume, a task that is being handed over anew. The platform may have deleted it
+    already, so that goes on; nothing leaves before it is done, and only then if it is not paused.
+    """
+    Task.objects.filter(pk=task.pk).exclude(paused_by_rule="").update(paused_by_rule="")
+    if request == "pause":
+        lifecycle.move(task, "paused", of=["loading", "loaded"], reason=PAUSED_HERE, by=by)
+    else:
+        again: dict[str, Any] = {"needs_attention": False, "setbacks": 0, "not_before": None}
+        lifecycle.move(task, "loading", of=["paused"], reason=RESUMED, by=by, **again)
+    wake("carry_out_request", task)
 
 
 def _may_hold(task: Task, request: str) -> bool:

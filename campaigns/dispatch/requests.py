@@ -17,7 +17,7 @@ from campaigns import attempts, gates, lifecycle
 from campaigns.barring import has_barred
 from campaigns.connections import open_client
 from campaigns.dispatch.instances import delete_filling, pause_filling
-from campaigns.dispatch.orders import HELD_BARRED, was_started
+from campaigns.dispatch.orders import HELD_BARRED, PAUSED_HERE, RESUMED, was_started
 from campaigns.dispatch.setbacks import NOTHING, Next, clear_setbacks, handle_setback
 from campaigns.dispatch.stops import ALARMING
 from campaigns.ingest import apply_task_state
@@ -31,8 +31,6 @@ NOT_CONFIRMED = N_(
     "The platform has not confirmed it for more than a minute. It is still repeated."
 )
 PAUSED = N_("Paused; the platform confirmed it.")
-PAUSED_HERE = N_("Paused before the platform was told to start.")
-RESUMED = N_("Resumed.")
 DELETED = N_("Deleted at the platform; it confirmed it.")
 DELETED_MEANWHILE = N_("The task was deleted at the platform; nobody is called for it any more.")
 REBUILT = N_("It was deleted at the platform before it was started, and is handed over anew.")

@@ -225,8 +225,8 @@ def compare_count(task: Task, expected: int) -> Next | None:
     if settle_count(task, state.contacts if state else None):
         # Where a count was wrong once, two faults may hide each other the next time.
         Task.objects.filter(pk=task.pk).update(one_by_one=True)
-        lifecycle.request_task(task, "rebuild")
-        enqueue("campaigns.jobs.carry_out_request", task_id=task.pk)
+        if lifecycle.ask_rebuild(task):
+            enqueue("campaigns.jobs.carry_out_request", task_id=task.pk)
         return NOTHING
     return set_back(task, settings.SETTLE_SECONDS / 6)
 
@@ -306,8 +306,9 @@ def _leave_out(task: Task) -> Next:
         reasons = moves.exclude(old="loading").order_by("-id").values_list("reason", flat=True)
         if list(reasons[:MOST_REBUILDS]) == [BARRED_SINCE] * MOST_REBUILDS:
             lifecycle.move(task, "paused", of=["loaded"], reason=STILL_BARRED, needs_attention=True)
-        elif lifecycle.move(task, "loading", of=["loaded"], reason=BARRED_SINCE):
-            lifecycle.request_task(task, "rebuild")
+        elif lifecycle.move(
+            task, "loading", of=["loaded"], reason=BARRED_SINCE
+        ) and lifecycle.ask_rebuild(task):
             enqueue("campaigns.jobs.carry_out_request", task_id=task.pk)
     return NOTHING
 

@@ -33,6 +33,8 @@ LATE = timedelta(hours=6)
 FINISH_LIMIT = 20_000
 ASK_AGAIN = timedelta(hours=1)
 WATCHED = ("starting", "running", "paused")
+#: orders that have the task deleted at the platform; who carries them out says what comes of it
+DELETING = (Task.Request.DELETE, Task.Request.REBUILD)
 OVER = (PlatformTaskState.FINISHED, PlatformTaskState.EXPIRED)
 
 
@@ -71,6 +73,10 @@ def follow_state(task: Task, state: TaskChanged) -> None:
     """Bring our status in line with what the platform says the task is doing."""
     if state.deleted:
         with transaction.atomic():
+            now = Task.objects.select_for_update().get(pk=task.pk)
+            # What is handed over anew is deleted there by us, and by another id there afterwards.
+            if now.request in DELETING or now.platform_task_id != task.platform_task_id:
+                return
             moved = lifecycle.move(
                 task, "deleted", of=WATCHED, reason=DELETED_THERE, needs_attention=True,
                 finished_at=timezone.now(),

@@ -219,7 +219,7 @@ def _settle_inserts(task: Task, inserts: list[Attempt], state: TaskChanged) -> b
         if all(settled_now):
             if not at_once:
                 Task.objects.filter(pk=task.pk).update(one_by_one=True)
-            lifecycle.request_task(task, "rebuild")  # carried out by ``dispatch``
+            lifecycle.ask_rebuild(task)  # carried out by ``dispatch``
         return False
     if state.contacts == settled + missing:
         for attempt in inserts:

@@ -23,9 +23,10 @@ from campaigns.dispatch import batches
 from campaigns.dispatch.steps import COUNT_DIFFERS, WAITS
 from campaigns.models import Account, Attempt, Contact, StatusChange, Task
 from campaigns.platforms import registry
-from campaigns.platforms.events import CallEnded, Direction
+from campaigns.platforms.events import CallEnded, Direction, PlatformTaskState, TaskChanged
 from campaigns.platforms.yeta import PLATFORM as YETA
 from campaigns.platforms.yeta.client import YetaClient
+from campaigns.reconcile import polling
 from tests.factories import make_contact, make_task
 from tests.platforms.sandbox_client import COLUMNS, Client
 from tests.workers import run_jobs, work_until
@@ -691,6 +692,63 @@ def test_what_a_dead_sender_leaves_is_asked_about_once_and_handed_over_anew_toge
     assert not task.one_by_one
     rings = platform.wait_quiet()["rings_by_row"]
     assert sorted(rings.values()) == [1] * 6, rings
+
+
+def make_rebuilding(status: str) -> Task:
+    """A task that is to be handed over anew, with somebody whom the platform has of it."""
+    task = make_task(status="loading", platform_task_id="7", request="rebuild")
+    make_contact(task=task, status="accepted")
+    if status != "loading":
+        lifecycle.move(task, status, of=["loading"])
+    return task
+
+
+def tell_deleted(number: str = "7") -> TaskChanged:
+    return TaskChanged(
+        platform_task_id=number, state=PlatformTaskState.CREATED, platform_state="0", deleted=True
+    )
+
+
+def test_what_is_deleted_there_to_be_handed_over_anew_is_not_over() -> None:
+    task = make_rebuilding("paused")
+    asked = Task.objects.get(pk=task.pk)
+    polling.follow_state(asked, tell_deleted())
+    assert (status_of(task), contacts_by_state(task)) == ("paused", {"accepted": 1})
+    # Nor is it when the answer comes after all that: it is about the one before.
+    Task.objects.filter(pk=task.pk).update(request="", platform_task_id="8", platform_contacts=3)
+    ingest.apply_task_state(asked, replace(tell_deleted(), contacts=99))
+    polling.follow_state(asked, tell_deleted())
+    assert (status_of(task), contacts_by_state(task)) == ("paused", {"accepted": 1})
+    assert task.platform_contacts == 3
+    # Somebody else deleted it.
+    polling.follow_state(task, tell_deleted("8"))
+    assert (status_of(task), contacts_by_state(task)) == ("deleted", {"withdrawn": 1})
+    assert task.needs_attention
+
+
+def test_an_order_does_not_end_what_is_deleted_there_to_be_handed_over_anew() -> None:
+    task = make_rebuilding("loading")
+    dispatch.pause_task(task, by=None)
+    assert (status_of(task), task.request) == ("paused", "rebuild")
+    dispatch.resume_task(task, by=None)
+    assert (status_of(task), task.request) == ("loading", "rebuild")
+    dispatch.pause_task(task, by=None)
+    dispatch.delete_task(task, by=None)
+    assert (status_of(task), task.request) == ("paused", "delete")
+
+
+@pytest.mark.parametrize("order", ["pause", "resume", "delete"])
+def test_what_a_person_asked_for_goes_before_handing_over_anew(order: str) -> None:
+    task = make_task(status="paused" if order == "resume" else "loading", platform_task_id="7")
+    seen = Task.objects.get(pk=task.pk)
+    lifecycle.request_task(task, order)
+    assert not lifecycle.ask_rebuild(seen)
+    task.refresh_from_db()
+    assert task.request == order
+    lifecycle.request_task(task, "")
+    assert lifecycle.ask_rebuild(seen)
+    task.refresh_from_db()
+    assert task.request == "rebuild"
 
 
 def test_a_task_that_was_rebuilt_before_is_counted_after_each(

@@ -130,6 +130,8 @@ class Operator:
     def __init__(self, parts: list[Part], chance: Random) -> None:
         self._parts = parts
         self._chance = chance
+        #: tasks that were told to be stopped for good
+        self.deleted: set[int] = set()
         #: {number: the database's time after the entry was committed}
         self.barred: dict[str, datetime] = {}
         self.clicks = 0
@@ -158,6 +160,7 @@ class Operator:
 
     def delete_one(self) -> None:
         campaigns = [part.task for part in self._parts if part.kind == "campaign"]
+        self.deleted.add(campaigns[-1])
         self._try(dispatch.delete_task, Task.objects.get(pk=campaigns[-1]))
 
     def resume_all(self) -> int:

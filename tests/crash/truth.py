@@ -119,7 +119,19 @@ def judge(world: World, parts: list[Part], operator: Operator) -> list[str]:
     wrong += [f"{number} was called and is nobody's contact" for number in sorted(strangers)]
     wrong += judge_barred(parts, operator, calls)
     wrong += judge_requests(world)
+    wrong += judge_deleted(operator)
     return wrong
+
+
+def judge_deleted(operator: Operator) -> list[str]:
+    """A task that nobody stopped for good is not over: its people would never be called."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, reason FROM campaigns_task WHERE status = 'deleted'")
+        return [
+            f"task {task} is deleted, and nobody asked for it: {reason}"
+            for task, reason in cursor.fetchall()
+            if task not in operator.deleted
+        ]
 
 
 def judge_barred(parts: list[Part], operator: Operator, calls: dict[str, Any]) -> list[str]:
