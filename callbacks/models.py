@@ -92,7 +92,7 @@ class Receipt(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind or '*'} {self.pk}"
+        return f"{self.told_kind or self.kind} #{self.pk}".strip()
 
 
 class InboxTally(models.Model):

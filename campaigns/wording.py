@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext, gettext_lazy, gettext_noop, pgettext_lazy
 
 _NUMBER = re.compile(r"-?\d+")
 
@@ -17,6 +17,21 @@ OUTCOMES = {
     "Throttled": gettext_lazy("platform busy"),
     "Uncertain": gettext_lazy("no usable answer"),
 }
+#: what a transport says of a request whose end it does not know; "{}" is the name of an error, a
+#: number, or what an answer lacks
+FAULTS = (
+    gettext_noop("Nothing was sent ({})."),
+    gettext_noop("The request was sent and no answer came whole ({})."),
+    gettext_noop("The request was sent and no answer came in time."),
+    gettext_noop("The deadline passed before anything was written."),
+    gettext_noop("The name of the host was not resolved in time."),
+    gettext_noop("The platform answered HTTP {}."),
+    gettext_noop("The platform's answer is not the documented one: {}"),
+    gettext_noop("The platform answered with an undocumented code: {}"),
+)
+_FAULTS = [
+    (re.compile(re.escape(one).replace(re.escape("{}"), "(.+)"), re.DOTALL), one) for one in FAULTS
+]
 #: the groups of ``campaigns.roles``; in the database they keep these names
 ROLE_NAMES = {
     "viewer": pgettext_lazy("group", "viewer"),
@@ -74,6 +89,14 @@ def tell_problem(why: str) -> str:
     pattern = _NUMBER.sub("{}", why)
     told = gettext(pattern) if numbers else why
     return told.format(*numbers) if told != pattern else why
+
+
+def tell_fault(fault: str) -> str:
+    """What the transport saw, what it names itself as it is; a fault that nobody listed as well."""
+    for pattern, text in _FAULTS:
+        if told := pattern.fullmatch(fault):
+            return gettext(text).format(*told.groups())
+    return fault
 
 
 def tell_outcome(outcome: str) -> str:

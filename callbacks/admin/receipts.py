@@ -307,7 +307,8 @@ class ReceiptAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("reason"))
     def show_short_reason(self, row: Receipt) -> Any:
-        return format_html('<span class="cb-words" title="{0}">{0}</span>', self.show_reason(row))
+        told = self.show_reason(row)
+        return format_html('<span class="cb-words cb-brief" title="{0}">{0}</span>', told)
 
     @admin.display(description=gettext_lazy("detail"))
     def show_detail(self, row: Receipt) -> str:
@@ -324,7 +325,7 @@ class ReceiptAdmin(CallboardAdmin):
     def show_short_call(self, row: Receipt) -> Any:
         told = self.show_call(row)
         return format_html(
-            '<span class="cb-words" title="{}">{}</span>', row.platform_call_id, told
+            '<span class="cb-words cb-brief" title="{}">{}</span>', row.platform_call_id, told
         )
 
     @admin.display(description=gettext_lazy("headers"))

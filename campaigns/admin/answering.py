@@ -375,9 +375,10 @@ class InboundAnswerAdmin(RevealingAdmin):
         return show_outcome(row)
 
     @admin.display(description=gettext_lazy("answer"))
-    def show_answer(self, row: InboundAnswer) -> str:
+    def show_answer(self, row: InboundAnswer) -> Any:
         text = row.answer if getattr(row, "revealed", False) else str(hide_phones(row.answer))
-        return text[:120] + ("…" if len(text) > 120 else "")
+        told = text[:300] + ("…" if len(text) > 300 else "")
+        return format_html('<span class="cb-words" title="{0}">{0}</span>', told)
 
     @admin.display(description=gettext_lazy("took"))
     def show_took(self, row: InboundAnswer) -> Any:

@@ -31,6 +31,7 @@ from campaigns.admin.exchanges import show_outcome
 from campaigns.admin.task_page import CONTACT_COLORS
 from campaigns.masking import mask_phone
 from campaigns.models import Attempt, StatusChange
+from campaigns.wording import tell_fault
 
 COLORS = {
     "needs_human": "bad",
@@ -133,7 +134,7 @@ class AttemptAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("what the transport saw"))
     def show_fault(self, attempt: Attempt) -> str:
-        return attempt.fault or "–"
+        return tell_fault(attempt.fault) or "–"
 
     @admin.display(description=gettext_lazy("how long ago"))
     def show_age(self, attempt: Attempt) -> str:
@@ -200,6 +201,7 @@ def describe_attempt(request: HttpRequest, attempt: Attempt) -> dict[str, Any]:
     history = StatusChange.objects.filter(subject="attempt", subject_id=attempt.pk)
     return {
         "row": attempt,
+        "fault": tell_fault(attempt.fault),
         "evidence": evidence,
         "account": make_link(attempt.task.account),
         "task": make_link(attempt.task),

@@ -212,6 +212,13 @@ def make_link(row: Any, text: Any = None, *, fragment: str = "") -> SafeString:
     return format_html('<a class="cb-link" href="{}">{}</a>', url, text or str(row))
 
 
+def make_short_link(row: Any) -> SafeString:
+    """A link whose words, an id mostly, take little room in a list; they are whole on its title."""
+    if row is None:
+        return make_link(None)
+    return format_html('<span class="cb-words cb-brief" title="{}">{}</span>', row, make_link(row))
+
+
 def make_sandbox_badge(*, short: bool = False) -> SafeString:
     return format_html(
         '<span class="cb-sandbox" title="{}">{}</span>',

@@ -80,12 +80,12 @@ def show_outcome(call: Call) -> Any:
     if quiet:
         heard = _("last news %(age)s") % {"age": tell_age(call.updated_at)}
         return format_html(
-            '{} <span class="cb-quiet" title="{}">{}</span>',
+            '{} <span class="cb-quiet cb-nowrap" title="{}">{}</span>',
             badge,
             show_moment(call.updated_at),
             heard,
         )
-    return format_html('{} <span class="cb-quiet">{}</span>', badge, tell_age(begin))
+    return format_html('{} <span class="cb-quiet cb-nowrap">{}</span>', badge, tell_age(begin))
 
 
 def name_recording(call: Call, address: str) -> str:

@@ -24,6 +24,7 @@ from campaigns.admin.base import (
     WordsForm,
     make_badge,
     make_link,
+    make_short_link,
     show_moment,
     tell_age,
 )
@@ -114,11 +115,11 @@ class GapAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("of"))
     def show_subject(self, gap: Gap) -> Any:
-        return make_link(gap.call or gap.contact)
+        return make_short_link(gap.call or gap.contact)
 
     @admin.display(description=gettext_lazy("found"))
-    def show_found(self, gap: Gap) -> str:
-        return tell_age(gap.found_at)
+    def show_found(self, gap: Gap) -> Any:
+        return format_html('<span class="cb-nowrap">{}</span>', tell_age(gap.found_at))
 
     @admin.display(description=gettext_lazy("asked and answered"))
     def show_asked(self, gap: Gap) -> Any:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from campaigns.admin.base import show_duration
+from campaigns.definitions import show_number
 from campaigns.drafting import print_windows
 from campaigns.models import Task
 from campaigns.models.history import tell_reason
@@ -30,13 +31,22 @@ def show_preview(facts: dict[str, Any], task: Task) -> dict[str, Any]:
         "people": facts["people"],
         "ready": facts["ready"],
         "tiles": [
-            {"id": "people", "label": _("People to call"), "value": facts["people"], "note": ""},
+            {
+                "id": "people",
+                "label": _("People to call"),
+                "value": show_number(facts["people"]),
+                "note": "",
+            },
             {
                 "label": _("Calls expected"),
-                "value": facts["expected_calls"],
+                "value": show_number(facts["expected_calls"]),
                 "note": _("at most %(n)d") % {"n": facts["most_calls"]},
             },
-            {"label": _("Requests"), "value": facts["batches"], "note": _tell_batches(facts)},
+            {
+                "label": _("Requests"),
+                "value": show_number(facts["batches"]),
+                "note": _tell_batches(facts),
+            },
             {
                 "label": _("Time of calling"),
                 "value": show_duration(facts["seconds"]) if facts["seconds"] else "–",

@@ -174,7 +174,8 @@ class NoticeAdmin(CallboardAdmin):
 
     @admin.display(description="")
     def show_details(self, notice: Notice) -> Any:
-        return make_link(notice, _("details"))
+        words = format_html('<span class="cb-nowrap">{}</span>', _("details"))
+        return make_link(notice, words)
 
     # ------------------------------------------------------------------------------ the page
 

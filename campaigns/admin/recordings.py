@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from unfold.contrib.filters.admin import (
@@ -28,6 +29,7 @@ from campaigns.admin.base import (
     InfinitePaginator,
     make_badge,
     make_link,
+    make_short_link,
     show_duration,
     show_moment,
 )
@@ -155,8 +157,8 @@ class RecordingAdmin(CallboardAdmin):
         return super().get_queryset(request).defer("call__evidence", "call__details")
 
     @admin.display(description=gettext_lazy("announced"))
-    def show_time(self, recording: Recording) -> str:
-        return show_moment(recording.created_at)
+    def show_time(self, recording: Recording) -> Any:
+        return format_html('<span class="cb-nowrap">{}</span>', show_moment(recording.created_at))
 
     @admin.display(description=gettext_lazy("status"))
     def show_status(self, recording: Recording) -> Any:
@@ -173,7 +175,7 @@ class RecordingAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("call"))
     def show_call(self, recording: Recording) -> Any:
-        return make_link(recording.call)
+        return make_short_link(recording.call)
 
     @admin.display(description=gettext_lazy("task"))
     def show_task(self, recording: Recording) -> Any:

@@ -90,6 +90,8 @@ def describe_task(request: HttpRequest, task: Task) -> dict[str, Any]:
         or bool(task.request)
         or look.is_old
         or bool(shown["family"] and not shown["family"]["is_known"]),
+        "done": show_number(contacts.done),
+        "to_call": show_number(contacts.to_call),
         "bar": make_bar(task, states),
         "percent": int(100 * contacts.done / contacts.to_call) if contacts.to_call else None,
         "platform_state": name_platform_state(task.platform_state),
@@ -152,7 +154,7 @@ def make_bar(task: Task, contacts: dict[str, int]) -> list[dict[str, Any]]:
                 {
                     "state": state,
                     "label": Contact.Status(state).label,
-                    "number": number,
+                    "number": show_number(number),
                     "width": round(100 * number / total, 3),
                     "color": color,
                     "url": f"{address}?task__id__exact={task.pk}&status__exact={state}",

@@ -32,6 +32,7 @@ from campaigns.admin.base import (
 from campaigns.admin.task_facts import describe_facts, describe_rest
 from campaigns.admin.task_form import TaskForm, list_fields, make_form
 from campaigns.admin.task_page import TASK_COLORS, describe_task
+from campaigns.definitions import show_number
 from campaigns.drafting import DraftRefused, change_draft, create_draft
 from campaigns.models import Account, Task
 from campaigns.platforms.contract import Can
@@ -175,8 +176,8 @@ class TaskAdmin(CallboardAdmin):
             '<span class="cb-mini"><span class="cb-mini-bar"><span style="width:{}%"></span></span>'
             "{} / {}</span>",
             round(100 * done / to_call, 1),
-            done,
-            to_call,
+            show_number(done),
+            show_number(to_call),
         )
         if not task.progress.is_old:
             return bar

@@ -378,7 +378,7 @@ class Attempt(models.Model):
         indexes = [models.Index(fields=["status"], name="attempt_status")]
 
     def __str__(self) -> str:
-        return f"{self.command} {self.id}"
+        return f"{self.get_command_display()} {self.id}"
 
 
 class Contact(models.Model):

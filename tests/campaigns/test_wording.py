@@ -18,7 +18,7 @@ from campaigns.platforms import values
 from campaigns.platforms.bodies import read_body
 from campaigns.platforms.events import CallEnded
 from campaigns.platforms.values import Problem
-from campaigns.wording import tell_outcome, tell_problem
+from campaigns.wording import FAULTS, tell_fault, tell_outcome, tell_problem
 
 READERS = {
     values.read_id: [1.5, "x" * 101],
@@ -76,3 +76,15 @@ def test_numbers_keep_their_places_and_strange_texts_stay() -> None:
         assert tell_problem("") == ""
         assert tell_outcome("SomethingNew") == "SomethingNew"
         assert tell_outcome("NotSent") == "未发送"
+
+
+def test_what_a_transport_saw_keeps_the_names_in_it() -> None:
+    seen = "The request was sent and no answer came whole (ReadError {0}%s)."
+    for language in ("en", "zh-hans"):
+        with translation.override(language):
+            assert "(ReadError {0}%s)" in tell_fault(seen).replace("（", "(").replace("）", ")")
+            assert tell_fault("Something new {}.") == "Something new {}."
+            assert tell_fault("") == ""
+    with translation.override("en"):
+        for text in FAULTS:
+            assert tell_fault(text.format(503)) == text.format(503)
