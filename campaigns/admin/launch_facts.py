@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 from django.utils.dates import WEEKDAYS
+from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
@@ -52,7 +53,7 @@ def show_preview(facts: dict[str, Any], task: Task) -> dict[str, Any]:
                 "value": show_duration(facts["seconds"]) if facts["seconds"] else "–",
                 "note": _("without closed hours"),
             },
-            {"id": "ends", "label": _("Estimated end"), "value": ends, "note": zone},
+            {"id": "ends", "label": _("Estimated end"), "value": keep_words(ends), "note": zone},
         ],
         "left_out": [_show_group(group, task, "excluded") for group in facts["left_out"]],
         "would_leave_out": [_show_group(group, task, "") for group in facts["would_leave_out"]],
@@ -67,6 +68,13 @@ def show_preview(facts: dict[str, Any], task: Task) -> dict[str, Any]:
         "needs_second": facts["needs_second"],
         "taken_at": show_time(facts["taken_at"], zone),
     }
+
+
+def keep_words(text: str) -> Any:
+    """Broken between its words alone, not at the dashes of a day."""
+    return format_html_join(
+        " ", '<span class="cb-nowrap">{}</span>', ((word,) for word in text.split())
+    )
 
 
 def show_time(text: str | None, zone: str) -> str:

@@ -238,7 +238,7 @@ NAMES = re.compile(
     r"|[Bb]oss|root"
     r"|esc|sha256|UTC|SHA-256|Webhook|Sandbox|semantic"
     r"|(Account|Agent|Line|Robot|Task|Voice) \d+"  # of tests/factories.py
-    r"|\b[a-z]+[A-Z]\w*|\bpds\b|^value$"  # kinds of pushes, keys of answers
+    r"|\b[a-z]+[A-Z]\w*|\b(pds|cdr|login|logout)\b|^value$"  # kinds of pushes, keys of answers
     r"|\b(Ctrl|Enter|Esc)\b"  # keys
     # what Chromium and Django's own widgets say, in the language that they have
     r"|audio time scrubber|Show date picker|\(click to clear\)"
