@@ -50,6 +50,9 @@ SECOND_SIZE = 25
 MAX_TRIES = 5
 #: how often those that failed are looked for while others come
 AGAIN_SECONDS = 1.0
+#: a batch costs about as much as this many pushes by itself; where fewer come, but keep coming, they
+#: are waited for so long, so that the door has the time
+WORTH, COLLECT_SECONDS = 100, 0.1
 #: a job ends after this time and queues the next one, so that a worker can be stopped in between
 JOB_SECONDS = 20.0
 LEASE_SECONDS = 30.0
@@ -160,8 +163,10 @@ def process_inbox(*, seconds: float = JOB_SECONDS) -> bool:
     ends = time.monotonic() + seconds
     look_again = 0.0
     batch, ahead = claim(fresh=True), list[Claimed]()
+    few = 0
     while True:
         later: list[Claimed] = []
+        few = few + 1 if 0 < len(batch) < WORTH else 0
         if batch:
             ahead = ahead or claim_next(batch, ends=ends)
             # Whatever is read before its turn: the database is to find nobody idle.
@@ -181,6 +186,8 @@ def process_inbox(*, seconds: float = JOB_SECONDS) -> bool:
                 look_again = time.monotonic() + AGAIN_SECONDS
         if not ahead and time.monotonic() > ends:
             return False
+        if few > 1:  # not behind the first: most often it is the only one
+            time.sleep(COLLECT_SECONDS)
         batch, ahead = ahead or claim(fresh=True), later
 
 
