@@ -50,8 +50,8 @@ SECOND_SIZE = 25
 MAX_TRIES = 5
 #: how often those that failed are looked for while others come
 AGAIN_SECONDS = 1.0
-#: a batch costs about as much as this many pushes by itself; where fewer come, but keep coming, they
-#: are waited for so long, so that the door has the time
+#: a batch costs as much as this many pushes by itself: where fewer come, but keep coming, they are
+#: waited for so long, and the door has the processor meanwhile
 WORTH, COLLECT_SECONDS = 100, 0.1
 #: a job ends after this time and queues the next one, so that a worker can be stopped in between
 JOB_SECONDS = 20.0

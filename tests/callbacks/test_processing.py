@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import json
 import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -486,3 +488,36 @@ def test_a_push_is_worked_off_by_the_job_that_the_door_queued() -> None:
     inbox.settle()
     run_jobs()
     assert Receipt.objects.get().status == "processed"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_pushes_that_keep_coming_are_taken_several_at_a_time() -> None:
+    """A batch of one costs nearly as much as one of a hundred, and the door wants the processor."""
+    account, _token = make_door()
+    over = threading.Event()
+
+    def come() -> None:
+        try:
+            ends = time.monotonic() + 1.2
+            while time.monotonic() < ends:
+                body = make_record(call_uuid=f"call-{time.monotonic_ns()}")
+                Receipt.objects.create(
+                    account=account, kind="receiveCallRecord", body=body,
+                    sha256=hashlib.sha256(body).digest(),
+                )  # fmt: skip
+                time.sleep(0.004)
+        finally:
+            over.set()
+            connection.close()
+
+    thread = threading.Thread(target=come)
+    thread.start()
+    try:
+        while not over.is_set():
+            processing.process_inbox(seconds=2)
+    finally:
+        thread.join()
+    assert processing.process_inbox()
+    moments = set(Receipt.objects.values_list("processed_at", flat=True))
+    assert Receipt.objects.filter(status="processed").count() > 30
+    assert None not in moments and len(moments) <= 20
