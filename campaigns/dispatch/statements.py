@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import psycopg
-from django.db import DataError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from campaigns import attempts, lifecycle
@@ -103,7 +103,7 @@ _CLAIM_CAPPED = _make_claim(
 #: Contacts by id, as ``linking`` locks them: pushes of them may be written at the same time. The
 #: rows are written in the order of ``sorted``, which costs half of what locking each before does;
 #: whoever plans otherwise may run into a deadlock, and does it once more then.
-_ACCEPT = """
+_ACCEPT_NEW = """
     WITH closed AS (
         UPDATE campaigns_attempt
         SET status = 'accepted', reason = '', code = '', fault = '', ended_at = %(now)s::timestamptz
@@ -119,30 +119,33 @@ _ACCEPT = """
         UNION ALL
         SELECT 'batch', id, 'sending', 'accepted', '', '{}'::jsonb, %(now)s::timestamptz FROM taken
     ), sorted AS MATERIALIZED (
-        SELECT contact.id FROM campaigns_contact contact JOIN closed USING (batch_id)
-        ORDER BY contact.id
+        SELECT id, platform_id
+        FROM unnest(%(ids)s::bigint[], %(platform_ids)s::text[]) AS sent(id, platform_id)
+        ORDER BY id
     ), accepting AS MATERIALIZED (
         -- no trigger names these contacts: ``known`` does
         SELECT set_config('callboard.accepting', 'on', true)
     ), named AS (
         UPDATE campaigns_contact contact SET
-            platform_contact_id = sent.platform_id,
+            platform_contact_id = sorted.platform_id,
             status = CASE WHEN status IN ('sending', 'unknown') THEN 'accepted' ELSE status END,
             reason = CASE WHEN status IN ('sending', 'unknown') THEN '' ELSE reason END
-        FROM accepting
-        CROSS JOIN unnest(%(ids)s::bigint[], %(platform_ids)s::text[]) AS sent(id, platform_id)
-        JOIN sorted USING (id)
-        WHERE contact.id = sent.id
+        FROM accepting CROSS JOIN sorted
+        WHERE contact.id = sorted.id AND contact.batch_id IN (SELECT batch_id FROM closed)
         RETURNING contact.id, contact.platform_contact_id
     ), known AS (
         INSERT INTO campaigns_contactname (platform_contact_id, contact_id)
         SELECT platform_contact_id, id FROM named WHERE platform_contact_id <> ''
-        ON CONFLICT DO NOTHING
     )
     -- An attempt without its batch is not closed: the statement fails, and nothing is moved.
     SELECT array_agg(id), 1 / CASE WHEN count(*) = (SELECT count(*) FROM taken) THEN 1 ELSE 0 END
     FROM closed
 """
+#: the same where one of the names is known already: to look for each before it is written, and to
+#: write that it stays, is a seventh of the whole statement
+_ACCEPT_KNOWN = _ACCEPT_NEW.replace(
+    "WHERE platform_contact_id <> ''", "WHERE platform_contact_id <> '' ON CONFLICT DO NOTHING"
+)
 
 
 class Leaving(NamedTuple):
@@ -289,8 +292,13 @@ def _accept_all(taken: Sequence[Taken]) -> list[Attempt] | None:
             ]
         ),
     }
+    # A platform whose ids are ours knows them since the claim.
+    named = any(one.attempt.task.fills_instances for one in taken)
     try:
-        ids = _carry_out(_ACCEPT, values)
+        try:
+            ids = _carry_out(_ACCEPT_KNOWN if named else _ACCEPT_NEW, values)
+        except IntegrityError:  # of another one a call may have told the id already
+            ids = _carry_out(_ACCEPT_KNOWN, values)
     except DataError:
         return None
     closed = [one.attempt for one in taken if one.attempt.pk in ids]

@@ -3,6 +3,7 @@ id, whoever wrote it, and the way there writes no index of the contacts."""
 
 from __future__ import annotations
 
+import contextlib
 from itertools import permutations
 from typing import Any
 
@@ -142,6 +143,16 @@ class TestNames:
         Contact.objects.filter(pk=second.pk).update(platform_contact_id="before")
         assert accept(attempt) == [attempt]
         assert len(read_ids()) == 3 and read_names() == read_ids()
+
+    @pytest.mark.parametrize("inside", [False, True])
+    def test_whom_a_call_had_named_as_the_answer_does(self, inside: bool) -> None:
+        attempt = claim()
+        named = Contact.objects.filter(pk=attempt.leaving[1].pk)
+        named.update(platform_contact_id=f"there-{attempt.leaving[1].pk}")
+        with transaction.atomic() if inside else contextlib.nullcontext():
+            assert accept(attempt) == [attempt]
+        assert len(read_ids()) == 3 and read_names() == read_ids()
+        assert Contact.objects.filter(status="accepted").count() == 3
 
     def test_whoever_is_free_again_has_no_name(self) -> None:
         attempt = claim()
