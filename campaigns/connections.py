@@ -291,7 +291,8 @@ def _use_turn(account: Account) -> bool:
     if account.slowed_to is not None or time.monotonic() > turn + LATEST_SECONDS:
         turns.clear()
         return False
-    time.sleep(max(0.0, turn - time.monotonic()))
+    if (away := turn - time.monotonic()) > 0:
+        time.sleep(away)
     return True
 
 

@@ -6,11 +6,16 @@ Any number of workers may run, on any number of machines.
 from __future__ import annotations
 
 import asyncio
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
 from procrastinate.contrib.django import app
+
+#: seconds for which a thread keeps the interpreter when another one wants it. Every answer of the
+#: database, of which a sender waits for five a batch, is read by a thread that has to get it first.
+SWITCH_SECONDS = 0.0005
 
 
 class Command(BaseCommand):
@@ -26,6 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="end when no job waits")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         asyncio.run(run_worker(options))
 
 
