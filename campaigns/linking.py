@@ -236,28 +236,65 @@ def link_pending() -> int:
     return linked
 
 
+def link_misnamed(task: Task) -> int:
+    """Of a task that has ended at the platform: who was never called by the id that an answer gave
+    them has not that id, if their number was called by one that nobody has. Returns how many calls
+    found their contact."""
+    waiting = task.contacts.filter(status="accepted", calls_made=0).exclude(platform_contact_id="")
+    phones = dict(waiting.values_list("phone", "pk"))
+    if not phones:
+        return 0
+    calls = Call.objects.filter(
+        task=task, contact=None, has_record=True, direction=Call.Direction.OUTBOUND
+    )
+    # The number as it stands, or behind a country code; one that was called twice says nothing new.
+    tails = {phone[-11:]: pk for phone, pk in phones.items()}
+    found = calls.annotate(tail=Right("callee", 11)).filter(tail__in=tails)
+    told = list(found.values_list("pk", "tail")[:SWEEP_LIMIT])
+    if not told:
+        return 0
+    with transaction.atomic():
+        ids = sorted({tails[tail] for _, tail in told})
+        rows = Contact.objects.filter(pk__in=ids, status="accepted", calls_made=0, calls=None)
+        free = list(
+            rows.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True)
+        )
+        Contact.objects.filter(pk__in=free).update(platform_contact_id="")
+    return link_calls(task.account_id, call_ids=[pk for pk, _ in told])
+
+
 def join_rows(account_id: int, rows: Collection[Call], *, region: str) -> list[Call]:
     """Set contact, task and robot of calls where they are found, and take away what turned out to
     be wrong; returns the calls that changed, to be written. The calls are locked, or nobody's but
     ours yet. A contact is believed to be the call's by its platform id, or, while we do not know
-    that, by being the only one of the task with this number."""
+    that, by being the only one of the task with this number. Where that one is another, the answer
+    that told us the id named a row of another batch."""
     before = [(row.contact_id, row.task_id, row.robot_id) for row in rows]
     outbound = [row for row in rows if row.direction != Call.Direction.INBOUND]
-    _take_wrong_away(rows)
+    #: {contact: its number}, of those who are believed by their id
+    phones: dict[int, str] = {}
+    _take_wrong_away(rows, phones)
     tasks = _find_ids(_TASKS, account_id, {row.platform_task_id for row in outbound})
     tasks |= _find_instances(account_id, outbound)
     robots = _find_ids(_ROBOTS, account_id, {row.platform_robot_id for row in rows})
-    contacts = _find_contacts(account_id, outbound)
+    contacts = _find_contacts(account_id, outbound, phones)
     for row in rows:
         row.robot_id = row.robot_id or robots.get(row.platform_robot_id)
     for row in outbound:
         row.task_id = row.task_id or tasks.get(row.platform_task_id)
         if row.contact_id is None and row.platform_contact_id in contacts:
             row.contact_id, row.task_id = contacts[row.platform_contact_id]
+    doubtful = [row for row in outbound if _is_of_another(row, phones)]
+    believed = [(row, row.contact_id, row.task_id) for row in doubtful]
+    for row in doubtful:
+        row.contact_id, row.task_id = None, tasks.get(row.platform_task_id)
     _find_by_number(account_id, outbound, region=region)
     # What names a campaign of ours is no direct call, not even if two of ours have that id.
     strange = [row for row in outbound if row.platform_task_id not in tasks]
     _find_direct(account_id, strange, region=region)
+    for row, contact_id, task_id in believed:
+        if row.contact_id is None:  # nobody else has the number: it may be masked
+            row.contact_id, row.task_id = contact_id, task_id
     return [
         row
         for row, was in zip(rows, before, strict=True)
@@ -265,13 +302,27 @@ def join_rows(account_id: int, rows: Collection[Call], *, region: str) -> list[C
     ]
 
 
-def _take_wrong_away(rows: Iterable[Call]) -> None:
+def _is_of_another(row: Call, phones: Mapping[int, str]) -> bool:
+    """Whether the number that was called is not, as it stands, that of the contact with its id."""
+    phone = phones.get(row.contact_id or 0)
+    if phone is None or not row.platform_contact_id or not row.callee:
+        return False
+    tail = phone.lstrip("+")
+    sent = str(row.__dict__.get("details", {}).get("contact_number") or "")
+    return not row.callee.endswith(tail) and not sent.endswith(tail)
+
+
+def _take_wrong_away(rows: Iterable[Call], phones: dict[int, str]) -> None:
     """Part a call from a contact that it was linked to before a record said that it came in, or by
     its number before we knew the contact's id, or the call's, which turned out to be another's."""
     linked = {row.contact_id for row in rows if row.contact_id}
     if not linked:
         return
-    names = dict(fetch_rows(_NAMES, [write_array(linked)]))
+    names: dict[int, str] = {}
+    for pk, name, phone in fetch_rows(_NAMES, [write_array(linked)]):
+        names[pk] = name
+        if name:
+            phones[pk] = phone
     # A contact that has no id yet may have been guessed by its number; whoever has the id is surer.
     guessed = {
         (row.account_id, row.platform_contact_id)
@@ -311,7 +362,7 @@ def write_joins(rows: Collection[Call]) -> None:
         )
 
 
-_NAMES = "SELECT id, platform_contact_id FROM campaigns_contact WHERE id = ANY(%s::bigint[])"
+_NAMES = "SELECT id, platform_contact_id, phone FROM campaigns_contact WHERE id = ANY(%s::bigint[])"
 _TASKS = """
     SELECT platform_task_id, id FROM campaigns_task
     WHERE account_id = %s AND platform_task_id = ANY(%s::text[]) AND platform_task_id <> ''
@@ -327,7 +378,7 @@ _INSTANCES = """
         AND instance.platform_task_id <> ''
 """
 _BY_ID = """
-    SELECT known.platform_contact_id, contact.id, contact.task_id
+    SELECT known.platform_contact_id, contact.id, contact.task_id, contact.phone
     FROM campaigns_contact contact JOIN campaigns_contactname known
         ON known.contact_id = contact.id
     WHERE contact.account_id = %s AND known.platform_contact_id = ANY(%s::text[])
@@ -357,13 +408,16 @@ def _find_instances(account_id: int, rows: list[Call]) -> dict[str, int | None]:
     return found
 
 
-def _find_contacts(account_id: int, rows: list[Call]) -> dict[str, tuple[int, int]]:
+def _find_contacts(
+    account_id: int, rows: list[Call], phones: dict[int, str]
+) -> dict[str, tuple[int, int]]:
     wanted = {row.platform_contact_id for row in rows if row.contact_id is None} - {""}
     if not wanted:
         return {}
     found: dict[str, tuple[int, int] | None] = {}
-    for platform_id, pk, task_id in fetch_rows(_BY_ID, [account_id, write_array(wanted)]):
+    for platform_id, pk, task_id, phone in fetch_rows(_BY_ID, [account_id, write_array(wanted)]):
         found[platform_id] = None if platform_id in found else (pk, task_id)
+        phones[pk] = phone
     # Ours, carried there by hand: nobody told us that the platform took it.
     ours = {int(match[1]): match[0] for name in wanted - {*found} if (match := _NAMED.match(name))}
     if ours:
@@ -453,16 +507,17 @@ def _find_direct(account_id: int, rows: list[Call], *, region: str) -> None:
     found: dict[tuple[str, str], list[tuple[int, int, bool, str, datetime]]] = defaultdict(list)
     for phone, robot, pk, task_id, state, name, status, sent_at in waiting:
         if sent_at is not None and status not in NEVER_CALLED:
-            open_one = state in DIRECT_CANDIDATES and not name
-            found[phone, robot].append((pk, task_id, open_one, name, sent_at))
+            found[phone, robot].append((pk, task_id, state in DIRECT_CANDIDATES, name, sent_at))
     for key, calls in wanted.items():
         for row in calls:
             # Whoever has an id is called by it; a call that tells none may be theirs all the same.
+            # With an id that is another's too, by the number, as one without.
             fitting = {
-                (pk, task_id, open_one)
+                (pk, task_id, open_one and name in ("", row.platform_contact_id))
                 for pk, task_id, open_one, name, sent_at in found[key]
                 if row.dialed_at and -CLOCKS_DIFFER <= row.dialed_at - sent_at <= DIRECT_WITHIN
-                if open_one or not row.platform_contact_id
+                if (open_one and name in ("", row.platform_contact_id))
+                or not row.platform_contact_id
             }
             if len(fitting) == 1:
                 pk, task_id, open_one = fitting.pop()

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_noop as N_
 from campaigns import lifecycle
 from campaigns.connections import open_client
 from campaigns.ingest import apply_events, apply_task_state, link_late
-from campaigns.linking import summarise_contacts
+from campaigns.linking import link_misnamed, summarise_contacts
 from campaigns.models import Contact, Task
 from campaigns.platforms.contract import Can
 from campaigns.platforms.errors import PlatformError
@@ -104,7 +104,10 @@ def finish_called(task: Task) -> int:
 
 def end_task(task: Task) -> bool:
     """End the task when every contact is in a final state; say so when only silence is left."""
-    if task.contacts.filter(status__in=["ready", *Contact.UNSETTLED]).exists():
+    unsettled = task.contacts.filter(status__in=["ready", *Contact.UNSETTLED])
+    if unsettled.exists() and has_ended_there(task):
+        link_misnamed(task)
+    if unsettled.exists():
         if has_ended_there(task) and task.status == Task.Status.RUNNING:
             lifecycle.note_task(task, SILENT, needs_attention=True)
         return False

@@ -432,6 +432,65 @@ def test_a_call_with_a_masked_number_is_known_by_the_number_that_was_sent() -> N
     assert Call.objects.get(pk=applied.call_ids[0]).contact_id == contact.pk
 
 
+@pytest.mark.parametrize("talk_first", [False, True])
+def test_an_id_that_an_answer_gave_to_somebody_else_does_not_outdo_the_number(
+    talk_first: bool,
+) -> None:
+    """The answer to a batch named a row of an earlier one, whose own answer was lost: nobody else
+    here has that id, and the call is of another number all the same."""
+    task = make_campaign()
+    lost = make_called(task, phone="19900000001", platform_contact_id="")
+    misnamed = make_called(task, phone="19900000002", platform_contact_id="100")
+    if talk_first:  # it tells no number
+        apply(task.account, read("receiveDialog", make_dialog("call-1", task_data_id="100")))
+        assert Call.objects.get(platform_call_id="call-1").contact == misnamed
+    theirs: dict[str, Any] = {"outbound": True, "task_data_id": "100", "callee": "19900000001"}
+    theirs["task_row_value"] = ["19900000001", "张三"]
+    own: dict[str, Any] = {"outbound": True, "task_data_id": "101", "callee": "19900000002"}
+    own["task_row_value"] = ["19900000002", "李四"]
+    for _again in range(2):
+        apply(task.account, read_record("call-1", **theirs), read_record("call-2", **own))
+        linking.link_calls(task.account_id, contact_ids=[lost.pk, misnamed.pk])
+        assert Call.objects.get(platform_call_id="call-1").contact == lost
+        assert tell(lost)[:2] == ("finished", 1)
+    # By the id that they really have nobody knows them, until it is certain that no other will do.
+    assert tell(misnamed) == UNTOUCHED
+    assert not reconcile.end_task(task)
+    Task.objects.filter(pk=task.pk).update(platform_state="finished")
+    task.refresh_from_db()
+    assert reconcile.end_task(task)
+    assert Call.objects.get(platform_call_id="call-1").contact == lost
+    assert Call.objects.get(platform_call_id="call-2").contact == misnamed
+    assert tell(misnamed)[:2] == ("finished", 1)
+
+
+@pytest.mark.parametrize("name", ["", "data-of-call-1"])
+def test_an_id_of_a_direct_call_that_an_answer_gave_to_a_contact_of_a_campaign_is_not_theirs(
+    name: str,
+) -> None:
+    attempt = make_lost_callout("19900000001")
+    direct = attempt.task.contacts.get()
+    Contact.objects.filter(pk=direct.pk).update(platform_contact_id=name)
+    task = make_task(
+        account=direct.account, robot=attempt.task.robot, status="running", platform_task_id="7"
+    )
+    misnamed = make_called(task, phone="19900000002", platform_contact_id="data-of-call-1")
+    apply(direct.account, make_stranger("call-1"))
+    assert Call.objects.get().contact == direct
+    assert tell(direct)[:2] == ("finished", 1)
+    assert tell(misnamed) == UNTOUCHED
+
+
+@pytest.mark.parametrize("callee", ["199****0001", "0086 19900000009", ""])
+def test_a_number_that_is_nobody_elses_does_not_outdo_the_id(callee: str) -> None:
+    task = make_campaign()
+    contact = make_called(task)
+    values = {"callee": callee, "platform_contact_id": "262381", "platform_task_id": "88785"}
+    apply(task.account, make_stranger(**values))
+    assert Call.objects.get().contact == contact
+    assert tell(contact)[:2] == ("finished", 1)
+
+
 def test_an_id_that_an_answer_gave_to_two_contacts_names_neither() -> None:
     """The answer to a batch named a row of an earlier one (the sandbox's ``ids_overlap``): calls of
     both go by their numbers, else nobody would ever hear of either."""

@@ -73,6 +73,9 @@ def add_faults(world: World, share: float) -> None:
     # Its calls come back while the answer is still waited for, and it never comes.
     silent = {"endpoint": "task/callout", "kind": "stall_after", "seconds": 3, "count": CERTAIN}
     world.control("faults", silent)
+    # An answer names a row of another one, whose own answer may have been lost.
+    overlap = {"endpoint": "task/insert", "kind": "ids_overlap", "after": 2, "count": CERTAIN}
+    world.control("faults", overlap)
     # And one request is carried out twice: the platform's count must stop the start.
     twice = {"endpoint": "task/insert", "kind": "act_twice", "after": 3, "count": 1}
     world.control("faults", twice)

@@ -120,7 +120,19 @@ def judge(world: World, parts: list[Part], operator: Operator) -> list[str]:
     wrong += judge_barred(parts, operator, calls)
     wrong += judge_requests(world)
     wrong += judge_deleted(operator)
+    wrong += judge_numbers()
     return wrong
+
+
+def judge_numbers() -> list[str]:
+    """Everybody has the calls of their own number."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT contact.phone, call.callee FROM campaigns_call call"
+            " JOIN campaigns_contact contact ON contact.id = call.contact_id"
+            " WHERE call.callee <> '' AND right(call.callee, 11) <> contact.phone"
+        )
+        return [f"{phone} was told a call to {callee}" for phone, callee in cursor.fetchall()]
 
 
 def judge_deleted(operator: Operator) -> list[str]:
