@@ -376,6 +376,16 @@ def request_task(task: Task, request: str, *, by: Any = None) -> None:
     task.request, task.requested_at = request, now
 
 
+def end_request(task: Task, request: str) -> bool:
+    """It is carried out, or given up; False where somebody has asked for something else meanwhile:
+    that stands."""
+    rows = Task.objects.filter(pk=task.pk, request=request)
+    if not rows.update(request="", requested_at=None):
+        return False
+    task.request, task.requested_at = "", None
+    return True
+
+
 def ask_rebuild(task: Task) -> bool:
     """Have it handed over anew; False where an order stands. What a person asked for goes first,
     and nobody's order is lost: whoever finds a rebuild needed finds so again."""

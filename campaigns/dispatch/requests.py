@@ -61,19 +61,23 @@ def _pause(task: Task) -> Next:
     with transaction.atomic():
         reason = task.reason if task.hold_rule in ALARMING else PAUSED_HERE
         if lifecycle.move(task, "paused", of=BEFORE_START, reason=reason):
-            lifecycle.request_task(task, "")
+            lifecycle.end_request(task, "pause")
             return NOTHING
-    resuming = task.attempts.filter(
-        command="start", status__in=["sending", *lifecycle.IN_DOUBT]
-    ).exists()
-    if task.status == Task.Status.PAUSED and not resuming:
-        lifecycle.request_task(task, "")
+    starts = task.attempts.filter(command="start")
+    under_way = set(starts.values_list("status", flat=True)) & {"sending", *lifecycle.IN_DOUBT}
+    on_its_way = "sending" in under_way
+    # After that look: whoever closed such a request has moved the task with it.
+    task.refresh_from_db(fields=["status"])
+    if task.status == Task.Status.PAUSED and not under_way:
+        lifecycle.end_request(task, "pause")
         return NOTHING
     answer = _tell(task, "pause_task")
     state = answer.state
     if state is None:
         return _again(task)  # a task that is not listed this once may dial all the same
     if state.state == PlatformTaskState.PAUSED:
+        if on_its_way:
+            return _again(task)  # it may go on as soon as that arrives
         with transaction.atomic():
             # What paused itself waits for a person: that it did stays where everybody sees it.
             alarmed = task.hold_rule in ALARMING and task.needs_attention
@@ -84,10 +88,10 @@ def _pause(task: Task) -> Next:
             of = ["starting", "running"]
             if not lifecycle.move(task, "paused", of=of, **told) and not alarmed:
                 lifecycle.calm_task(task, PAUSED)
-            lifecycle.request_task(task, "")
+            lifecycle.end_request(task, "pause")
         return NOTHING
     if state.deleted or state.state in OVER:
-        lifecycle.request_task(task, "")
+        lifecycle.end_request(task, "pause")
         lifecycle.calm_task(task, ENDED_THERE)
         return NOTHING
     return _again(task)
@@ -122,7 +126,7 @@ def _delete(task: Task) -> Next:
 def _rebuild(task: Task) -> Next:
     """Delete an unstarted task whose count is wrong, and hand its contacts over anew."""
     if may_have_started(task) or task.status not in ("loading", "paused"):
-        lifecycle.request_task(task, "")
+        lifecycle.end_request(task, "rebuild")
         lifecycle.note_task(task, NOT_REBUILT, needs_attention=True)
         return NOTHING
     if task.attempts.filter(status="sending").exists():
@@ -202,7 +206,7 @@ def _again(task: Task) -> Next:
 
 def _resume(task: Task) -> Next:
     if task.status != Task.Status.PAUSED:
-        lifecycle.request_task(task, "")
+        lifecycle.end_request(task, "resume")
         return NOTHING
     if task.not_before and task.not_before > timezone.now():
         return Next("advance", (task.not_before - timezone.now()).total_seconds())
@@ -212,7 +216,7 @@ def _resume(task: Task) -> Next:
                 task, "loading", of=["paused"], reason=RESUMED, needs_attention=False,
                 setbacks=0, not_before=None,
             )  # fmt: skip
-            lifecycle.request_task(task, "")
+            lifecycle.end_request(task, "resume")
         return Next("launch")
     hold = gates.find_hold(task, "start")
     if hold is not None:
@@ -220,7 +224,7 @@ def _resume(task: Task) -> Next:
         return Next("advance", hold.wait(timezone.now()))
     gates.clear_hold(task)
     if has_barred(attempts.list_held(task)):
-        lifecycle.request_task(task, "")
+        lifecycle.end_request(task, "resume")
         lifecycle.note_task(task, HELD_BARRED, needs_attention=True)
         return NOTHING
     try:
@@ -236,12 +240,12 @@ def _resume(task: Task) -> Next:
         if outcome.accepted:
             clear_setbacks(task)
             lifecycle.move(task, "running", of=["paused"], reason=RESUMED, needs_attention=False)
-            lifecycle.request_task(task, "")
+            lifecycle.end_request(task, "resume")
             enqueue("campaigns.jobs.poll_task", once=f"poll-{task.pk}", task_id=task.pk)
             return NOTHING
         if outcome.status == "unknown":
-            lifecycle.request_task(task, "")
+            lifecycle.end_request(task, "resume")
         following = handle_setback(task, attempt, outcome)
         if not outcome.busy:
-            lifecycle.request_task(task, "")
+            lifecycle.end_request(task, "resume")
         return following

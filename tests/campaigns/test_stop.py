@@ -216,3 +216,41 @@ def test_fifty_clicks_on_resume_start_the_task_once(make_campaign: Any, platform
     work_until(lambda: Task.objects.get(pk=task.pk).status == "running")
     run_jobs()
     assert platform.look("ledger")["requests"]["task/start"] == started + 1
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("order", ["pause", "delete"])
+def test_an_order_that_follows_a_resume_under_way_is_not_lost_with_it(
+    make_campaign: Any, platform: Client, order: str, at_once: bool
+) -> None:
+    """The platform starts it late: that it is paused until then confirms nothing."""
+    platform.control("clock", {"speed": 1})
+    task = make_campaign(contacts=1, recall_count=1, recall_wait_seconds=3600)
+    dispatch.launch_task(task, by=None)
+    work_until(lambda: Task.objects.get(pk=task.pk).status == "running")
+    dispatch.pause_task(task, by=None)
+    work_until(lambda: Task.objects.get(pk=task.pk).status == "paused")
+    platform.control("faults", {"endpoint": "task/start", "kind": "late", "seconds": 1, "count": 1})
+    dispatch.resume_task(Task.objects.get(pk=task.pk), by=None)
+
+    def resume() -> None:
+        try:
+            dispatch.carry_out_request(task.pk)
+        finally:
+            connections.close_all()
+
+    sender = threading.Thread(target=resume)
+    sender.start()
+    time.sleep(0.5)  # its first byte is written
+    give = {"pause": dispatch.pause_task, "delete": dispatch.delete_task}[order]
+    give(Task.objects.get(pk=task.pk), by=None)
+    if at_once:
+        dispatch.carry_out_request(task.pk)
+    sender.join()
+    done = {"pause": "paused", "delete": "deleted"}[order]
+    dispatch.carry_out_request(task.pk)
+    dispatch.carry_out_request(task.pk)
+    row = Task.objects.get(pk=task.pk)
+    assert (row.status, row.request) == (done, "")
+    if order == "pause":
+        assert platform.row_of(row.platform_task_id)["status"] == 3
