@@ -58,6 +58,8 @@ HELD_BARRED = N_(
 
 #: a paused task that goes on by itself once its hours open, or its rule holds no more
 WOULD_GO_ON = Q(request="resume") | ~Q(paused_by_rule="")
+#: a task in another state is not handed over anew: ``requests`` gives that up, and the order counts
+REBUILDING = ("loading", "loaded", "paused")
 #: seconds that a click waits for those who are about to write; they need less than a thousandth
 LONGEST_WAIT = 2.0
 
@@ -229,7 +231,8 @@ def _request(task: Task, request: str, *, of: list[str], by: Any) -> Task:
         ):
             logger.warning("Task %s: a sender stands still at its first byte.", task.pk)
         task.status = locked.status
-        if locked.request == Task.Request.REBUILD and request != "delete":
+        rebuilt = locked.request == Task.Request.REBUILD and locked.status in REBUILDING
+        if rebuilt and request != "delete":
             _order_rebuilt(task, request, by=by)
             return task
         # A person's word: no rule undoes it.

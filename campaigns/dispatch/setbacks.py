@@ -51,10 +51,15 @@ def handle_setback(task: Task, attempt: Attempt, outcome: attempts.Outcome) -> N
     if outcome.consequence == Consequence.FAIL_TASK:
         lifecycle.move(task, "failed", of=["loading", "loaded", "starting"], **stop)
         return NOTHING
-    if not lifecycle.move(task, "paused", of=["loading", "loaded", "starting"], **stop):
+    moved = lifecycle.move(task, "paused", of=["loading", "loaded", "starting"], **stop)
+    if not moved:
         lifecycle.note_task(task, outcome.reason, needs_attention=True)
     if outcome.consequence == Consequence.PAUSE_ACCOUNT:
-        Task.objects.filter(pk=task.pk, status="paused").update(paused_by_rule=STOPPED)
+        rows = Task.objects.filter(pk=task.pk, status="paused")
+        # What a person paused, or asked to pause, while the request was under way stays so when the
+        # account is repaired.
+        rows = rows.exclude(request="pause") if moved else rows.filter(request="resume")
+        rows.update(paused_by_rule=STOPPED)
         stop_account(task.account, outcome.reason)
     return NOTHING
 

@@ -737,6 +737,16 @@ def test_an_order_does_not_end_what_is_deleted_there_to_be_handed_over_anew() ->
     assert (status_of(task), task.request) == ("paused", "delete")
 
 
+def test_a_pause_holds_back_a_start_that_overtook_the_wish_to_hand_it_over_anew() -> None:
+    """Another step counted right meanwhile, and its start waits for its turn: a rebuild that finds
+    it so gives up, and nothing but the pause keeps that start from leaving."""
+    task = make_task(status="starting", platform_task_id="7", request="rebuild")
+    attempts.open_attempt(task, "start")
+    dispatch.pause_task(task, by=None)
+    task.refresh_from_db()
+    assert (task.status, task.request) == ("starting", "pause")
+
+
 @pytest.mark.parametrize("order", ["pause", "resume", "delete"])
 def test_what_a_person_asked_for_goes_before_handing_over_anew(order: str) -> None:
     task = make_task(status="paused" if order == "resume" else "loading", platform_task_id="7")

@@ -11,10 +11,13 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from campaigns import dispatch, gates
+from campaigns import dispatch, gates, lifecycle
+from campaigns.attempts import Outcome, open_attempt
 from campaigns.dispatch import claim_batch, send_batch
+from campaigns.dispatch.setbacks import handle_setback
 from campaigns.guarding import guard_tasks
 from campaigns.models import Account, Attempt, StatusChange, Task
+from campaigns.platforms.errors import Consequence
 from tests.campaigns.filling import launch
 from tests.factories import make_account, make_contact, make_task
 from tests.platforms.sandbox_client import Client
@@ -22,6 +25,7 @@ from tests.workers import run_jobs, work_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NO_MONEY = {"kind": "code", "code": 200209, "count": 1}
+REFUSED = Outcome("refused", reason="No balance.", consequence=Consequence.PAUSE_ACCOUNT)
 
 
 def read(task: Task) -> Task:
@@ -100,6 +104,33 @@ def test_a_person_who_pauses_meanwhile_is_obeyed(make_campaign: Any) -> None:
     dispatch.pause_task(read(task), by=None)
     assert dispatch.lift_stop(task.account, by=None) == []
     assert (read(task).request, read(task).paused_by_rule) == ("pause", "")
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+def test_a_person_who_paused_while_a_request_was_refused_is_obeyed(
+    make_campaign: Any, carried_out: bool
+) -> None:
+    """The refusal comes after the click, before or after the pause is carried out."""
+    task = make_campaign(1)
+    Task.objects.filter(pk=task.pk).update(status="loading", platform_task_id="7")
+    attempt = open_attempt(read(task), "insert")
+    dispatch.pause_task(read(task), by=None)
+    if carried_out:
+        dispatch.carry_out_request(task.pk)
+    handle_setback(read(task), attempt, REFUSED)
+    dispatch.carry_out_request(task.pk)
+    assert (read(task).status, read(task).request) == ("paused", "")
+    assert dispatch.lift_stop(task.account, by=None) == []
+    assert (read(task).request, read(task).paused_by_rule) == ("", "")
+
+
+def test_whom_a_person_resumed_goes_on_when_the_account_is_repaired(make_campaign: Any) -> None:
+    task = make_campaign(1)
+    Task.objects.filter(pk=task.pk).update(status="paused", request="resume", platform_task_id="7")
+    handle_setback(read(task), open_attempt(read(task), "start"), REFUSED)
+    lifecycle.request_task(task, "")
+    assert dispatch.lift_stop(task.account, by=None) == [task.pk]
+    assert read(task).request == "resume"
 
 
 def test_a_pause_that_is_still_asked_for_ends_when_it_is_confirmed(make_campaign: Any) -> None:
