@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,6 +54,9 @@ AGAIN_SECONDS = 1.0
 #: a batch costs as much as this many pushes by itself: where fewer come, but keep coming, they are
 #: waited for so long, and the door has the processor meanwhile
 WORTH, COLLECT_SECONDS = 100, 0.1
+#: held by the one of this process that waits so: what is committed by then it claims, so the others
+#: end, and leave their places to other work
+_collecting = threading.Lock()
 #: a job ends after this time and queues the next one, so that a worker can be stopped in between
 JOB_SECONDS = 20.0
 LEASE_SECONDS = 30.0
@@ -155,11 +159,14 @@ class Outcome:
 
 @collect_seldom()
 def process_inbox(*, seconds: float = JOB_SECONDS) -> bool:
-    """Work off the inbox; True when nothing is left that could be claimed now.
+    """Work off the inbox; True when nothing is left that could be claimed now, or when another one
+    of this process is about to claim it.
 
     Where more waits than one batch, the next is read while one is written, and the one after it is
     claimed meanwhile.
     """
+    if _collecting.locked():
+        return True
     ends = time.monotonic() + seconds
     look_again = 0.0
     batch, ahead = claim(fresh=True), list[Claimed]()
@@ -186,9 +193,21 @@ def process_inbox(*, seconds: float = JOB_SECONDS) -> bool:
                 look_again = time.monotonic() + AGAIN_SECONDS
         if not ahead and time.monotonic() > ends:
             return False
-        if few > 1:  # not behind the first: most often it is the only one
-            time.sleep(COLLECT_SECONDS)
+        # Not behind the first: most often it is the only one.
+        if few > 1 and not wait_for_more() and not ahead:
+            return True
         batch, ahead = ahead or claim(fresh=True), later
+
+
+def wait_for_more() -> bool:
+    """Wait until more have come; False, at once, where another one of this process does."""
+    if not _collecting.acquire(blocking=False):
+        return False
+    try:
+        time.sleep(COLLECT_SECONDS)
+    finally:
+        _collecting.release()
+    return True
 
 
 def claim_next(batch: Sequence[Claimed], *, ends: float) -> list[Claimed]:

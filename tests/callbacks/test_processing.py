@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import itertools
 import json
 import threading
 import time
@@ -521,3 +522,37 @@ def test_pushes_that_keep_coming_are_taken_several_at_a_time() -> None:
     moments = set(Receipt.objects.values_list("processed_at", flat=True))
     assert Receipt.objects.filter(status="processed").count() > 30
     assert None not in moments and len(moments) <= 20
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_one_waits_for_more_the_others_leave_it_to_that_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each wake of the door would start another that stays, until they hold all of the worker's
+    places."""
+    account, _token = make_door()
+    numbers = itertools.count()
+    left: list[int] = []
+
+    def put() -> None:
+        body = make_record(call_uuid=f"call-{next(numbers)}")
+        digest = hashlib.sha256(body).digest()
+        Receipt.objects.create(account=account, kind="receiveCallRecord", body=body, sha256=digest)
+
+    def write(batch: Any, *, process_batch: Any = processing.process_batch) -> None:
+        if not left:
+            put()  # they keep coming
+        process_batch(batch)
+
+    def wait(_seconds: float) -> None:
+        if not left:
+            put()
+        assert processing.process_inbox()
+        left.append(Receipt.objects.filter(status="received").count())
+
+    monkeypatch.setattr(processing, "process_batch", write)
+    monkeypatch.setattr(processing.time, "sleep", wait)
+    put()
+    assert processing.process_inbox()
+    assert left[0] == 2
+    assert not Receipt.objects.exclude(status="processed").exists()
