@@ -35,6 +35,7 @@ from tests.platforms.airudder.making import (
 def test_the_state_of_a_task() -> None:
     assert parse_payload("pds__task_running") == (
         TaskChanged(
+            source="pds.TaskStatus",
             platform_task_id="2b6951a25b434657b94d4d60d96fcf18",
             name="pds-test20",
             state=PlatformTaskState.RUNNING,
