@@ -100,9 +100,10 @@ _CLAIM_CAPPED = _make_claim(
     unless="AND taken.id NOT IN (SELECT batch_id FROM spent)",
 )
 
-#: Contacts by id, as ``linking`` locks them: pushes of them may be written at the same time. The
-#: rows are written in the order of ``sorted``, which costs half of what locking each before does;
-#: whoever plans otherwise may run into a deadlock, and does it once more then.
+#: Contacts by id, as ``linking`` locks them: pushes of them may be written at the same time. To
+#: lock each before would cost as much as all the rest. Of few contacts PostgreSQL writes the rows
+#: in the order of ``sorted``, of tens of thousands batch by batch: that may run into a deadlock,
+#: and is done once more then, see ``_carry_out``.
 _ACCEPT_NEW = """
     WITH closed AS (
         UPDATE campaigns_attempt
