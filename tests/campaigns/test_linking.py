@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from campaigns import attempts, ingest, linking, reconcile
 from campaigns.dispatch.statements import Leaving, Taken, accept_batches
+from campaigns.linking import summing, waiting
 from campaigns.models import Account, Attempt, Batch, Call, Contact, StatusChange, Task
 from campaigns.platforms.contract import Push, Reading
 from campaigns.platforms.events import AnyEvent, CallEnded, Direction, Result
@@ -117,7 +118,7 @@ def test_an_inbound_call_is_no_contacts_call_whatever_ids_it_carries() -> None:
         assert (call.direction, call.contact, call.task) == ("inbound", None, None)
         assert (call.relation_id, call.robot) == ("test-123", task.robot)
     assert tell(contact) == UNTOUCHED
-    assert not linking.find_linkable(Call.objects.all()).exists()
+    assert not waiting.find_linkable(Call.objects.all()).exists()
 
 
 @pytest.mark.parametrize("status", ["sending", "unknown", "accepted", "withdrawn"])
@@ -335,7 +336,7 @@ def test_a_direct_call_that_was_given_up_and_made_all_the_same_is_told() -> None
     apply(attempt.task.account, make_stranger())
     assert tell(contact)[:2] == ("finished", 1)
     change = StatusChange.objects.get(subject="contact", subject_id=contact.pk)
-    assert change.reason == linking.CALLED_ALL_THE_SAME
+    assert change.reason == summing.CALLED_ALL_THE_SAME
 
 
 # --------------------------------------------------------------------------------------- the sweep
@@ -378,7 +379,7 @@ def test_the_sweep_holds_no_call_against_all_contacts_of_its_account() -> None:
         if counted:
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE")
-        found = linking.find_linkable(Call.objects.all())
+        found = waiting.find_linkable(Call.objects.all())
         # of whoever has the name in another account it is not
         assert list(found.values_list("platform_call_id", flat=True)) == ["x5"]
         plan = found.explain(analyze=True, format="json")
@@ -407,7 +408,7 @@ def test_the_sweep_leaves_old_calls_and_those_that_came_in_alone() -> None:
     apply(task.account, read_record("in", **INBOUND | recent))
     apply(task.account, read_record("new", outbound=True, **recent | {"callee": "+8619900000001"}))
     apply(task.account, read_record("else", outbound=True, **recent | {"callee": "19900000002"}))
-    found = linking.find_guessable(Call.objects.all())
+    found = waiting.find_guessable(Call.objects.all())
     assert [call.platform_call_id for call in found] == ["new"]
 
 

@@ -91,9 +91,10 @@ def take_smaller_batches(rows: str) -> None:
 def follow_fast_clock() -> None:
     """The platform's clock runs hours ahead within a minute: its calls are of our requests all the
     same, and no two of ours go to the same number."""
-    from campaigns import incidents, linking
+    from campaigns import incidents
+    from campaigns.linking import guessing
 
-    linking.DIRECT_WITHIN = incidents.DIRECT_WITHIN = timedelta(days=20)
+    guessing.DIRECT_WITHIN = incidents.DIRECT_WITHIN = timedelta(days=20)
 
 
 def find_unfit(mistakes: str) -> str:
