@@ -23,7 +23,7 @@ from campaigns.connections import open_client
 from campaigns.models import Account, CallbackToken, Line, Robot, Voice
 from campaigns.platforms.contract import Catalog, LineInfo, RobotInfo, VoiceInfo
 from campaigns.platforms.errors import Forbidden, PlatformError, Uncertain
-from campaigns.platforms.http import check_address
+from campaigns.platforms.http_addresses import check_address
 from campaigns.platforms.values import clean, clean_text
 from campaigns.versions import note_versions
 

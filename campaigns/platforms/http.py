@@ -5,24 +5,19 @@ that was checked and is the one connected to, a fresh connection, no redirect, n
 no proxy from the environment, a deadline for the whole exchange on a monotonic clock, a cap on the
 decoded size, and a redacted record. Whether bytes were written is observed at the socket, not
 guessed from the type of an exception (``quality.md``, "Unknown outcomes").
+
+``Transport`` sends on a connection of ``http_connections``, to an address that ``http_addresses``
+has checked, watched by ``http_probe``; what is recorded has been through ``http_redaction``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import heapq
 import http.client
-import ipaddress
-import itertools
 import json
-import re
-import socket
-import ssl
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -32,30 +27,19 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from campaigns.platforms.errors import Forbidden, NotSent, PlatformError, Throttled, Uncertain
+from campaigns.platforms.http_connections import HTTPPool, HTTPSPool, open_trust
+from campaigns.platforms.http_probe import ALARMS, Probe, observed
+from campaigns.platforms.http_redaction import redact
 
 MAX_REPLY_BYTES = 10_000_000
 RECORDED_CHARS = 20_000
-REDACTED = "‹redacted›"
 #: headers whose value is a secret of one request: a platform may repeat it in its answer
 SECRET_HEADERS = frozenset({"authorization"})
 #: a pretend platform says so with every reply; no other platform is taken for one
 SANDBOX_HEADER = "X-Callboard-Sandbox"
 
-# A Chinese mobile or land line, or anything written in E.164; other digits are ids and times.
-# Chinese text may touch the number on either side, as itself or escaped (\u5ba2199…).
-_PHONE = re.compile(
-    r"(?=[+018])(?:(?<![A-Za-z0-9_.])|(?<=\\u[0-9a-fA-F]{4})|(?<=\\[nrt]))"
-    r"((?:\+?86)?1[3-9]\d(?=\d{8}(?!\d))|0\d{2}(?=\d{7,9}(?!\d))|\+\d{3})\d{3,8}(\d{4})"
-    r"(?![A-Za-z0-9_]|\.\d)"
-)
-
-
-#: what JSON writes as it is
-_PLAIN = re.compile(r"[A-Za-z0-9 _.~+/=:;,-]*\Z")
 
 _TRANSPORT_ERRORS = (
     requests.RequestException,
@@ -92,259 +76,6 @@ class ExchangeRecord:
     outcome: str
     started_at: datetime
     seconds: float
-
-
-@dataclass(slots=True)
-class _Probe:
-    """What the connection of one request observes."""
-
-    allow_hosts: frozenset[str]
-    ends: float
-    fence: Callable[[], Callable[[], None] | None] | None
-    written: bool = False
-    expired: bool = False
-    #: whether a body comes after the head, and the head until then
-    follows: bool = False
-    head: bytes = b""
-    #: a second handle on the socket: TLS takes the first one away, and the timer still needs one
-    handle: socket.socket | None = None
-
-    def remaining(self) -> float:
-        return max(0.001, self.ends - time.monotonic())
-
-    def expire(self) -> None:
-        """Called by the timer: ends whatever the socket is doing."""
-        self.expired = True
-        if self.handle is not None:
-            with contextlib.suppress(OSError):
-                self.handle.shutdown(socket.SHUT_RDWR)
-
-    def watch(self, sock: socket.socket) -> None:
-        self.handle = sock.dup()
-        if self.expired:  # the timer fired while there was nothing to shut down
-            self.expire()
-
-    def close(self) -> None:
-        if self.handle is not None:
-            self.handle.close()
-
-
-class _Alarms:
-    """Calls things at their moment: one thread for all exchanges, since starting one for each costs
-    more than all else that is done for it."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._waiting: list[tuple[float, int, list[Callable[[], None]]]] = []
-        self._numbers = itertools.count()
-        self._thread: threading.Thread | None = None
-
-    def set(self, ends: float, act: Callable[[], None]) -> list[Callable[[], None]]:
-        """``act`` is called at ``ends`` unless what is returned is emptied before."""
-        alarm = [act]
-        with self._changed:
-            heapq.heappush(self._waiting, (ends, next(self._numbers), alarm))
-            if self._thread is None or not self._thread.is_alive():  # the first, or after a fork
-                self._thread = threading.Thread(target=self._ring, name="deadlines", daemon=True)
-                self._thread.start()
-            elif self._waiting[0][2] is alarm:
-                self._changed.notify()
-        return alarm
-
-    def _ring(self) -> None:
-        while True:
-            with self._changed:
-                while self._waiting and not self._waiting[0][2]:
-                    heapq.heappop(self._waiting)
-                if not self._waiting:
-                    self._changed.wait()
-                    continue
-                ends, _number, alarm = self._waiting[0]
-                if (away := ends - time.monotonic()) > 0:
-                    self._changed.wait(away)
-                    continue
-                heapq.heappop(self._waiting)
-            for act in list(alarm):
-                act()
-
-
-_alarms = _Alarms()
-_probe: ContextVar[_Probe] = ContextVar("probe")
-
-
-def check_address(host: str, port: int, *, allow_hosts: Collection[str]) -> list[tuple[Any, ...]]:
-    """Resolve a host and return the addresses that may be connected to.
-
-    Raises ``Forbidden`` when any of them is not public, unless the host (or ``host:port``) is in
-    ``allow_hosts``; ``socket.gaierror`` when the name is not known.
-    """
-    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    if host in allow_hosts or f"{host}:{port}" in allow_hosts:
-        return list(infos)
-    for info in infos:
-        if not _is_public(str(info[4][0])):
-            raise Forbidden("The address is loopback, private or reserved.")
-    return list(infos)
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-
-def _is_public(text: str) -> bool:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return _is_public(str(inner))
-    return address.is_global and not address.is_multicast
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _within(seconds: float, resolve: Callable[[], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
-    """What ``resolve`` returns or raises, but no later than this: a resolver knows no deadline."""
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append(resolve())
-        except Exception as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
-        raise NotSent("The name of the host was not resolved in time.")
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    found: list[tuple[Any, ...]] = outcome[0]
-    return found
-
-
-class _Observed:
-    """Mixed into urllib3's connections: checks the address, tells the probe what was written."""
-
-    def _new_conn(self) -> socket.socket:
-        probe = _probe.get()
-        host, port = self._dns_host, self.port  # type: ignore[attr-defined]
-        try:
-            if _is_address(host):  # nobody has to be asked
-                infos = check_address(host, port, allow_hosts=probe.allow_hosts)
-            else:
-                infos = _within(
-                    probe.remaining(),
-                    lambda: check_address(host, port, allow_hosts=probe.allow_hosts),
-                )
-        except (socket.gaierror, UnicodeError) as error:
-            raise NameResolutionError(host, self, error) from error  # type: ignore[arg-type]
-        failure: OSError | None = None
-        for family, kind, protocol, _, address in infos:
-            if probe.expired:
-                break
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.settimeout(min(probe.remaining(), 10.0))
-                sock.connect(address)
-            except TimeoutError:
-                sock.close()
-                raise ConnectTimeoutError(self, "connect timed out") from None
-            except OSError as error:
-                sock.close()
-                failure = error
-                continue
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(probe.remaining())
-            probe.watch(sock)
-            return sock
-        raise NewConnectionError(self, "no address could be connected to") from failure  # type: ignore[arg-type]
-
-    def send(self, data: Any) -> None:
-        probe = _probe.get()
-        let_go = None
-        if getattr(self, "sock", None) is None:
-            self.connect()  # type: ignore[attr-defined]
-        if probe.follows:  # the head waits for its body: one packet, where it fits into one
-            probe.follows = False
-            probe.head = data
-            return
-        if probe.head:
-            data, probe.head = probe.head + data, b""
-        if not probe.written:
-            if probe.expired:
-                raise NotSent("The deadline passed before anything was written.")
-            if probe.fence is not None:
-                let_go = probe.fence()
-            probe.written = True
-        try:
-            super().send(data)  # type: ignore[misc]
-        finally:
-            if let_go is not None:
-                let_go()
-
-
-class _ObservedHTTP(_Observed, HTTPConnection):
-    pass
-
-
-class _ObservedHTTPS(_Observed, HTTPSConnection):
-    pass
-
-
-class _Fresh:
-    """Mixed into urllib3's pools, which keep nothing: each request has a connection of its own, and
-    it ends with it, whatever the other side says."""
-
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        return self._new_conn()  # type: ignore[attr-defined]
-
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            conn.close()
-
-    def urlopen(self, *_: Any, **given: Any) -> Any:
-        """One request on a connection of its own. The library's looks for retries, redirects,
-        proxies and a connection that was kept, none of which there is."""
-        conn = self._get_conn()
-        try:
-            return self._make_request(  # type: ignore[attr-defined]
-                conn,
-                given["method"],
-                given["url"],
-                body=given["body"],
-                headers=given["headers"],
-                timeout=given["timeout"],
-                response_conn=conn,
-                preload_content=False,
-                decode_content=False,
-            )
-        except BaseException:
-            conn.close()
-            raise
-
-
-class _HTTPPool(_Fresh, urllib3.HTTPConnectionPool):
-    ConnectionCls = _ObservedHTTP
-
-
-class _HTTPSPool(_Fresh, urllib3.HTTPSConnectionPool):
-    ConnectionCls = _ObservedHTTPS
-
-
-@functools.lru_cache(maxsize=4)
-def _open_trust(bundle: str) -> ssl.SSLContext:
-    """Whom TLS believes. Reading the bundle takes longer than a request, so it is read once."""
-    context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    context.load_verify_locations(bundle)
-    return context
 
 
 class _Address(NamedTuple):
@@ -396,14 +127,14 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self._pools = {}
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        self.poolmanager.pool_classes_by_scheme = {"http": HTTPPool, "https": HTTPSPool}
 
     def build_connection_pool_key_attributes(
         self, request: Any, verify: Any, cert: Any = None
     ) -> Any:
         host, kwargs = super().build_connection_pool_key_attributes(request, verify, cert)
         if host["scheme"] == "https":
-            kwargs["ssl_context"] = _open_trust(requests.adapters.DEFAULT_CA_BUNDLE_PATH)
+            kwargs["ssl_context"] = open_trust(requests.adapters.DEFAULT_CA_BUNDLE_PATH)
         return host, kwargs
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
@@ -561,16 +292,16 @@ class Transport:
                 )
 
     @contextlib.contextmanager
-    def _observe(self, timeout: float) -> Iterator[_Probe]:
-        probe = _Probe(self.allow_hosts, time.monotonic() + timeout, self.fence)
-        token = _probe.set(probe)
-        alarm = _alarms.set(probe.ends, probe.expire)
+    def _observe(self, timeout: float) -> Iterator[Probe]:
+        probe = Probe(self.allow_hosts, time.monotonic() + timeout, self.fence)
+        token = observed.set(probe)
+        alarm = ALARMS.set(probe.ends, probe.expire)
         try:
             yield probe
         finally:
             alarm.clear()
             probe.close()
-            _probe.reset(token)
+            observed.reset(token)
 
     def _send(
         self,
@@ -579,7 +310,7 @@ class Transport:
         body: bytes | None,
         headers: dict[str, str],
         *,
-        probe: _Probe,
+        probe: Probe,
         cap: int,
         into: Callable[[bytes], Any] | None,
     ) -> Reply:
@@ -625,46 +356,14 @@ class Transport:
     def redact(self, text: str, *, hidden: Collection[str] = ()) -> str:
         """Take secrets, tokens and phone numbers out of a text that is going to be kept. ``hidden``
         are secrets beside those of the account."""
-        for secret in (*hidden, *self.secrets):
-            if len(secret) >= 4:
-                text = text.replace(secret, REDACTED)
-                if not _PLAIN.match(secret):
-                    text = text.replace(json.dumps(secret)[1:-1], REDACTED)
-        for name in self.secret_fields:
-            if name in text:
-                in_json, in_address = _find_field(name)
-                text = in_json.sub(rf'\1"{REDACTED}"', text)
-                text = in_address.sub(rf"\1{REDACTED}", text)
-        return _hide_middles(text)[:RECORDED_CHARS]
-
-
-def _hide_middles(text: str) -> str:
-    """The text without the middle of the phone numbers in it, of which a request has fifty."""
-    pieces = _PHONE.split(text)  # what stands before a number, its begin, its end, and so on
-    if len(pieces) == 1:
-        return text
-    hidden = [""] * (len(pieces) // 3 * 4 + 1)
-    hidden[0::4], hidden[1::4], hidden[3::4] = pieces[0::3], pieces[1::3], pieces[2::3]
-    hidden[2::4] = ["****"] * (len(pieces) // 3)
-    return "".join(hidden)
-
-
-@functools.lru_cache(maxsize=256)
-def _find_field(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Where a field of this name has its value: in JSON, and in an address."""
-    escaped = re.escape(name)
-    return (
-        re.compile(
-            rf'("{escaped}"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|\\?$)|[^\s",}}\[{{][^,}}]*)',
-        ),
-        re.compile(rf"([?&]{escaped}=)[^&\s\"]*"),
-    )
+        kept = redact(text, secrets=(*hidden, *self.secrets), fields=self.secret_fields)
+        return kept[:RECORDED_CHARS]
 
 
 def _read_body(
     response: requests.Response,
     *,
-    probe: _Probe,
+    probe: Probe,
     cap: int,
     into: Callable[[bytes], Any] | None,
 ) -> bytes:

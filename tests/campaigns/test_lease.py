@@ -32,16 +32,16 @@ SENDER = """
 import sys, django
 django.setup()
 from campaigns import attempts, connections, dispatch
-from campaigns.platforms import http
+from campaigns.platforms.http_connections import Observed
 attempt = dispatch.claim_batch(int(sys.argv[1]))
 assert attempt is not None
-connect = http._Observed._new_conn
+connect = Observed._new_conn
 def stop_here(self):
     found = connect(self)
     print("connected", flush=True)
     sys.stdin.readline()
     return found
-http._Observed._new_conn = stop_here
+Observed._new_conn = stop_here
 dispatch.send_batch(attempt)
 attempt.refresh_from_db()
 print(attempt.status, flush=True)

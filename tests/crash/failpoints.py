@@ -31,7 +31,8 @@ OURS = ("campaigns", "callbacks")
 DULL = frozenset(
     {
         *("campaigns.lifecycle", "campaigns.queue", "campaigns.locks", "campaigns.jobs"),
-        *("campaigns.platforms.http", "campaigns.apps", "campaigns.prepared"),
+        *("campaigns.platforms.http", "campaigns.platforms.http_connections"),
+        *("campaigns.apps", "campaigns.prepared"),
     }
 )
 _url: ContextVar[str] = ContextVar("url", default="")
@@ -174,9 +175,11 @@ def _wrap_jobs(pass_point: Callable[[str], None]) -> None:
 
 
 def _wrap_requests(pass_point: Callable[[str], None]) -> None:
-    from campaigns.platforms import http
+    from campaigns.platforms.http import Transport
+    from campaigns.platforms.http_connections import Observed
+    from campaigns.platforms.http_probe import observed
 
-    exchange, send = http.Transport._send, http._Observed.send
+    exchange, send = Transport._send, Observed.send
 
     @functools.wraps(exchange)
     def exchange_then_pass(self: Any, method: str, url: str, *args: Any, **named: Any) -> Any:
@@ -192,11 +195,11 @@ def _wrap_requests(pass_point: Callable[[str], None]) -> None:
 
     @functools.wraps(send)
     def send_between_points(self: Any, data: Any) -> None:
-        first = not http._probe.get().written
+        first = not observed.get().written
         if first:
             pass_point(f"before the first byte: {_url.get()}")
         send(self, data)
         pass_point(f"{'after the head' if first else 'after the body'}: {_url.get()}")
 
-    http.Transport._send = exchange_then_pass
-    http._Observed.send = send_between_points
+    Transport._send = exchange_then_pass
+    Observed.send = send_between_points

@@ -63,8 +63,9 @@ def retry_in_library() -> None:
     import urllib3
 
     from campaigns.platforms import http
+    from campaigns.platforms.http_connections import Fresh
 
-    del http._Fresh.urlopen
+    del Fresh.urlopen
     retry = urllib3.util.Retry(total=3, read=3, allowed_methods=None)
     http._adapter = http._Adapter(max_retries=retry)
 
@@ -88,11 +89,11 @@ def follow_redirects() -> None:
 
 
 def keep_connections() -> None:
-    from campaigns.platforms import http
+    from campaigns.platforms.http_connections import Fresh
 
-    del http._Fresh.urlopen
-    del http._Fresh._get_conn
-    del http._Fresh._put_conn
+    del Fresh.urlopen
+    del Fresh._get_conn
+    del Fresh._put_conn
 
 
 def trust_exceptions() -> None:

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from campaigns.platforms.errors import Forbidden, NotSent, PlatformError, Throttled, Uncertain
-from campaigns.platforms.http import MAX_REPLY_BYTES, ExchangeRecord, Transport, check_address
+from campaigns.platforms.http import MAX_REPLY_BYTES, ExchangeRecord, Transport
+from campaigns.platforms.http_addresses import check_address
 from tests.platforms.faulty import FaultyServer, make_reply, read_request
 
 OK = b'{"code":0,"message":"ok","result":{}}'
