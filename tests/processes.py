@@ -87,7 +87,7 @@ def run_web(port: int, **environment: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def wait_for_answer(url: str, child: subprocess.Popen, *, seconds: float = 30) -> None:
+def wait_for_answer(url: str, child: subprocess.Popen, *, seconds: float = 60) -> None:
     ends = time.monotonic() + seconds
     while True:
         assert child.poll() is None, "The server ended by itself."

@@ -71,7 +71,6 @@ def run_schedule(port: int, requests: list[tuple[str, bytes]]) -> tuple[list[flo
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(300)
 def test_questions_are_answered_in_time(settings: Any, tmp_path: Any) -> None:
     settings.CONN_MAX_AGE = 0
     account = make_account()

@@ -29,7 +29,7 @@ def open_page(browser: Any, language: str, **more: Any) -> Iterator[Any]:
     options = {"locale": LOCALES[language], "viewport": {"width": 1440, "height": 900}}
     context = browser.new_context(**options | more)
     page = context.new_page()
-    page.set_default_timeout(45_000)  # a busy machine's
+    page.set_default_timeout(60_000)  # a busy machine's
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(f"{error} {error.stack}"))
     page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)

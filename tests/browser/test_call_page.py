@@ -22,7 +22,6 @@ from tests.factories import make_account, make_contact, make_line, make_robot, m
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(180),
 ]
 PHONE = "19900000001"
 

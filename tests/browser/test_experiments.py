@@ -23,7 +23,6 @@ from tests.factories import make_account, make_contact, make_line, make_robot, m
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(180),
 ]
 PEOPLE = 40
 

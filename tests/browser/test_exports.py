@@ -25,7 +25,6 @@ from tests.processes import run_worker
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(180),
 ]
 BUSY = 7
 

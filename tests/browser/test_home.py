@@ -24,7 +24,6 @@ from tests.factories import make_account, make_contact, make_task
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(180),
 ]
 NOBODY = {"result": "no_answer", "answered": False, "talk_seconds": None, "intention": ""}
 

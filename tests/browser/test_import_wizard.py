@@ -28,7 +28,6 @@ from tests.processes import find_free_port, run_web, run_worker
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(240),
 ]
 COLUMNS = ["客户手机号码", "姓名", "产品"]
 MANY = 100_000

@@ -21,7 +21,6 @@ from tests.factories import make_contact, make_task
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(180),
 ]
 
 

@@ -27,7 +27,6 @@ from tests.processes import find_free_port, run_web
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(300),
 ]
 #: seconds after the pick-up at which the five turns are said
 PLACES = (0, 2, 4, 7, 9)

@@ -26,7 +26,6 @@ from tests.processes import find_free_port, run_web, run_worker
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(240),
 ]
 CONTACTS = 24
 PASSWORD = "a-long-test-password"
@@ -78,7 +77,7 @@ def test_the_main_job(house: House, browser: Any, tmp_path: Path, language: str)
         viewport={"width": 1440, "height": 900},
     )
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda said: faults.append(said.text) if is_fault(said) else None)
@@ -150,7 +149,7 @@ def do_main_job(page: Any, house: House, tmp_path: Path, language: str) -> str:
         arg=before,
         timeout=60_000,
     )
-    page.wait_for_selector('#task-status[data-status="finished"]', timeout=120_000)
+    page.wait_for_selector('#task-status[data-status="finished"]', timeout=160_000)
     assert page.evaluate("window.sameLoad") is True
 
     # open a call, press play
@@ -159,7 +158,7 @@ def do_main_job(page: Any, house: House, tmp_path: Path, language: str) -> str:
     page.wait_for_selector("audio")
     assert page.locator(".cb-turn").count() > 0
     page.evaluate("document.querySelector('audio').play()")
-    page.wait_for_function("document.querySelector('audio').currentTime > 0.2", timeout=20_000)
+    page.wait_for_function("document.querySelector('audio').currentTime > 0.2", timeout=60_000)
     seconds = page.evaluate("document.querySelector('audio').duration")
     page.evaluate("at => { document.querySelector('audio').currentTime = at }", seconds / 2)
     page.wait_for_function(

@@ -26,7 +26,6 @@ from tests.factories import make_account, make_robot, make_task
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(180),
 ]
 
 

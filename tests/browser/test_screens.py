@@ -31,7 +31,7 @@ from tests.browser.pages import LOCALES, log_in, run_console, take
 from tests.browser.rows import Rows, make_rows
 
 # the rows are those of the module: what a test of it would write is rolled back
-pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db]
 WIDTHS = (1280, 420)
 THEMES = {"en": "light", "zh-hans": "dark"}
 #: what has a name for screen readers
@@ -157,7 +157,7 @@ def screens(console: tuple[str, Rows], chromium_path: str) -> Iterator[Screens]:
                 viewport={"width": WIDTHS[0], "height": 900},
             )
             page = context.new_page()
-            page.set_default_timeout(20_000)
+            page.set_default_timeout(60_000)
             listen(page, shown, language)
             log_in(page, address)
             shown.pages[language] = page
@@ -207,7 +207,7 @@ def look_at(page: Any, language: str, *, picture: str) -> tuple[set[str], list[s
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         with suppress(Exception):  # a chart follows a moment later
-            page.wait_for_function("findTooWide().length === 0", timeout=3000)
+            page.wait_for_function("findTooWide().length === 0", timeout=15_000)
         faults += [f"{width} wide: {one}" for one in page.evaluate("findTooWide()")]
         take(page, f"{picture}-{language}-{width}")
     return set(found["texts"]) | set(names), faults

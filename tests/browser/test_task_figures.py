@@ -25,7 +25,6 @@ from tests.processes import find_free_port, run_web
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(240),
 ]
 
 

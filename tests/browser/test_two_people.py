@@ -23,7 +23,6 @@ from tests.processes import find_free_port, run_web
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(180),
 ]
 WAITS = {"en": "It waits for a second person.", "zh-hans": "正在等待复核。"}
 

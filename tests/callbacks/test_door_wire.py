@@ -179,7 +179,6 @@ REFUSED_REQUESTS = {
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(120)
 def test_requests_of_every_shape_are_taken_or_refused_honestly(door: tuple[int, bytes]) -> None:
     for name, request in TAKEN_REQUESTS.items():
         statuses = assert_honest(door, request)

@@ -18,7 +18,7 @@ from callbacks.models import Receipt
 from tests.callbacks.pushes import TAKEN, make_door, make_record
 from tests.processes import find_free_port, run_web
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.django_db(transaction=True)]
 
 KIND = "receiveCallRecord"
 #: no acknowledgement comes later than this (quality.md R2)

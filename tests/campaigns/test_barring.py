@@ -277,7 +277,7 @@ def test_who_bars_the_number_of_a_call_waits_for_pushes_about_it() -> None:
 
 def wait_for_waiting() -> None:
     """Until somebody waits for a lock of this connection."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 90
     waiting = (
         "SELECT count(*) FROM pg_locks"
         " WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"

@@ -36,7 +36,7 @@ IN_BATCH, BATCHES, SENDERS = 3, 6, 2
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(180 + INTERLEAVINGS),
+    pytest.mark.timeout(600 + INTERLEAVINGS),
 ]
 
 

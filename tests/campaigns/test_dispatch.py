@@ -476,7 +476,7 @@ def test_two_inserts_of_different_fate_never_call_anybody_twice(
     assert received(platform, "task/query") == 0
     platform.control("faults", {"endpoint": "task/insert", "kind": "close_after", "count": 1})
     dispatch.send_batch(other)
-    work_until(lambda: status_of(task) in ("running", "finished"), seconds=40)
+    work_until(lambda: status_of(task) in ("running", "finished"))
     told = [row for row in platform.look("tasks") if not row["deleted"]]
     assert [row["count_tel"] for row in told] == [100]
     work_until(lambda: len(platform.look("ledger")["rings"]) == 100)
@@ -489,7 +489,7 @@ def test_a_task_that_was_stored_in_part_is_deleted_and_handed_over_anew(
     task = make_campaign(contacts=6)
     platform.control("faults", {"endpoint": "task/insert", "kind": "act_half", "count": 1})
     dispatch.launch_task(task, by=None)
-    work_until(lambda: status_of(task) in ("running", "finished"), seconds=40)
+    work_until(lambda: status_of(task) in ("running", "finished"))
     first, second = sorted(platform.look("tasks"), key=lambda row: int(row["task_id"]))
     assert (first["deleted"], second["deleted"], second["count_tel"]) == (1, 0, 6)
     assert received(platform, "task/start") == 1
@@ -657,7 +657,7 @@ def test_a_batch_taken_twice_does_not_hide_one_that_was_lost(
     twice = {"endpoint": "task/insert", "kind": "act_twice", "count": 1}
     platform.control("faults", twice)
     dispatch.launch_task(task, by=None)
-    work_until(lambda: status_of(task) in ("running", "finished"), seconds=60)
+    work_until(lambda: status_of(task) in ("running", "finished"))
     assert task.one_by_one
     assert not task.attempts.filter(status="unknown").exists()
     told = [row for row in platform.look("tasks") if row["task_id"] == task.platform_task_id]
@@ -687,7 +687,7 @@ def test_what_a_dead_sender_leaves_is_asked_about_once_and_handed_over_anew_toge
         assert len(contacts) == 2
     long_ago = timezone.now() - timedelta(hours=1)
     Attempt.objects.filter(status="sending").update(lease_until=long_ago)
-    work_until(lambda: status_of(task) in ("running", "finished"), seconds=60)
+    work_until(lambda: status_of(task) in ("running", "finished"))
     task.refresh_from_db()
     assert not task.one_by_one
     rings = platform.wait_quiet()["rings_by_row"]
@@ -778,6 +778,6 @@ def test_a_task_that_was_rebuilt_before_is_counted_after_each(
     batches._send(claimed[0])
     long_ago = timezone.now() - timedelta(hours=1)
     Attempt.objects.filter(status="sending").update(lease_until=long_ago)
-    work_until(lambda: status_of(task) in ("running", "finished"), seconds=60)
+    work_until(lambda: status_of(task) in ("running", "finished"))
     task.refresh_from_db()
     assert task.one_by_one

@@ -84,7 +84,7 @@ def dump_rows() -> Any:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(180 + CALLS)
+@pytest.mark.timeout(600 + CALLS)
 def test_a_day_of_which_much_was_dropped_is_complete_after_its_file(
     door: dict[str, str], account: Account, platform: Client, settings: Any, tmp_path: Path
 ) -> None:

@@ -387,7 +387,7 @@ def live_a_month(days: int, lose: Callable[[str, str], bool]) -> None:
             month.live(day, begin + timedelta(days=day), travel)
 
 
-@pytest.mark.timeout(60 + 40 * DAYS)
+@pytest.mark.timeout(600 + 40 * DAYS)
 def test_no_false_alarm_in_a_clean_month() -> None:
     live_a_month(DAYS, lambda name, part: False)
     assert Call.objects.count() > 4 * DAYS

@@ -103,7 +103,6 @@ def test_the_record_rules_and_what_came_on_the_way_is_no_contradiction() -> None
 
 
 @pytest.mark.django_db
-@pytest.mark.timeout(600)  # 1,200 events, one transaction each: long on a busy machine
 def test_every_order_gives_the_same_call() -> None:
     columns = (
         *("direction", "callee", "dialed_at", "ringing_at", "answered_at", "ended_at", "answered"),

@@ -51,7 +51,7 @@ def test_no_balance_stops_every_task_of_the_account_and_nothing_leaves_for_it(
     work_until(lambda: read(running).status == "running")
     platform.control("faults", NO_MONEY | {"endpoint": "task/create"})
     dispatch.launch_task(own, by=None)
-    work_until(lambda: read(running).status == "paused", seconds=60)
+    work_until(lambda: read(running).status == "paused")
     account = Account.objects.get(pk=own.account_id)
     assert account.stopped_at is not None
     assert account.stopped_reason == read(own).reason

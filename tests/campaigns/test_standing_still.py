@@ -132,7 +132,7 @@ def is_stopped(pid: int) -> bool:
         return stat.read().rpartition(")")[2].split()[0] == "T"
 
 
-def wait_for(told: Any, *, seconds: float = 30) -> Any:
+def wait_for(told: Any, *, seconds: float = 90) -> Any:
     ends = time.monotonic() + seconds
     while not (answer := told()):
         assert time.monotonic() < ends, "It did not happen in time."

@@ -102,7 +102,7 @@ def make_nobody() -> dict[str, Any]:
     pytest.skip("user nobody may run no Python 3.11, or may not read this repository")
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 15) -> bool:
+def wait_until(condition: Callable[[], object], *, seconds: float = 60) -> bool:
     return postgres_guard.wait_for(condition, seconds=seconds)
 
 

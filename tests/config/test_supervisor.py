@@ -78,7 +78,7 @@ def list_processes() -> Iterator[tuple[int, str]]:
                 yield int(name), " ".join(word.decode(errors="replace") for word in words)
 
 
-def eventually(condition: Callable[[], object], *, seconds: float = 20) -> None:
+def eventually(condition: Callable[[], object], *, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to be"

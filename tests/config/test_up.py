@@ -223,7 +223,6 @@ class Run:
         eventually(lambda: self.list_processes() == [])
 
 
-@pytest.mark.timeout(400)
 def test_run_kill_each_child_stop_and_run_again(tmp_path: Path) -> None:
     env = make_env(tmp_path / "var", ADMIN_PASSWORD="")
     first = Run(env, tmp_path / "first")

@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--patience", type=float, default=60.0, help="to come to an end afterwards")
     parser.add_argument("--mistake", default="", help="plant one of tests/crash/mistakes.py")
     parser.add_argument("--sweep", action="store_true", help="die at every failpoint once")
-    parser.add_argument("--keep", action="store_true", help="leave folder and logs")
+    parser.add_argument("--keep", action="store_true", help="leave logs, and what went wrong")
     parser.add_argument("--folder", type=Path, help="a folder with a database of an earlier run")
     parser.add_argument("--server", nargs=2, metavar=("URL", "TEMPLATE"), help="not one of its own")
     parser.add_argument("--one", nargs=2, metavar=("FOLDER", "URL"), help=argparse.SUPPRESS)
@@ -85,7 +85,7 @@ def run_seeds(
         result = run_one(own, folder=folder / f"seed-{seed}", url=address)
         wrong += bool(result.wrong)
         report(result, again=own)
-        if not keep:
+        if not (keep and result.wrong):
             drop_database(url, name)
     return wrong
 

@@ -48,6 +48,13 @@ def bench(server: tuple[str, str], tmp_path: Path) -> Bench:
     return run
 
 
+def tell_wrong(done: subprocess.CompletedProcess[str]) -> str:
+    """What went wrong first: of a long report somebody may see the beginning only."""
+    lines = done.stderr.splitlines()
+    wrong = [line[:400] for line in lines if "WRONG" in line or "Again" in line]
+    return "\n".join([*wrong[:20], *lines[-60:]])
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(900 + 600 * SEEDS)
 def test_nobody_is_called_twice_while_workers_are_killed_and_stopped(bench: Bench) -> None:
@@ -55,7 +62,7 @@ def test_nobody_is_called_twice_while_workers_are_killed_and_stopped(bench: Benc
         *("--seed", "1", "--seeds", str(SEEDS), "--contacts", str(CONTACTS)),
         *("--chaos-seconds", "15" if CONTACTS < 1000 else "25", "--patience", "300"),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, tell_wrong(done)
     assert f"{SEEDS} of {SEEDS} runs kept every promise." in done.stderr
 
 
@@ -67,7 +74,7 @@ def test_nobody_is_called_twice_when_workers_die_at_every_failpoint(bench: Bench
         *("--rows", "5"),
         *("--chaos-seconds", "25", "--patience", "120"),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, tell_wrong(done)
     points = int(done.stderr.partition(" failpoints")[0].rpartition(" ")[2])
     assert points >= 30, done.stderr
 
@@ -93,7 +100,6 @@ def mistakes_database(server: tuple[str, str]) -> Iterator[str]:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", [name for name, mistake in MISTAKES.items() if mistake.quick])
 def test_a_planted_mistake_is_caught(name: str, mistakes_database: str) -> None:
     for test in MISTAKES[name].tests:

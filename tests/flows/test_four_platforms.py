@@ -99,7 +99,6 @@ def environment(settings: Any, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(180)
 def test_rows_equal_the_ledger_of_all_four(environment: dict[str, str]) -> None:
     port = find_free_port()
     with (

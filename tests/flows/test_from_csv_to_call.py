@@ -143,7 +143,6 @@ def draft_task(browser: Browser, account: Account) -> Task:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(240)
 def test_from_a_csv_file_to_calls_that_equal_the_ledger(
     browser: Browser, settings: Any, tmp_path: Path
 ) -> None:

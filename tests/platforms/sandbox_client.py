@@ -19,7 +19,7 @@ LINE, ROBOT = "055160000001", "719001"
 COLUMNS = ["客户手机号码", "姓名"]
 
 
-def wait_until(told: Callable[[], Any], *, seconds: float = 15) -> Any:
+def wait_until(told: Callable[[], Any], *, seconds: float = 60) -> Any:
     """The first true answer; fails when there is none in time."""
     ends_at = time.monotonic() + seconds
     while not (answer := told()):
@@ -58,7 +58,7 @@ class Client:
         *,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
-        timeout: float = 10,
+        timeout: float = 30,
     ) -> Answer:
         connection = http.client.HTTPConnection(*self.address, timeout=timeout)
         try:
@@ -67,7 +67,7 @@ class Client:
         finally:
             connection.close()
 
-    def post(self, path: str, told: Any, *, timeout: float = 10) -> Answer:
+    def post(self, path: str, told: Any, *, timeout: float = 30) -> Answer:
         headers = {"Content-Type": "application/json;charset=UTF-8"}
         body = json.dumps(told).encode()
         return self.send("POST", path, body=body, headers=headers, timeout=timeout)
@@ -98,7 +98,7 @@ class Client:
         version = {"task": "outbound/v1/task", "config": "config/v1", "push": "download/v1/push"}
         return f"/openapi/{version[group]}/{call}?token={self.token or self.get_token()}"
 
-    def ask(self, name: str, *, timeout: float = 10, **told: Any) -> Any:
+    def ask(self, name: str, *, timeout: float = 30, **told: Any) -> Any:
         """The whole reply of a call such as `task/create`."""
         return self.post(self.path_of(name), told, timeout=timeout).json()
 

@@ -80,7 +80,7 @@ def test_no_request_shares_anything_with_another() -> None:
     with FaultyServer(serve) as server:
         for _ in range(2):
             assert post(server.url) == OK
-        ends = time.monotonic() + 5
+        ends = time.monotonic() + 60
         while len(seen) < 2 and time.monotonic() < ends:
             time.sleep(0.01)
     assert seen == [b"", b""]  # both were closed, with nothing more on them
@@ -113,7 +113,7 @@ def test_a_resolver_that_hangs_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> N
     began = time.monotonic()
     with pytest.raises(NotSent):
         post("http://platform.invalid/", timeout=0.5)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
     done.set()
 
 
@@ -208,7 +208,7 @@ def test_a_drip_ends_at_the_deadline(part: str) -> None:
         began = time.monotonic()
         with pytest.raises(Uncertain):
             post(server.url, timeout=0.6)
-        assert time.monotonic() - began < 5  # the drip would take 40 s
+        assert time.monotonic() - began < 20  # the drip would take 40 s
         stopping.set()
     assert server.receipts == 1
 
@@ -276,7 +276,7 @@ def test_a_drip_over_tls_ends_at_the_deadline(certified: ssl.SSLContext) -> None
         began = time.monotonic()
         with pytest.raises(Uncertain):
             post(f"https://localhost:{server.port}/", timeout=0.6)
-        assert time.monotonic() - began < 5  # the drip would take 40 s
+        assert time.monotonic() - began < 20  # the drip would take 40 s
         stopping.set()
 
 

@@ -59,7 +59,7 @@ def read(export: Export) -> bytes:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.02)

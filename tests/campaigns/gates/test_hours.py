@@ -370,7 +370,7 @@ def reckon_day(account: Account, day: date, country: str, rows: list[Holiday]) -
 
 
 @pytest.mark.django_db
-@pytest.mark.timeout(120 + EXAMPLES // 5)
+@pytest.mark.timeout(600 + EXAMPLES // 5)
 def test_nobody_is_called_outside_of_the_hours() -> None:
     """At any clock, in any zone: closed exactly when the reckoning says so, and open again exactly
     when it says so."""

@@ -114,7 +114,7 @@ def test_a_database_that_is_torn_down_in_the_middle_of_a_load(folder: Path) -> N
     assert begun.returncode != 0
     assert "OperationalError" in begun.stderr
     assert begun.stdout.strip().isdigit(), begun.stderr
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 90
     while local_postgres.is_running(folder / "var"):
         assert time.monotonic() < ends
         time.sleep(0.05)

@@ -877,7 +877,7 @@ def list_readers() -> list[psutil.Process]:
     ]
 
 
-def wait_until(is_true: Any, seconds: float = 20) -> None:
+def wait_until(is_true: Any, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not is_true():
         assert time.monotonic() < deadline
@@ -1016,7 +1016,6 @@ def test_as_many_columns_as_there_can_be() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_as_many_rows_as_there_can_be(tmp_path: Path) -> None:
     path = tmp_path / "million.xlsx"
     path.write_bytes(make_rows(1_048_576))

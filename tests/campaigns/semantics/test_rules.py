@@ -178,8 +178,8 @@ def test_a_function_that_is_not_ended_takes_no_more_than_its_share() -> None:
     asked = Asked(about=About.MEANING)
     began = time.monotonic()
     with pytest.raises(FunctionFailed, match="too long"):
-        run_function(lambda _asked: time.sleep(1), asked, seconds=0.05)  # type: ignore[arg-type]
-    assert time.monotonic() - began < 0.9
+        run_function(lambda _asked: time.sleep(5), asked, seconds=0.05)  # type: ignore[arg-type]
+    assert time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize(
