@@ -358,11 +358,19 @@ _ASKED = {
     "delete": N_("Asked to delete."),
     "rebuild": N_("It is deleted at the platform and handed over anew; nobody has been called."),
 }
+#: the same of a task that is paused: only a person lets it go on
+_ASKED_PAUSED = {
+    "rebuild": N_(
+        "It is deleted at the platform; nobody has been called. It is handed over anew once it is"
+        " resumed."
+    ),
+}
 
 
 def request_task(task: Task, request: str, *, by: Any = None) -> None:
     """Write down what an operator asked for; it stands until the platform confirms it."""
     now = timezone.now() if request else None
+    told = _ASKED_PAUSED if task.status == Task.Status.PAUSED else {}
     Task.objects.filter(pk=task.pk).update(request=request, requested_at=now)
     if request:
         StatusChange.objects.create(
@@ -370,7 +378,7 @@ def request_task(task: Task, request: str, *, by: Any = None) -> None:
             subject_id=task.pk,
             old=task.status,
             new=task.status,
-            reason=_ASKED[request],
+            reason=told.get(request, _ASKED[request]),
             by=by if getattr(by, "pk", None) else None,
         )
     task.request, task.requested_at = request, now
@@ -391,8 +399,10 @@ def ask_rebuild(task: Task) -> bool:
     and nobody's order is lost: whoever finds a rebuild needed finds so again."""
     with transaction.atomic():
         free = Task.objects.select_for_update().filter(pk=task.pk, request="")
-        if free.values_list("pk").first() is None:
+        status = free.values_list("status", flat=True).first()
+        if status is None:
             return False
+        task.status = status
         request_task(task, "rebuild")
     return True
 
@@ -400,4 +410,4 @@ def ask_rebuild(task: Task) -> bool:
 def was_rebuilt(task: Task) -> bool:
     """Whether it has been handed over anew before."""
     told = StatusChange.objects.filter(subject="task", subject_id=task.pk)
-    return told.filter(reason=_ASKED["rebuild"]).exists()
+    return told.filter(reason__in=[_ASKED["rebuild"], _ASKED_PAUSED["rebuild"]]).exists()

@@ -34,6 +34,10 @@ PAUSED = N_("Paused; the platform confirmed it.")
 DELETED = N_("Deleted at the platform; it confirmed it.")
 DELETED_MEANWHILE = N_("The task was deleted at the platform; nobody is called for it any more.")
 REBUILT = N_("It was deleted at the platform before it was started, and is handed over anew.")
+REBUILT_PAUSED = N_(
+    "It was deleted at the platform before it was started; nobody has been called. It is paused:"
+    " once it is resumed, it is handed over anew."
+)
 NOT_REBUILT = N_("The task may have been started; it is not handed over anew.")
 STILL_UNKNOWN = N_("A request of unknown outcome has to be settled first.")
 ENDED_THERE = N_("The task had ended at the platform.")
@@ -137,12 +141,15 @@ def _rebuild(task: Task) -> Next:
         locked = Task.objects.select_for_update().get(pk=task.pk)
         if locked.request != Task.Request.REBUILD:
             return Next("advance", 1)  # an operator asked for something else meanwhile
-        lifecycle.free_task(task, REBUILT)
+        task.status = locked.status
+        # Of one that is paused it would not be true that it goes on.
+        reason = REBUILT_PAUSED if locked.status == Task.Status.PAUSED else REBUILT
+        lifecycle.free_task(task, reason)
         Task.objects.filter(pk=task.pk).update(
             platform_task_id="", platform_state="", platform_contacts=None
         )
         lifecycle.request_task(task, "")
-        lifecycle.calm_task(task, REBUILT)
+        lifecycle.calm_task(task, reason)
     return Next("launch")
 
 

@@ -302,6 +302,9 @@ def _leave_out(task: Task) -> Next:
     """Hand over anew without those who said no since they were handed over: the platform takes
     nobody back, and nobody has been called."""
     with transaction.atomic():
+        free = Task.objects.select_for_update().filter(pk=task.pk, request__in=["", "rebuild"])
+        if free.values_list("pk").first() is None:
+            return NOTHING  # what a person asked for goes first, and is none of the times
         moves = StatusChange.objects.filter(subject="task", subject_id=task.pk, new="loading")
         reasons = moves.exclude(old="loading").order_by("-id").values_list("reason", flat=True)
         if list(reasons[:MOST_REBUILDS]) == [BARRED_SINCE] * MOST_REBUILDS:

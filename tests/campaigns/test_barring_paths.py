@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from campaigns import attempts, barring, batching, dispatch, lifecycle, reconcile
 from campaigns.dispatch import instances, orders, requests, steps
-from campaigns.models import Account, Attempt, Contact, DoNotCall, Task
+from campaigns.models import Account, Attempt, Contact, DoNotCall, StatusChange, Task
 from tests.campaigns.filling import claim, count_handovers, launch, list_calls, send_all
 from tests.campaigns.filling import drive as drive_filled
 from tests.factories import make_contact, make_task
@@ -290,6 +290,25 @@ class TestStart:
         dispatch.resume_task(task, by=None)
         go_on(task)
         check_rings(platform, task, rung={"19900000004", "19900000005"})
+
+    def test_what_a_person_asked_for_meanwhile_goes_first_and_counts_for_nothing(
+        self, make_campaign: Any, platform: Client
+    ) -> None:
+        task = load(make_campaign(contacts=3), to="accepted")
+        dispatch.advance_task(task.pk)
+        say_no()
+        for _ in range(steps.MOST_REBUILDS):
+            seen = Task.objects.get(pk=task.pk)  # as it was looked at
+            lifecycle.request_task(Task.objects.get(pk=task.pk), "pause")
+            assert steps._leave_out(seen) == dispatch.Next("nothing")
+            task.refresh_from_db()
+            assert (task.status, task.request) == ("loaded", "pause")
+            lifecycle.request_task(task, "")
+        told = StatusChange.objects.filter(subject="task", subject_id=task.pk)
+        assert not told.filter(reason=steps.BARRED_SINCE).exists()
+        dispatch.advance_task(task.pk)
+        task.refresh_from_db()
+        assert (task.status, task.request) == ("loading", "rebuild")
 
 
 class TestPause:

@@ -19,7 +19,7 @@ from procrastinate.contrib.django import app
 from campaigns import attempts, batching, dispatch, gates, ingest, jobs, lifecycle, reconcile
 from campaigns.barring import bar_number
 from campaigns.connections import open_client
-from campaigns.dispatch import batches
+from campaigns.dispatch import batches, orders, requests
 from campaigns.dispatch.steps import COUNT_DIFFERS, WAITS
 from campaigns.models import Account, Attempt, Contact, StatusChange, Task
 from campaigns.platforms import registry
@@ -745,6 +745,62 @@ def test_a_pause_holds_back_a_start_that_overtook_the_wish_to_hand_it_over_anew(
     dispatch.pause_task(task, by=None)
     task.refresh_from_db()
     assert (task.status, task.request) == ("starting", "pause")
+
+
+def load_and_ask_rebuild(make_campaign: Any, *, paused: str) -> Task:
+    """A task that the platform holds, to be handed over anew; ``paused`` "before" that, or "after"
+    it was asked for."""
+    task: Task = make_campaign(contacts=2)
+    dispatch.launch_task(task, by=None)
+    assert dispatch.advance_task(task.pk) == dispatch.Next("advance")
+    task.refresh_from_db()
+    if paused == "before":
+        lifecycle.move(task, "paused", of=["loading"], reason=orders.PAUSED_HERE)
+    assert lifecycle.ask_rebuild(Task.objects.get(pk=task.pk))
+    if paused == "after":
+        dispatch.pause_task(task, by=None)
+    task.refresh_from_db()
+    return task
+
+
+@pytest.mark.parametrize("paused", ["", "before", "after", "meanwhile"])
+def test_what_is_said_of_a_task_that_was_deleted_there_is_true_of_a_paused_one_too(
+    paused: str, make_campaign: Any, platform: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what is not paused is handed over anew by itself."""
+    task = load_and_ask_rebuild(make_campaign, paused=paused)
+    if paused == "meanwhile":  # while the platform is told
+        tell = requests._tell
+
+        def tell_then_pause(*args: Any) -> Any:
+            told = tell(*args)
+            dispatch.pause_task(Task.objects.get(pk=task.pk), by=None)
+            return told
+
+        monkeypatch.setattr(requests, "_tell", tell_then_pause)
+    dispatch.carry_out_request(task.pk)
+    task.refresh_from_db()
+    assert (task.platform_task_id, task.request) == ("", "")
+    last = StatusChange.objects.filter(subject="task", subject_id=task.pk).latest("id")
+    assert (last.new, last.reason) == (task.status, task.reason)
+    if paused:
+        assert (task.status, task.reason) == ("paused", requests.REBUILT_PAUSED)
+        dispatch.resume_task(task, by=None)
+        dispatch.carry_out_request(task.pk)
+        assert status_of(task) == "loading"
+    else:
+        assert (task.status, task.reason) == ("loading", requests.REBUILT)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_that_a_task_was_handed_over_anew_before_is_known_however_it_was_said(paused: bool) -> None:
+    task = make_task(status="paused" if paused else "loading", platform_task_id="7")
+    seen = Task.objects.get(pk=task.pk)
+    assert not lifecycle.was_rebuilt(task)
+    assert lifecycle.ask_rebuild(seen)
+    assert lifecycle.was_rebuilt(task)
+    told = StatusChange.objects.get(subject="task", subject_id=task.pk)
+    assert (told.new, "once it is resumed" in told.reason) == (task.status, paused)
 
 
 @pytest.mark.parametrize("order", ["pause", "resume", "delete"])
