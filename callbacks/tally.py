@@ -21,6 +21,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from callbacks.models import InboxTally, Receipt, Snapshot
+from campaigns.locks import hold_until_commit
 from campaigns.platforms.registry import PLATFORMS
 from campaigns.statistics import balance_contacts
 
@@ -38,6 +39,8 @@ CLOSED_AT_ONCE = 200_000
 #: the whole is counted again after so many times what it took, so that it is never most of the work
 REST = 50
 MINUTE = timedelta(minutes=1)
+#: the kind of advisory lock: who counts the minutes
+COUNTING = 70_078
 WHOLE, CLOSED, MINUTES = "inbox", "closed", "minutes"
 
 _COUNT = """
@@ -124,15 +127,18 @@ def find_first_id(
 def count_arrivals() -> None:
     """Bring minutes and hours up to date."""
     now = timezone.now()
-    newest = (
-        InboxTally.objects.filter(span="minute")
-        .order_by("-begins_at")
-        .values_list("begins_at", flat=True)
-        .first()
-    )
-    begin = max(newest - AGAIN if newest else now - MINUTES_KEPT, now - MINUTES_KEPT)
-    begin = begin.replace(second=0, microsecond=0)
     with transaction.atomic():
+        # Another count may be under way. What it has written is deleted only once it can be seen,
+        # or a minute that got another name meanwhile would be there twice.
+        hold_until_commit(COUNTING, 0)
+        newest = (
+            InboxTally.objects.filter(span="minute")
+            .order_by("-begins_at")
+            .values_list("begins_at", flat=True)
+            .first()
+        )
+        begin = max(newest - AGAIN if newest else now - MINUTES_KEPT, now - MINUTES_KEPT)
+        begin = begin.replace(second=0, microsecond=0)
         # what waited when it was counted may have a name by now
         InboxTally.objects.filter(span="minute", begins_at__gte=begin).delete()
         _count(_COUNT_MINUTES, "minute", first=find_first_id(begin), begin=begin)

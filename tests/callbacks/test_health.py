@@ -3,11 +3,14 @@ metrics and command say of them."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import F, Sum
 from django.test import Client
 from django.utils import timezone
@@ -148,6 +151,47 @@ def test_a_receipt_of_a_long_transaction_is_counted_with_the_others(
     for minutes in (29, 40, 70):
         counts = count_at(NOW + timedelta(minutes=minutes), monkeypatch)
         assert (counts["received"], counts["missing"]) == (3, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_counts_at_a_time_count_no_minute_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second begins before the first is over, and what waited has got its name meanwhile."""
+    receipt = put(make_account(), timezone.now() - timedelta(seconds=30))
+    counted, go_on = threading.Event(), threading.Event()
+    count = tally._count
+
+    def count_and_wait(statement: str, span: str, **bounds: Any) -> None:
+        count(statement, span, **bounds)
+        if span == "minute" and not counted.is_set():
+            counted.set()
+            assert go_on.wait(60)
+
+    monkeypatch.setattr(tally, "_count", count_and_wait)
+
+    def work() -> None:
+        try:
+            tally.count_arrivals()
+        finally:
+            connection.close()
+
+    first, second = (threading.Thread(target=work) for _ in range(2))
+    first.start()
+    try:
+        assert counted.wait(60)
+        Receipt.objects.filter(pk=receipt.pk).update(told_kind="receiveDialog")
+        second.start()
+        with connection.cursor() as cursor:
+            while second.is_alive():
+                cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+                if cursor.fetchone()[0]:
+                    break
+                time.sleep(0.01)
+    finally:
+        go_on.set()
+        first.join()
+    second.join()
+    minutes = InboxTally.objects.filter(span="minute").values_list("kind", "received")
+    assert list(minutes) == [("receiveDialog", 1)]
 
 
 def test_a_push_long_after_its_call_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
