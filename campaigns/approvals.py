@@ -19,6 +19,7 @@ from django.utils.translation import ngettext
 
 from campaigns import lifecycle
 from campaigns.models import Approval, Attempt, Contact, Installation, Task
+from campaigns.models.history import fill_in
 
 DECIDE = "campaigns.decide_approval"
 OPEN = ("asked", "approved")
@@ -59,11 +60,12 @@ def tell_need(task: Task) -> str:
             " a second person has to approve."
         )
     limit = settings.APPROVE_ABOVE or 0
-    return ngettext(
+    text = ngettext(
         "Launching more than %(n)d contact needs a second person's approval.",
         "Launching more than %(n)d contacts needs a second person's approval.",
         limit,
-    ) % {"n": limit}
+    )
+    return fill_in(text, {"n": limit})
 
 
 # ------------------------------------------------------------------------------------- fingerprints

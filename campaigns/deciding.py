@@ -22,6 +22,7 @@ from campaigns import approvals, incidents, lifecycle
 from campaigns.linking import link_calls
 from campaigns.masking import mask_phone
 from campaigns.models import Approval, Attempt, Call, Contact, Exchange, Task
+from campaigns.models.history import fill_in
 from campaigns.platforms.events import DIALLING
 from campaigns.queue import FIRST, enqueue
 
@@ -213,13 +214,14 @@ def _find_against_resending(attempt: Attempt, *, calls: Sequence[Call], unread: 
         if moved.exists():
             return _("Somebody of it was called: the platform takes a direct call whole.")
     if unread:
-        return ngettext(
+        text = ngettext(
             "%(n)d push that names one of its numbers has not been understood yet. Look into the"
             " inbox first.",
             "%(n)d pushes that name its numbers have not been understood yet. Look into the inbox"
             " first.",
             unread,
-        ) % {"n": unread}
+        )
+        return fill_in(text, {"n": unread})
     task = attempt.task
     if attempt.command == Attempt.Command.START and task.platform_state in DIALLING:
         return _("The platform says that the task has been started.")

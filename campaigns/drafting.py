@@ -25,6 +25,7 @@ from campaigns.gates.opening import (
     split_at_midnight,
 )
 from campaigns.models import Account, Line, Robot, Task, Voice
+from campaigns.models.history import fill_in
 from campaigns.platforms.contract import Can
 
 MAX_RECALL_WAIT = 7 * 86400
@@ -157,8 +158,10 @@ def check_draft(draft: Draft) -> dict[str, list[str]]:
     if draft.daily_cap is not None and not 1 <= draft.daily_cap <= MAX_DAILY_CAP:
         refuse(
             "daily_cap",
-            _("Call between 1 and %(n)d contacts on one day, or leave it empty.")
-            % {"n": MAX_DAILY_CAP},
+            fill_in(
+                _("Call between 1 and %(n)d contacts on one day, or leave it empty."),
+                {"n": MAX_DAILY_CAP},
+            ),
         )
     elif draft.daily_cap is not None and Can.FILL_INSTANCES not in draft.account.vendor.can:
         at_once = sum(line.concurrency or 0 for line in draft.lines)

@@ -110,6 +110,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "campaigns.admin.notices.tell_unread",
             ],
             "libraries": {"callboard_rows": "campaigns.admin.list_rows"},
+            "builtins": ["campaigns.admin.numbers"],
         },
     }
 ]

@@ -19,6 +19,7 @@ from callbacks.health import Group, Health, Stream, read_health
 from callbacks.models import InboxTally, Receipt
 from campaigns.admin.base import CallboardAdmin, make_link, show_moment, tell_age
 from campaigns.models import Contact, FailedPushDay
+from campaigns.models.history import fill_in
 from campaigns.silence import Silence
 
 #: numbers of the job that are older than this are said to be
@@ -91,7 +92,7 @@ def make_tiles(health: Health) -> list[dict[str, Any]]:
         {
             "label": _("Pushes in a minute"),
             "value": sum(one.last_minute for one in health.streams),
-            "note": _("last hour: %(n)d") % {"n": sum(one.hour for one in health.streams)},
+            "note": fill_in(_("last hour: %(n)d"), {"n": sum(one.hour for one in health.streams)}),
             "url": receipts,
         },
         {
@@ -109,14 +110,16 @@ def make_tiles(health: Health) -> list[dict[str, Any]]:
         {
             "label": _("Exact repeats"),
             "value": health.repeats,
-            "note": _("last hour: %(hour)d, last day: %(day)d")
-            % {"hour": health.repeats_hour, "day": health.repeats_day},
+            "note": fill_in(
+                _("last hour: %(hour)d, last day: %(day)d"),
+                {"hour": health.repeats_hour, "day": health.repeats_day},
+            ),
             "url": receipts,
         },
         {
             "label": _("Late"),
             "value": late_day,
-            "note": _("last day; last hour: %(n)d") % {"n": late_hour},
+            "note": fill_in(_("last day; last hour: %(n)d"), {"n": late_hour}),
             "url": receipts,
         },
     ]
@@ -212,7 +215,9 @@ def describe_balances(health: Health) -> list[dict[str, Any]]:
                 for state, number in contacts["states"].items()
             ],
             "missing": contacts["missing"],
-            "note": _("%(files)d from files, %(n)d otherwise (direct calls, redials)")
-            % {"files": contacts["imported"], "n": contacts["otherwise"]},
+            "note": fill_in(
+                _("%(files)d from files, %(n)d otherwise (direct calls, redials)"),
+                {"files": contacts["imported"], "n": contacts["otherwise"]},
+            ),
         },
     ]

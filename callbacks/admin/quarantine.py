@@ -35,6 +35,7 @@ from campaigns.admin.base import (
     tell_age,
 )
 from campaigns.models import Account
+from campaigns.models.history import fill_in
 from campaigns.platforms.registry import PLATFORMS
 
 REPROCESS = "callbacks.change_receipt"
@@ -199,7 +200,7 @@ def start(request: HttpRequest, chosen: Mapping[str, Any]) -> None:
     said = _(
         "%(n)d pushes are processed again, a piece at a time: the quarantine page shows how far."
     )
-    messages.success(request, said % {"n": found.total})
+    messages.success(request, fill_in(said, {"n": found.total}))
 
 
 def tell_started(request: HttpRequest, count: int) -> None:
@@ -207,7 +208,7 @@ def tell_started(request: HttpRequest, count: int) -> None:
         said = ngettext(
             "%(n)d push is processed again.", "%(n)d pushes are processed again.", count
         )
-        messages.success(request, said % {"n": count})
+        messages.success(request, fill_in(said, {"n": count}))
     else:
         messages.info(request, _("What was chosen waits for its turn already."))
 

@@ -29,8 +29,10 @@ from campaigns.admin.base import (
 from campaigns.admin.calls import show_outcome as show_call_outcome
 from campaigns.admin.exchanges import show_outcome
 from campaigns.admin.task_page import CONTACT_COLORS
+from campaigns.definitions import show_number
 from campaigns.masking import mask_phone
 from campaigns.models import Attempt, StatusChange
+from campaigns.models.history import fill_in
 from campaigns.wording import tell_fault
 
 COLORS = {
@@ -59,12 +61,12 @@ def tell_answer(answer: str) -> str:
         return _("not in its list")
     if found := _COUNT.fullmatch(answer):
         number = int(found[1])
-        return ngettext("it has %(n)d contact", "it has %(n)d contacts", number) % {"n": number}
+        text = ngettext("it has %(n)d contact", "it has %(n)d contacts", number)
+        return fill_in(text, {"n": number})
     if found := _MISSING.fullmatch(answer):
         number = int(found[1])
-        return ngettext(
-            "%(n)d contact not found", "%(n)d contacts not found", number
-        ) % {"n": number}  # fmt: skip
+        text = ngettext("%(n)d contact not found", "%(n)d contacts not found", number)
+        return fill_in(text, {"n": number})
     return answer
 
 
@@ -126,7 +128,7 @@ class AttemptAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("contacts"))
     def show_people(self, attempt: Attempt) -> Any:
-        return attempt.batch.size if attempt.batch else "–"
+        return show_number(attempt.batch.size) if attempt.batch else "–"
 
     @admin.display(description=gettext_lazy("status"))
     def show_status(self, attempt: Attempt) -> Any:

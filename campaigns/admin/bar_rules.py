@@ -16,6 +16,7 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from campaigns.admin.barring_forms import RuleForm
 from campaigns.admin.base import CallboardAdmin, make_badge
 from campaigns.models import DoNotCall, DoNotCallRule
+from campaigns.models.history import fill_in
 
 
 @admin.register(DoNotCallRule)
@@ -89,9 +90,8 @@ def tell_made(count: int) -> str:
         return _("It put more than 10,000 numbers on the list.")
     if not count:
         return _("It put no number on the list yet.")
-    return ngettext(
-        "It put %(n)d number on the list.", "It put %(n)d numbers on the list.", count
-    ) % {"n": count}
+    text = ngettext("It put %(n)d number on the list.", "It put %(n)d numbers on the list.", count)
+    return fill_in(text, {"n": count})
 
 
 def tell_url(rule: DoNotCallRule) -> str:

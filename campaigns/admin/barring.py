@@ -41,6 +41,7 @@ from campaigns.admin.task_page import CONTACT_COLORS
 from campaigns.barring import bar_number, lift_bar
 from campaigns.masking import mask_phone
 from campaigns.models import Account, Call, Contact, DoNotCall, StatusChange
+from campaigns.models.history import fill_in
 from campaigns.phones import search_forms
 
 #: contacts with the number that the page of an entry names
@@ -292,7 +293,7 @@ class DoNotCallAdmin(RevealingAdmin):
                 "The platform has %(count)d contacts with it already, and may still call them.",
                 gone,
             )
-            messages.warning(request, text % {"count": gone})
+            messages.warning(request, fill_in(text, {"count": gone}))
         return entries
 
     # --------------------------------------------------------------------------------- allowing

@@ -27,6 +27,7 @@ from campaigns.admin.base import (
     show_moment,
     tell_age,
 )
+from campaigns.definitions import show_number
 from campaigns.models import Account, FailedPushDay, FailedPushFile, StatusChange
 from campaigns.platforms.contract import Can
 from campaigns.queue import enqueue
@@ -143,15 +144,15 @@ class FailedPushDayAdmin(CallboardAdmin):
 
     @admin.display(description=gettext_lazy("pushes"))
     def show_pushes(self, row: Any) -> str:
-        return f"{row.pushes}" if row.lists else "–"
+        return show_number(row.pushes) if row.lists else "–"
 
     @admin.display(description=gettext_lazy("new"))
     def show_new(self, row: Any) -> str:
-        return f"{row.new}" if row.lists else "–"
+        return show_number(row.new) if row.lists else "–"
 
     @admin.display(description=gettext_lazy("unreadable"))
     def show_odd(self, row: Any) -> str:
-        return f"{row.odd}" if row.lists else "–"
+        return show_number(row.odd) if row.lists else "–"
 
     @admin.display(description=gettext_lazy("listed"))
     def show_listed(self, row: Any) -> str:

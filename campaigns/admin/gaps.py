@@ -29,6 +29,7 @@ from campaigns.admin.base import (
     tell_age,
 )
 from campaigns.models import Gap
+from campaigns.models.history import fill_in
 
 VIEW, CHANGE = "campaigns.view_gap", "campaigns.change_gap"
 _COLORS = {"filled": "good", "dismissed": "", "gone": ""}
@@ -174,7 +175,7 @@ class GapAdmin(CallboardAdmin):
             messages.error(request, str(refused))
         else:
             text = ngettext("%(n)d gap is dismissed.", "%(n)d gaps are dismissed.", closed)
-            messages.success(request, text % {"n": closed})
+            messages.success(request, fill_in(text, {"n": closed}))
         if len(ids) == 1 and Gap.objects.filter(pk=ids[0]).exists():
             return redirect("admin:campaigns_gap_change", ids[0])
         return redirect("admin:campaigns_gap_changelist")
@@ -193,7 +194,7 @@ def list_gap_lines(request: HttpRequest) -> list[dict[str, Any]]:
     return [
         {
             "icon": "rule_folder",
-            "text": text % {"n": number},
+            "text": fill_in(text, {"n": number}),
             "note": _("Dialogs, recordings, records or whole calls. They are asked for."),
             "url": f"{reverse('admin:campaigns_gap_changelist')}?state=open",
         }

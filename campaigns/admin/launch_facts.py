@@ -19,7 +19,7 @@ from campaigns.admin.base import show_duration
 from campaigns.definitions import show_number
 from campaigns.drafting import print_windows
 from campaigns.models import Task
-from campaigns.models.history import tell_reason
+from campaigns.models.history import fill_in, tell_reason
 
 _NAMES = ("seconds", "answered", "at_once")
 
@@ -41,7 +41,7 @@ def show_preview(facts: dict[str, Any], task: Task) -> dict[str, Any]:
             {
                 "label": _("Calls expected"),
                 "value": show_number(facts["expected_calls"]),
-                "note": _("at most %(n)d") % {"n": facts["most_calls"]},
+                "note": fill_in(_("at most %(n)d"), {"n": facts["most_calls"]}),
             },
             {
                 "label": _("Requests"),
@@ -88,9 +88,9 @@ def show_time(text: str | None, zone: str) -> str:
 
 
 def _tell_batches(facts: dict[str, Any]) -> str:
-    sentence = _("at most %(n)d contacts each") % {"n": facts["batch_size"]}
+    sentence = fill_in(_("at most %(n)d contacts each"), {"n": facts["batch_size"]})
     if facts["instances"] > 1:
-        sentence += ", " + _("in %(n)d instances") % {"n": facts["instances"]}
+        sentence += ", " + fill_in(_("in %(n)d instances"), {"n": facts["instances"]})
     return sentence
 
 
@@ -142,7 +142,10 @@ def list_rows(facts: dict[str, Any]) -> list[tuple[str, Any]]:
         ]
         rows.append((_("Holidays until then"), ", ".join(told)))
     rows += [
-        (_("Contacts per day"), facts["daily_cap"] or _("all")),
+        (
+            _("Contacts per day"),
+            show_number(facts["daily_cap"]) if facts["daily_cap"] else _("all"),
+        ),
         (
             _("Recalls"),
             _("%(n)d, after %(seconds)d s each")
@@ -169,16 +172,17 @@ def _show_assumption(name: str, found: dict[str, Any]) -> dict[str, Any]:
         "answered": _("Percent who pick up"),
         "at_once": _("Calls at once"),
     }
+    measured = ngettext(
+        "measured: %(n)d call of this robot",
+        "measured: %(n)d calls of this robot",
+        found["sample"],
+    )
     sources = {
         "assumed": _("assumed: fewer than 50 calls of this robot are known"),
         "told": _("as the platform says of the lines"),
         "given": _("as you say"),
         "unknown": _("not told by the platform; without it no end is estimated"),
-        "measured": ngettext(
-            "measured: %(n)d call of this robot", "measured: %(n)d calls of this robot",
-            found["sample"],
-        )
-        % {"n": found["sample"]},
-    }  # fmt: skip
+        "measured": fill_in(measured, {"n": found["sample"]}),
+    }
     shown = "" if value is None else round(value * 100 if name == "answered" else value)
     return {"label": labels[name], "value": shown, "source": sources[source], "given": source}

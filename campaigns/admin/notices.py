@@ -26,6 +26,7 @@ from campaigns.admin.base import (
     tell_age,
 )
 from campaigns.models import Notice, NoticeReader
+from campaigns.models.history import fill_in
 from campaigns.notices.reading import MOST_UNREAD, VIEW
 
 LEVELS = {"info": "info", "warn": "warn", "bad": "bad"}
@@ -43,12 +44,12 @@ def describe_bell(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated or not user.has_perm(VIEW):
         return {"shown": False}
     number = notices.count_unread(user)
-    told = ngettext("%(n)d unread notice", "%(n)d unread notices", number) % {"n": number}
+    told = ngettext("%(n)d unread notice", "%(n)d unread notices", number)
     return {
         "shown": True,
         "number": number,
         "text": f"{MOST_UNREAD - 1}+" if number >= MOST_UNREAD else str(number),
-        "label": told if number else _("No unread notice"),
+        "label": fill_in(told, {"n": number}) if number else _("No unread notice"),
     }
 
 
@@ -219,11 +220,8 @@ class NoticeAdmin(CallboardAdmin):
         if request.method != "POST":
             return HttpResponse(status=405)
         number = notices.mark_read(request.user)
-        messages.success(
-            request,
-            ngettext("%(n)d notice is read now.", "%(n)d notices are read now.", number)
-            % {"n": number},
-        )
+        text = ngettext("%(n)d notice is read now.", "%(n)d notices are read now.", number)
+        messages.success(request, fill_in(text, {"n": number}))
         return redirect("admin:campaigns_notice_changelist")
 
 

@@ -34,6 +34,7 @@ from campaigns.admin.base import (
     show_moment,
 )
 from campaigns.models import Recording
+from campaigns.models.history import fill_in
 from campaigns.queue import enqueue_all
 
 FETCH = "campaigns.change_recording"
@@ -79,7 +80,7 @@ def fetch_again(request: HttpRequest, chosen: QuerySet[Recording]) -> None:
         text = ngettext(
             "%(n)d recording is fetched again.", "%(n)d recordings are fetched again.", len(ids)
         )
-        messages.success(request, text % {"n": len(ids)})
+        messages.success(request, fill_in(text, {"n": len(ids)}))
     else:
         messages.info(request, _("Only recordings that are not available can be fetched again."))
 

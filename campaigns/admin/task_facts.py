@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from campaigns.admin.base import make_sandbox_badge, show_moment
 from campaigns.admin.import_page import describe_row
 from campaigns.admin.task_colors import TASK_COLORS
+from campaigns.definitions import show_number
 from campaigns.drafting import print_windows
 from campaigns.models import StatusChange, Task
 
@@ -32,7 +33,7 @@ def describe_facts(task: Task) -> dict[str, Any]:
         (_("Calling windows"), windows if limits.windows else _("as set at the platform")),
         (_("Begin"), show_moment(task.begin_at) if task.begin_at else _("at once")),
         (_("End"), show_moment(task.end_at) if task.end_at else _("when everybody was called")),
-        (_("Contacts per day"), task.daily_cap or _("all")),
+        (_("Contacts per day"), show_number(task.daily_cap) if task.daily_cap else _("all")),
         (_("Recalls"), recalls if limits.recall_count else _("as set at the platform")),
     ]
     if task.fills_instances:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from campaigns.admin.account_page import describe_pace
 from campaigns.gates.opening import ZoneUnknown, read_zone
 from campaigns.models import Task
+from campaigns.models.history import fill_in
 
 #: requests that add calls are sent for it
 HANDING_OVER = ("loading", "loaded", "starting")
@@ -44,7 +45,8 @@ def list_waiting(task: Task) -> list[str]:
         zone = zones[0] if zones else task.account.time_zone
         values = {"n": number, "time": write_moment(moment, zone), "zone": zone}
         values["more"] = f" (+{len(zones) - 1})" if len(zones) > 1 else ""
-        told.append(_("%(n)d contacts wait until %(time)s %(zone)s%(more)s.") % values)
+        text = _("%(n)d contacts wait until %(time)s %(zone)s%(more)s.")
+        told.append(fill_in(text, values))
     return told
 
 

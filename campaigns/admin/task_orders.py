@@ -20,6 +20,7 @@ from campaigns.admin.task_facts import describe_facts
 from campaigns.admin.task_page import describe_task
 from campaigns.drafting import DraftRefused, clone_task
 from campaigns.models import Task
+from campaigns.models.history import fill_in
 from campaigns.platforms.contract import Can
 from campaigns.platforms.errors import PlatformError
 from campaigns.statistics import count_contacts
@@ -160,5 +161,5 @@ def ask_for_results(
         text = ngettext(
             "The platform told of %(n)d call.", "The platform told of %(n)d calls.", told
         )
-        messages.success(request, text % {"n": told})
+        messages.success(request, fill_in(text, {"n": told}))
     return redirect("admin:campaigns_task_change", task.pk)

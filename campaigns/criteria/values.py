@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from campaigns.masking import mask_numbers
+from campaigns.models.history import fill_in
 
 #: what a value is once it is read
 Value = str | list[str]
@@ -182,7 +183,7 @@ def make_id(
 
     def tell(value: list[str]) -> str:
         if len(value) > 3:
-            return _("%(n)d rows") % {"n": len(value)}
+            return fill_in(_("%(n)d rows"), {"n": len(value)})
         return ", ".join((name_of(one) if name_of else "") or one for one in value)
 
     return Criterion(name, label, read, _narrow_in(narrow), tell, leads=leads)

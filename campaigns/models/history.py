@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +11,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+#: the place of a whole number in a sentence
+_NUMBER = re.compile(r"%\((\w+)\)d")
 
 
 class StatusChange(models.Model):
@@ -62,4 +67,11 @@ def tell_reason(reason: str, values: dict[str, Any]) -> str:
     """An English sentence with places for values, in the reader's language."""
     if not reason:
         return ""
-    return gettext(reason) % values if values else gettext(reason)
+    return fill_in(gettext(reason), values) if values else gettext(reason)
+
+
+def fill_in(text: str, values: Mapping[str, Any]) -> str:
+    """``text % values``, the whole numbers of ``%(name)d`` with their groups: 10,001."""
+    numbers = set(_NUMBER.findall(text))
+    grouped = {name: f"{int(values[name]):,}" for name in numbers}
+    return _NUMBER.sub(r"%(\1)s", text) % {**values, **grouped}

@@ -21,6 +21,7 @@ from django.utils.translation import gettext
 
 import campaigns.platforms
 from campaigns.evidence import read_event
+from campaigns.models.history import fill_in, tell_reason
 from campaigns.platforms.contract import Push, Reading
 from campaigns.platforms.errors import ErrorCode, Ignored, PlatformError, Unrecognised
 from campaigns.platforms.events import CallEvent
@@ -135,3 +136,17 @@ def test_every_advice_is_said_in_chinese() -> None:
     with translation.override("zh-hans"):
         english = {where: told for where, told in sentences.items() if gettext(told) == told}
     assert english == {}
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_numbers_in_sentences_have_their_groups(language: str) -> None:
+    """And what is an id, or text, is left as it is."""
+    with translation.override(language):
+        values = {"number": 12_345, "allowed": 10_001}
+        told = tell_reason(
+            "%(number)d contacts were called today; at most %(allowed)d are in a day.", values
+        )
+    assert re.findall(r"[\d,]*\d", told) == ["12,345", "10,001"]
+    assert fill_in("%(n)d of %(n)d, %(id)s, 100%%", {"n": 4_321.0, "id": 54_321}) == (
+        "4,321 of 4,321, 54321, 100%"
+    )

@@ -7,6 +7,7 @@ approval that outlives what it was about; a test call sent twice, or to somebody
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -66,6 +67,22 @@ def test_the_page_says_who_is_left_out_and_links_to_them(root: Client, world: Wo
     (group,) = response.context["preview"]["would_leave_out"]
     assert group["sentence"].startswith("On the do-not-call list")
     assert response.context["preview"]["people"] == 1
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_thousands_of_people_are_told_with_their_groups(
+    root: Client, world: World, settings: Any, language: str
+) -> None:
+    settings.APPROVE_ABOVE = 1_000
+    Task.objects.filter(pk=world.draft.pk).update(recall_count=1, recall_wait_seconds=60)
+    for _number in range(1_001):
+        make_contact(task=world.draft)
+    root.cookies["django_language"] = language
+    page = look(root, world.draft).content.decode()
+    people = Contact.objects.filter(task=world.draft, status="ready").count()
+    for number in (people, 2 * people, 1_000):
+        assert f"{number:,}" in page
+        assert not re.search(rf"\b{number}\b", re.sub(r"<[^>]*>", " ", page))
 
 
 def test_other_assumptions_lead_to_another_end(root: Client, world: World) -> None:

@@ -25,7 +25,7 @@ from tests.factories import make_instance, make_verification
 @pytest.mark.parametrize("which", ["filled", "filled live"])
 def test_the_parts_of_an_instance_are_shown(root: Client, vendors: Vendors, which: str) -> None:
     page = read(root, list_vendor_pages(vendors)[which])
-    for words in ("Robot calls", "n-1", "dialedNumber", "4321", "Morning", "15:00:00", "16:00:00"):
+    for words in ("Robot calls", "n-1", "dialedNumber", "4,321", "Morning", "15:00:00", "16:00:00"):
         assert words in page, words
     for words in ("n-3", "n-4", "odd", "soon"):
         assert words in page, words
