@@ -10,6 +10,7 @@ from typing import Any
 
 from django import forms
 from django.utils import dates
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import (
@@ -50,7 +51,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         )
 
     hours_text = forms.CharField(
-        label=gettext_lazy("calling hours"),
+        label=capfirst(gettext_lazy("calling hours")),
         required=False,
         max_length=200,
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "09:00-12:00, 13:00-21:00"}),
@@ -60,7 +61,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         ),
     )
     days = forms.TypedMultipleChoiceField(
-        label=gettext_lazy("calling days"),
+        label=capfirst(gettext_lazy("calling days")),
         coerce=int,
         choices=[(number, WEEKDAYS[number - 1]) for number in range(1, 8)],
         widget=forms.CheckboxSelectMultiple(attrs={"class": "cb-week"}),

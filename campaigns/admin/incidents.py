@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.functional import SimpleLazyObject
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
@@ -60,7 +61,7 @@ class IncidentAdmin(CallboardAdmin):
     show_full_result_count = False
     list_display = (
         "show_opened",
-        "kind",
+        "show_kind",
         "show_state",
         "show_task",
         "show_sentence",
@@ -85,8 +86,12 @@ class IncidentAdmin(CallboardAdmin):
         return super().get_queryset(request).select_related("task", "account", "contact", "attempt")
 
     @admin.display(description=gettext_lazy("opened"))
-    def show_opened(self, incident: Incident) -> str:
-        return show_moment(incident.opened_at)
+    def show_opened(self, incident: Incident) -> Any:
+        return format_html('<span class="cb-nowrap">{}</span>', show_moment(incident.opened_at))
+
+    @admin.display(description=gettext_lazy("kind"))
+    def show_kind(self, incident: Incident) -> str:
+        return incident.get_kind_display()
 
     @admin.display(description=gettext_lazy("state"))
     def show_state(self, incident: Incident) -> Any:

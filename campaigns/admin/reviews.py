@@ -131,7 +131,10 @@ def show_state(review: Review) -> Any:
 
 @admin.register(Review)
 class ReviewAdmin(CallboardAdmin):
-    empty_hint = gettext_lazy("No call was drawn yet. Make a rule that says which.")
+    empty_hint = gettext_lazy(
+        "No call was drawn yet. Make a rule that says which; it draws a call a quarter of an hour"
+        " after the call came."
+    )
     read_only = True
     is_personal = True
     fields = ()

@@ -271,3 +271,19 @@ def test_odd_ids_end_in_no_error(root: Client, world: World) -> None:
         for odd in ("0", "9" * 19, "9" * 200, "x"):
             page = root.get(f"/admin/campaigns/{name}/{odd}/change/")
             assert page.status_code in (302, 404)
+
+
+def test_a_list_that_nobody_counts_has_ways_to_its_pages_where_there_are_any(
+    root: Client, world: World
+) -> None:
+    """An empty one, or one that ends on its first page, has none."""
+    address = url(CONTEXT, "changelist")
+    InboundContext.objects.all().delete()
+    assert 'rel="next"' not in (empty := root.get(address).content.decode())
+    assert "cb-pages" not in empty
+    for _number in range(51):
+        make_context(account=world.account)
+    assert 'rel="next"' in root.get(address).content.decode()
+    last = root.get(address, {"p": "2"}).content.decode()
+    assert 'rel="prev"' in last
+    assert 'rel="next"' not in last
