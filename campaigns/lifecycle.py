@@ -312,6 +312,13 @@ def _write_note(
         )
 
 
+#: instead of being handed over anew
+COUNT_BUT_CALLED = N_(
+    "The platform's count of contacts is not the one that was handed over, and somebody may have"
+    " been called already: it is not handed over anew by itself. A person has to decide."
+)
+
+
 def free_task(task: Task, reason: str) -> None:
     """Make the contacts of a task that was deleted before it was started ready again.
 
@@ -405,6 +412,18 @@ def ask_rebuild(task: Task) -> bool:
         task.status = status
         request_task(task, "rebuild")
     return True
+
+
+def may_have_started(task: Task) -> bool:
+    """Whether the platform may have dialled for the task: a start may have arrived, or calls came
+    back."""
+    starts = task.attempts.filter(command="start")
+    nothing_done = ["not_sent", "refused", "confirmed_absent"]
+    return (
+        starts.exclude(status__in=nothing_done).exists()
+        or task.calls.exists()
+        or task.contacts.filter(calls__isnull=False).exists()
+    )
 
 
 def was_rebuilt(task: Task) -> bool:

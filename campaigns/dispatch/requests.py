@@ -129,7 +129,7 @@ def _delete(task: Task) -> Next:
 
 def _rebuild(task: Task) -> Next:
     """Delete an unstarted task whose count is wrong, and hand its contacts over anew."""
-    if may_have_started(task) or task.status not in ("loading", "paused"):
+    if lifecycle.may_have_started(task) or task.status not in ("loading", "paused"):
         lifecycle.end_request(task, "rebuild")
         lifecycle.note_task(task, NOT_REBUILT, needs_attention=True)
         return NOTHING
@@ -151,17 +151,6 @@ def _rebuild(task: Task) -> Next:
         lifecycle.request_task(task, "")
         lifecycle.calm_task(task, reason)
     return Next("launch")
-
-
-def may_have_started(task: Task) -> bool:
-    """Whether the platform may have dialled for the task."""
-    starts = task.attempts.filter(command="start")
-    nothing_done = ["not_sent", "refused", "confirmed_absent"]
-    return (
-        starts.exclude(status__in=nothing_done).exists()
-        or task.calls.exists()
-        or task.contacts.filter(calls__isnull=False).exists()
-    )
 
 
 @dataclass(frozen=True, slots=True)

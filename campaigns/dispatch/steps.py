@@ -110,7 +110,8 @@ def _advance_loading(task: Task) -> Next:
     held = read_states(task)
     if "unknown" in held:
         # Nothing more leaves: the platform's count tells about the unknown ones while it rests.
-        lifecycle.note_task(task, UNKNOWN_OUTCOME, needs_attention=True)
+        if not task.attempts.filter(status="needs_human").exists():  # that one says why
+            lifecycle.note_task(task, UNKNOWN_OUTCOME, needs_attention=True)
         return NOTHING
     if task.one_by_one and "sending" not in held and has_uncounted(task):
         following = compare_count(task, count_handed_over(task))
@@ -210,7 +211,7 @@ def _check_count(task: Task) -> Next:
 
 def compare_count(task: Task, expected: int) -> Next | None:
     """Ask for the count; None when it is right. One that stays wrong means that the task is handed
-    over anew: nobody has been called."""
+    over anew, if nobody has been called."""
     try:
         state = ask_count(task)
     except PlatformError:
@@ -218,11 +219,16 @@ def compare_count(task: Task, expected: int) -> Next | None:
         return set_back(task)
     if state is not None and state.contacts == expected:
         note_counted(task)
-        if task.reason == COUNT_DIFFERS:
+        if task.reason in (COUNT_DIFFERS, lifecycle.COUNT_BUT_CALLED):
             lifecycle.calm_task(task)
         return None
-    lifecycle.note_task(task, COUNT_DIFFERS, needs_attention=True)
+    called = lifecycle.may_have_started(task)
+    why = lifecycle.COUNT_BUT_CALLED if called else COUNT_DIFFERS
+    lifecycle.note_task(task, why, needs_attention=True)
     if settle_count(task, state.contacts if state else None):
+        if called:
+            lifecycle.move(task, "paused", of=["loading"], reason=why, needs_attention=True)
+            return NOTHING
         # Where a count was wrong once, two faults may hide each other the next time.
         Task.objects.filter(pk=task.pk).update(one_by_one=True)
         if lifecycle.ask_rebuild(task):

@@ -30,6 +30,12 @@ _INSTANCES = """
     WHERE task.account_id = %s AND instance.platform_task_id = ANY(%s::text[])
         AND instance.platform_task_id <> ''
 """
+_PLATFORM_IDS = """
+    SELECT id, platform_task_id FROM campaigns_task
+    WHERE id = ANY(%s::bigint[]) AND platform_task_id <> ''
+    UNION ALL SELECT task_id, platform_task_id FROM campaigns_instance
+    WHERE task_id = ANY(%s::bigint[]) AND platform_task_id <> ''
+"""
 _BY_ID = """
     SELECT known.platform_contact_id, contact.id, contact.task_id, contact.phone
     FROM campaigns_contact contact JOIN campaigns_contactname known
@@ -67,8 +73,12 @@ def join_rows(account_id: int, rows: Collection[Call], *, region: str) -> list[C
     # What names a campaign of ours is no direct call, not even if two of ours have that id.
     strange = [row for row in outbound if row.platform_task_id not in tasks]
     find_direct(account_id, strange, region=region)
+    called_there = _find_platform_ids({task_id for _, _, task_id in believed if task_id})
     for row, contact_id, task_id in believed:
         if row.contact_id is None:  # nobody else has the number: it may be masked
+            ids = called_there.get(task_id or 0)
+            if ids and row.platform_task_id and row.platform_task_id not in ids:
+                continue  # neither the number nor the task is theirs: the id is not either
             row.contact_id, row.task_id = contact_id, task_id
     return [
         row
@@ -82,9 +92,14 @@ def _is_of_another(row: Call, phones: Mapping[int, str]) -> bool:
     phone = phones.get(row.contact_id or 0)
     if phone is None or not row.platform_contact_id or not row.callee:
         return False
+    return not _is_number_of(row, phone)
+
+
+def _is_number_of(row: Call, phone: str) -> bool:
+    """Whether it was called, or sent to be called, as it stands or behind a country code."""
     tail = phone.lstrip("+")
     sent = str(row.__dict__.get("details", {}).get("contact_number") or "")
-    return not row.callee.endswith(tail) and not sent.endswith(tail)
+    return row.callee.endswith(tail) or sent.endswith(tail)
 
 
 def _take_wrong_away(rows: Iterable[Call], phones: dict[int, str]) -> None:
@@ -94,26 +109,32 @@ def _take_wrong_away(rows: Iterable[Call], phones: dict[int, str]) -> None:
     if not linked:
         return
     names: dict[int, str] = {}
+    numbers: dict[int, str] = {}
     for pk, name, phone in fetch_rows(_NAMES, [write_array(linked)]):
-        names[pk] = name
+        names[pk], numbers[pk] = name, phone
         if name:
             phones[pk] = phone
-    # A contact that has no id yet may have been guessed by its number; whoever has the id is surer.
+    # A contact that has no id yet may have been guessed by its number; whoever has the id is surer,
+    # unless it was the number of the first that was called, and not of the other.
     guessed = {
         (row.account_id, row.platform_contact_id)
         for row in rows
         if row.contact_id and row.platform_contact_id and not names.get(row.contact_id)
     }
-    others = {
-        pair for pair in guessed if len(fetch_rows(_BY_ID, [pair[0], write_array([pair[1]])])) == 1
-    }
+    others: dict[tuple[int, str], str] = {}
+    for pair in guessed:
+        owners = fetch_rows(_BY_ID, [pair[0], write_array([pair[1]])])
+        if len(owners) == 1:
+            others[pair] = owners[0][3]
     for row in rows:
         if row.contact_id is None:
             continue
         named = names.get(row.contact_id, "")
         other = row.platform_contact_id and named not in ("", row.platform_contact_id)
-        if not named and (row.account_id, row.platform_contact_id) in others:
-            other = True
+        phone = others.get((row.account_id, row.platform_contact_id))
+        if not named and phone is not None:
+            right = _is_number_of(row, numbers.get(row.contact_id, "?"))
+            other = not right or _is_number_of(row, phone)
         if row.direction == Call.Direction.INBOUND or other:
             row.contact_id = row.task_id = None
 
@@ -157,6 +178,16 @@ def _find_instances(account_id: int, rows: list[Call]) -> dict[str, int | None]:
     for platform_id, task_id in fetch_rows(_INSTANCES, [account_id, write_array(wanted)]):
         same = found.get(platform_id, task_id) == task_id
         found[platform_id] = task_id if same else None
+    return found
+
+
+def _find_platform_ids(task_ids: Collection[int]) -> dict[int, set[str]]:
+    """{our task: what the platform calls it, and each of its instances}"""
+    found: dict[int, set[str]] = {}
+    if task_ids:
+        wanted = write_array(task_ids)
+        for pk, platform_id in fetch_rows(_PLATFORM_IDS, [wanted, wanted]):
+            found.setdefault(pk, set()).add(platform_id)
     return found
 
 

@@ -214,9 +214,17 @@ def _settle_inserts(task: Task, inserts: list[Attempt], state: TaskChanged) -> b
         ours = all(attempt.reason == INTERRUPTED for attempt in inserts)
         at_once = ours and not lifecycle.was_rebuilt(task)
         why = COUNT_IS_AMBIGUOUS if fits else COUNT_FITS_NEITHER
-        lifecycle.note_task(task, SENDER_DIED if at_once else why, needs_attention=True)
+        called = lifecycle.may_have_started(task)
+        if called:
+            why = lifecycle.COUNT_BUT_CALLED
+        elif at_once:
+            why = SENDER_DIED
+        lifecycle.note_task(task, why, needs_attention=True)
         settled_now = [is_settled(attempt, answer, question=BY_COUNT) for attempt in inserts]
-        if all(settled_now):
+        if all(settled_now) and called:
+            for attempt in inserts:
+                leave_to_person(task, attempt, why)
+        elif all(settled_now):
             if not at_once:
                 Task.objects.filter(pk=task.pk).update(one_by_one=True)
             lifecycle.ask_rebuild(task)  # carried out by ``dispatch``

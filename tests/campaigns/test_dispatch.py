@@ -21,7 +21,7 @@ from campaigns.barring import bar_number
 from campaigns.connections import open_client
 from campaigns.dispatch import batches, orders, requests
 from campaigns.dispatch.steps import COUNT_DIFFERS, WAITS
-from campaigns.models import Account, Attempt, Contact, StatusChange, Task
+from campaigns.models import Account, Attempt, Call, Contact, StatusChange, Task
 from campaigns.platforms import registry
 from campaigns.platforms.events import CallEnded, Direction, PlatformTaskState, TaskChanged
 from campaigns.platforms.yeta import PLATFORM as YETA
@@ -692,6 +692,40 @@ def test_what_a_dead_sender_leaves_is_asked_about_once_and_handed_over_anew_toge
     assert not task.one_by_one
     rings = platform.wait_quiet()["rings_by_row"]
     assert sorted(rings.values()) == [1] * 6, rings
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_wrong_count_of_a_task_of_which_calls_came_back_is_left_to_a_person(
+    make_campaign: Any, platform: Client, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
+    """It is not asked about for ever, either: nothing that is asked could tell more."""
+    few = replace(YETA, limits=replace(YETA.limits, rows_per_insert=2))
+    monkeypatch.setitem(registry.PLATFORMS, "yeta", few)
+    task = make_campaign(contacts=4)
+    Call.objects.create(
+        account=task.account, task=task, platform_call_id="call-1", happened_at=timezone.now()
+    )
+    if not answered:
+        lost = {"endpoint": "task/insert", "kind": "close_after", "after": 1, "count": 1}
+        platform.control("faults", lost)
+    platform.control("faults", {"endpoint": "task/insert", "kind": "act_half", "count": 1})
+    dispatch.launch_task(task, by=None)
+    told = StatusChange.objects.filter(subject="task", subject_id=task.pk)
+    if answered:
+        work_until(lambda: status_of(task) == "paused")
+    else:
+        work_until(lambda: task.attempts.filter(status="needs_human").exists())
+    task.refresh_from_db()
+    assert (task.reason, task.needs_attention) == (lifecycle.COUNT_BUT_CALLED, True)
+    before = told.count()
+    for _ in range(3):
+        Attempt.objects.filter(task=task).update(asked_at=None)
+        reconcile.settle_task(task.pk)
+        dispatch.advance_task(task.pk)
+    task.refresh_from_db()
+    assert (told.count(), task.request, task.reason) == (before, "", lifecycle.COUNT_BUT_CALLED)
+    assert [row["deleted"] for row in platform.look("tasks")] == [0]
+    assert received(platform, "task/start") == 0
 
 
 def make_rebuilding(status: str) -> Task:

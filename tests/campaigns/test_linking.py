@@ -15,7 +15,7 @@ from django.utils import timezone
 from campaigns import attempts, ingest, linking, reconcile
 from campaigns.dispatch.statements import Leaving, Taken, accept_batches
 from campaigns.linking import summing, waiting
-from campaigns.models import Account, Attempt, Batch, Call, Contact, StatusChange, Task
+from campaigns.models import Account, Attempt, Batch, Call, Contact, Instance, StatusChange, Task
 from campaigns.platforms.contract import Push, Reading
 from campaigns.platforms.events import AnyEvent, CallEnded, Direction, Result
 from campaigns.platforms.registry import PLATFORMS
@@ -476,10 +476,44 @@ def test_an_id_of_a_direct_call_that_an_answer_gave_to_a_contact_of_a_campaign_i
         account=direct.account, robot=attempt.task.robot, status="running", platform_task_id="7"
     )
     misnamed = make_called(task, phone="19900000002", platform_contact_id="data-of-call-1")
-    apply(direct.account, make_stranger("call-1"))
-    assert Call.objects.get().contact == direct
-    assert tell(direct)[:2] == ("finished", 1)
-    assert tell(misnamed) == UNTOUCHED
+    for _again in range(2):  # what tells more of the call comes when they are done
+        apply(direct.account, make_stranger("call-1"))
+        linking.link_calls(direct.account_id, call_ids=[Call.objects.get().pk])
+        assert Call.objects.get().contact == direct
+        assert tell(direct)[:2] == ("finished", 1)
+        assert tell(misnamed) == UNTOUCHED
+
+
+@pytest.mark.parametrize("fills", [False, True])
+def test_an_id_beside_another_number_and_another_task_names_nobody(fills: bool) -> None:
+    """Whose call it is nobody can tell: it is nobody's, and not that of whom an answer misnamed."""
+    attempt = make_lost_callout("19900000001")
+    account, robot = attempt.task.account, attempt.task.robot
+    other = make_task(account=account, robot=robot, kind="direct")
+    batch = Batch.objects.create(task=other, number=1, size=1, status="unknown")
+    make_called(other, platform_contact_id="", status="unknown", batch=batch)
+    make_attempt(batch, sent_at=SENT_AT)
+    task = make_task(
+        account=account, robot=robot, status="running", platform_task_id="" if fills else "7"
+    )
+    if fills:
+        Instance.objects.create(task=task, number=1, platform_task_id="7")
+    misnamed = make_called(task, phone="19900000002", platform_contact_id="data-of-call-1")
+    for _again in range(2):
+        apply(account, make_stranger("call-1", platform_task_id="8"))
+        linking.link_pending()
+        assert Call.objects.get().contact is None
+        assert tell(misnamed) == UNTOUCHED
+    apply(
+        account,
+        make_stranger(
+            "call-2",
+            platform_task_id="7",
+            callee="199****0002",
+            platform_contact_id="data-of-call-1",
+        ),
+    )
+    assert Call.objects.get(platform_call_id="call-2").contact == misnamed
 
 
 @pytest.mark.parametrize("callee", ["199****0001", "0086 19900000009", ""])
