@@ -241,6 +241,12 @@ def forget_overtaking_calls() -> None:
     rewrite(attempts.park, ("summarise_contacts(", "bool("))
 
 
+def believe_ids_before_numbers() -> None:
+    from campaigns.linking import joining
+
+    joining._is_number_of = lambda row, phone: True
+
+
 def count_tries_afterwards() -> None:
     from callbacks import processing
     from callbacks.models import Receipt
@@ -395,6 +401,17 @@ MISTAKES: dict[str, Mistake] = {
         "a call that came back before the answer was given up is not looked at again",
         forget_overtaking_calls,
         (f"{LINKING}test_a_call_that_overtakes_an_answer_that_never_comes_proves_the_direct_call",),
+        ("--contacts", "300"),
+        quick=True,
+    ),
+    "id-before-number": Mistake(
+        "a call is believed to be theirs whom an answer gave its id, whatever number was called",
+        believe_ids_before_numbers,
+        (
+            f"{LINKING}test_an_id_of_a_direct_call_that_an_answer_gave_to_a_contact_of_a_campaign"
+            "_is_not_theirs",
+            f"{LINKING}test_an_id_beside_another_number_and_another_task_names_nobody",
+        ),
         ("--contacts", "300"),
         quick=True,
     ),
