@@ -169,10 +169,12 @@ def fill_past(rows: int) -> None:
     """Calls and receipts of long ago, of another account."""
     from django.db import connection
 
+    from tests.benchmarks.fill import stripped
     from tests.factories import make_account
 
     account = make_account()
-    with connection.cursor() as cursor:
+    tables = ("campaigns_call", "callbacks_receipt", "campaigns_statuschange")
+    with stripped(tables), connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO campaigns_call (account_id, platform_call_id, platform_task_id,"
             " platform_contact_id, platform_robot_id, relation_id, direction, caller, callee,"
