@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import Count
@@ -32,16 +32,12 @@ def find_by_number(account_id: int, rows: list[Call], *, region: str) -> None:
     open_rows = [row for row in rows if row.contact_id is None and row.task_id]
     if not open_rows:
         return
-    unread = [row.pk for row in open_rows if "details" not in row.__dict__]
-    sent = Call.objects.filter(pk__in=unread).values_list("pk", "details__contact_number")
-    numbers = dict(sent) if unread else {}
     wanted: list[list[str]] = []
-    for row in open_rows:
-        told = numbers.get(row.pk) if row.pk in numbers else row.details.get("contact_number")
+    for row, sent in zip(open_rows, read_sent(open_rows), strict=True):
         phones: list[str] = []
-        for text in (told, row.callee):
+        for text in (sent, row.callee):
             with contextlib.suppress(PhoneRefused):
-                phones.append(normalise_phone(str(text or ""), region=region))
+                phones.append(normalise_phone(text, region=region))
         wanted.append(phones)
     query = Contact.objects.filter(
         task_id__in={row.task_id for row in open_rows},
@@ -65,6 +61,18 @@ def find_by_number(account_id: int, rows: list[Call], *, region: str) -> None:
             if len(fitting) == 1:
                 row.contact_id = fitting[0]
                 break
+
+
+def read_sent(rows: Sequence[Call]) -> list[str]:
+    """The number that was sent of each call, where one was told; asked for where the call was
+    loaded without what else is known of it."""
+    unread = [row.pk for row in rows if "details" not in row.__dict__]
+    asked = Call.objects.filter(pk__in=unread).values_list("pk", "details__contact_number")
+    numbers = dict(asked) if unread else {}
+    told = (
+        numbers[row.pk] if row.pk in numbers else row.details.get("contact_number") for row in rows
+    )
+    return [str(number or "") for number in told]
 
 
 def _find_doubled(account_id: int, ids: Collection[str]) -> set[str]:

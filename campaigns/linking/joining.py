@@ -3,10 +3,10 @@ them; what turned out to be wrong is taken away."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
-from campaigns.linking.guessing import find_by_number, find_direct
-from campaigns.linking.names import NAMED
+from campaigns.linking.guessing import find_by_number, find_direct, read_sent
+from campaigns.linking.names import NAMED, name_contact
 from campaigns.models import Call, Contact
 from campaigns.prepared import fetch_rows, open_cursor, write_array
 
@@ -54,9 +54,9 @@ def join_rows(account_id: int, rows: Collection[Call], *, region: str) -> list[C
     outbound = [row for row in rows if row.direction != Call.Direction.INBOUND]
     #: {contact: its number}, of those who are believed by their id
     phones: dict[int, str] = {}
-    _take_wrong_away(rows, phones)
     tasks = _find_ids(_TASKS, account_id, {row.platform_task_id for row in outbound})
     tasks |= _find_instances(account_id, outbound)
+    _take_wrong_away(account_id, rows, phones, tasks)
     robots = _find_ids(_ROBOTS, account_id, {row.platform_robot_id for row in rows})
     contacts = _find_contacts(account_id, outbound, phones)
     for row in rows:
@@ -65,7 +65,7 @@ def join_rows(account_id: int, rows: Collection[Call], *, region: str) -> list[C
         row.task_id = row.task_id or tasks.get(row.platform_task_id)
         if row.contact_id is None and row.platform_contact_id in contacts:
             row.contact_id, row.task_id = contacts[row.platform_contact_id]
-    doubtful = [row for row in outbound if _is_of_another(row, phones)]
+    doubtful = _find_doubtful(outbound, phones)
     believed = [(row, row.contact_id, row.task_id) for row in doubtful]
     for row in doubtful:
         row.contact_id, row.task_id = None, tasks.get(row.platform_task_id)
@@ -87,22 +87,35 @@ def join_rows(account_id: int, rows: Collection[Call], *, region: str) -> list[C
     ]
 
 
-def _is_of_another(row: Call, phones: Mapping[int, str]) -> bool:
-    """Whether the number that was called is not, as it stands, that of the contact with its id."""
-    phone = phones.get(row.contact_id or 0)
-    if phone is None or not row.platform_contact_id or not row.callee:
-        return False
-    return not _is_number_of(row, phone)
+def _find_doubtful(rows: Collection[Call], phones: Mapping[int, str]) -> list[Call]:
+    """The calls to another number, as it stands, than that of the contact with their id. An id that
+    we gave ourselves is in no doubt: no answer can have named a row of another batch."""
+    strange = [
+        (row, phones[row.contact_id])
+        for row in rows
+        if row.contact_id in phones and row.platform_contact_id and row.callee
+        if not _is_number_of(row.callee, phones[row.contact_id])
+        if row.platform_contact_id != name_contact(row.contact_id)
+    ]
+    sent = read_sent([row for row, _ in strange])
+    return [
+        row
+        for (row, phone), number in zip(strange, sent, strict=True)
+        if not _is_number_of(number, phone)
+    ]
 
 
-def _is_number_of(row: Call, phone: str) -> bool:
-    """Whether it was called, or sent to be called, as it stands or behind a country code."""
-    tail = phone.lstrip("+")
-    sent = str(row.__dict__.get("details", {}).get("contact_number") or "")
-    return row.callee.endswith(tail) or sent.endswith(tail)
+def _is_number_of(number: str, phone: str) -> bool:
+    """Whether it is the contact's, as it stands or behind a country code."""
+    return number.endswith(phone.lstrip("+"))
 
 
-def _take_wrong_away(rows: Iterable[Call], phones: dict[int, str]) -> None:
+def _take_wrong_away(
+    account_id: int,
+    rows: Collection[Call],
+    phones: dict[int, str],
+    tasks: Mapping[str, int | None],
+) -> None:
     """Part a call from a contact that it was linked to before a record said that it came in, or by
     its number before we knew the contact's id, or the call's, which turned out to be another's."""
     linked = {row.contact_id for row in rows if row.contact_id}
@@ -114,29 +127,43 @@ def _take_wrong_away(rows: Iterable[Call], phones: dict[int, str]) -> None:
         names[pk], numbers[pk] = name, phone
         if name:
             phones[pk] = phone
-    # A contact that has no id yet may have been guessed by its number; whoever has the id is surer,
-    # unless it was the number of the first that was called, and not of the other.
-    guessed = {
-        (row.account_id, row.platform_contact_id)
-        for row in rows
-        if row.contact_id and row.platform_contact_id and not names.get(row.contact_id)
-    }
-    others: dict[tuple[int, str], str] = {}
-    for pair in guessed:
-        owners = fetch_rows(_BY_ID, [pair[0], write_array([pair[1]])])
-        if len(owners) == 1:
-            others[pair] = owners[0][3]
+    guessed = [row for row in rows if row.contact_id and not names.get(row.contact_id)]
+    wrong = _find_wrong_guesses(account_id, guessed, numbers, tasks)
     for row in rows:
         if row.contact_id is None:
             continue
         named = names.get(row.contact_id, "")
         other = row.platform_contact_id and named not in ("", row.platform_contact_id)
-        phone = others.get((row.account_id, row.platform_contact_id))
-        if not named and phone is not None:
-            right = _is_number_of(row, numbers.get(row.contact_id, "?"))
-            other = not right or _is_number_of(row, phone)
-        if row.direction == Call.Direction.INBOUND or other:
+        if row.direction == Call.Direction.INBOUND or other or row.pk in wrong:
             row.contact_id = row.task_id = None
+
+
+def _find_wrong_guesses(
+    account_id: int,
+    rows: Collection[Call],
+    numbers: Mapping[int, str],
+    tasks: Mapping[str, int | None],
+) -> set[int]:
+    """Of calls whose contact has no id yet, and may have been guessed by its number: the ids of
+    those whose id somebody else has. Whoever has the id is surer, unless it was the number of the
+    first that was called, in no other task of ours, and not that of the other."""
+    wanted = {row.platform_contact_id for row in rows} - {""}
+    owners: dict[str, list[str]] = {}
+    told = fetch_rows(_BY_ID, [account_id, write_array(wanted)]) if wanted else []
+    for name, _, _, phone in told:
+        owners.setdefault(name, []).append(phone)
+    known = [row for row in rows if len(owners.get(row.platform_contact_id, ())) == 1]
+    wrong = set()
+    for row, sent in zip(known, read_sent(known), strict=True):
+        mine, theirs = numbers.get(row.contact_id or 0, "?"), owners[row.platform_contact_id][0]
+        called = (row.callee, sent)
+        if (
+            not any(_is_number_of(number, mine) for number in called)
+            or any(_is_number_of(number, theirs) for number in called)
+            or tasks.get(row.platform_task_id, row.task_id) != row.task_id
+        ):
+            wrong.add(row.pk)
+    return wrong
 
 
 def write_joins(rows: Collection[Call]) -> None:

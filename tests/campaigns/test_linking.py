@@ -516,6 +516,48 @@ def test_an_id_beside_another_number_and_another_task_names_nobody(fills: bool) 
     assert Call.objects.get(platform_call_id="call-2").contact == misnamed
 
 
+def test_a_number_that_was_sent_speaks_for_the_id_whenever_it_is_looked_at() -> None:
+    """A masked number beside a task that is not ours: what was told once is not read again each
+    time, and the call stays whose it was all the same."""
+    task = make_campaign()
+    contact = make_called(task)
+    masked = {"callee": "199****0001", "details": {"contact_number": "19900000001"}}
+    record = make_stranger(platform_task_id="8", platform_contact_id="262381", **masked)
+    for _again in range(2):
+        apply(task.account, record)
+        linking.link_calls(task.account_id, contact_ids=[contact.pk])
+        assert Call.objects.get().contact == contact
+        assert tell(contact)[:2] == ("finished", 1)
+
+
+def test_a_call_comes_to_the_same_whether_its_task_is_told_at_once_or_later() -> None:
+    """Its number alone would be of a lost direct call; id and task are somebody else's."""
+    attempt = make_lost_callout("19900000001")
+    account, robot = attempt.task.account, attempt.task.robot
+    task = make_task(account=account, robot=robot, status="running", platform_task_id="7")
+    contact = make_called(task, phone="19900000002", platform_contact_id="data-of-call-1")
+    named = {"platform_contact_id": "data-of-call-1"}
+    apply(account, make_stranger("call-1", **named))
+    for call in ("call-1", "call-2"):
+        apply(account, make_stranger(call, platform_task_id="7", **named))
+    found = Call.objects.order_by("pk").values_list("contact", "task")
+    assert list(found) == [(contact.pk, task.pk)] * 2
+
+
+def test_our_own_id_of_a_contact_is_theirs_beside_another_number_and_another_task() -> None:
+    """No answer gave it, so none can have misnamed somebody."""
+    task = make_campaign()
+    contact = make_called(task, platform_contact_id="")
+    linking.name_contacts(task.contacts.all())
+    named = linking.name_contact(contact.pk)
+    record = make_stranger(platform_task_id="8", platform_contact_id=named, callee="199****0009")
+    for _again in range(2):
+        apply(task.account, record)
+        linking.link_pending()
+        assert Call.objects.get().contact == contact
+        assert tell(contact)[:2] == ("finished", 1)
+
+
 @pytest.mark.parametrize("callee", ["199****0001", "0086 19900000009", ""])
 def test_a_number_that_is_nobody_elses_does_not_outdo_the_id(callee: str) -> None:
     task = make_campaign()
