@@ -110,7 +110,8 @@ def _advance_loading(task: Task) -> Next:
     held = read_states(task)
     if "unknown" in held:
         # Nothing more leaves: the platform's count tells about the unknown ones while it rests.
-        if not task.attempts.filter(status="needs_human").exists():  # that one says why
+        # One that waits for a person says why, unless the task was resumed since.
+        if not (task.needs_attention and task.attempts.filter(status="needs_human").exists()):
             lifecycle.note_task(task, UNKNOWN_OUTCOME, needs_attention=True)
         return NOTHING
     if task.one_by_one and "sending" not in held and has_uncounted(task):

@@ -21,7 +21,7 @@ from campaigns.barring import bar_number
 from campaigns.connections import open_client
 from campaigns.dispatch import batches, orders, requests
 from campaigns.dispatch.steps import COUNT_DIFFERS, WAITS
-from campaigns.models import Account, Attempt, Call, Contact, StatusChange, Task
+from campaigns.models import Account, Attempt, Batch, Call, Contact, StatusChange, Task
 from campaigns.platforms import registry
 from campaigns.platforms.events import CallEnded, Direction, PlatformTaskState, TaskChanged
 from campaigns.platforms.yeta import PLATFORM as YETA
@@ -726,6 +726,25 @@ def test_a_wrong_count_of_a_task_of_which_calls_came_back_is_left_to_a_person(
     assert (told.count(), task.request, task.reason) == (before, "", lifecycle.COUNT_BUT_CALLED)
     assert [row["deleted"] for row in platform.look("tasks")] == [0]
     assert received(platform, "task/start") == 0
+
+
+def test_what_waits_for_a_person_says_so_again_when_the_task_is_resumed() -> None:
+    task = make_task(status="loading", platform_task_id="7")
+    batch = Batch.objects.create(task=task, number=1, size=1, status="unknown")
+    make_contact(task=task, status="unknown", batch=batch)
+    attempt = attempts.open_attempt(task, "insert", batch=batch)
+    for old, new in (("sending", "unknown"), ("unknown", "needs_human")):
+        assert lifecycle.move(attempt, new, of=[old], reason=lifecycle.COUNT_BUT_CALLED)
+    lifecycle.note_task(task, lifecycle.COUNT_BUT_CALLED, needs_attention=True)
+    dispatch.pause_task(task, by=None)
+    dispatch.carry_out_request(task.pk)
+    dispatch.resume_task(task, by=None)
+    dispatch.carry_out_request(task.pk)
+    for _again in range(2):
+        dispatch.advance_task(task.pk)
+        task.refresh_from_db()
+        assert (task.status, task.needs_attention) == ("loading", True)
+    assert StatusChange.objects.filter(subject="task", reason=task.reason).count() == 1
 
 
 def make_rebuilding(status: str) -> Task:
