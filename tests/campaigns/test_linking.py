@@ -521,7 +521,10 @@ def test_a_number_that_was_sent_speaks_for_the_id_whenever_it_is_looked_at() -> 
     time, and the call stays whose it was all the same."""
     task = make_campaign()
     contact = make_called(task)
-    masked = {"callee": "199****0001", "details": {"contact_number": "19900000001"}}
+    masked: dict[str, Any] = {
+        "callee": "199****0001",
+        "details": {"contact_number": "19900000001"},
+    }
     record = make_stranger(platform_task_id="8", platform_contact_id="262381", **masked)
     for _again in range(2):
         apply(task.account, record)

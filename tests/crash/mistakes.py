@@ -244,7 +244,7 @@ def forget_overtaking_calls() -> None:
 def believe_ids_before_numbers() -> None:
     from campaigns.linking import joining
 
-    joining._is_number_of = lambda row, phone: True
+    joining._is_number_of = lambda number, phone: True
 
 
 def count_tries_afterwards() -> None:
