@@ -3,6 +3,7 @@ them; what turned out to be wrong is taken away."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 from campaigns.linking.guessing import find_by_number, find_direct, read_sent
@@ -10,6 +11,8 @@ from campaigns.linking.names import NAMED, name_contact
 from campaigns.models import Call, Contact
 from campaigns.prepared import fetch_rows, open_cursor, write_array
 
+#: a number of which not all is told, and what is told behind that
+_MASKED = re.compile(r".*[*xX•]([0-9]*)\Z")
 #: what joining reads and writes of a call
 JOINED = (
     *("id", "contact", "task", "robot", "direction", "callee", "dialed_at", "happened_at"),
@@ -77,7 +80,8 @@ def join_rows(account_id: int, rows: Collection[Call], *, region: str) -> list[C
     for row, contact_id, task_id in believed:
         if row.contact_id is None:  # nobody else has the number: it may be masked
             ids = called_there.get(task_id or 0)
-            if ids and row.platform_task_id and row.platform_task_id not in ids:
+            elsewhere = ids and row.platform_task_id and row.platform_task_id not in ids
+            if elsewhere and not _may_be_number_of(row.callee, phones.get(contact_id or 0, "")):
                 continue  # neither the number nor the task is theirs: the id is not either
             row.contact_id, row.task_id = contact_id, task_id
     return [
@@ -108,6 +112,12 @@ def _find_doubtful(rows: Collection[Call], phones: Mapping[int, str]) -> list[Ca
 def _is_number_of(number: str, phone: str) -> bool:
     """Whether it is the contact's, as it stands or behind a country code."""
     return number.endswith(phone.lstrip("+"))
+
+
+def _may_be_number_of(number: str, phone: str) -> bool:
+    """Whether a masked one is the contact's as far as its end can be read."""
+    masked = _MASKED.match(number)
+    return masked is not None and phone.endswith(masked[1])
 
 
 def _take_wrong_away(

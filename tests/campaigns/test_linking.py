@@ -533,6 +533,22 @@ def test_a_number_that_was_sent_speaks_for_the_id_whenever_it_is_looked_at() -> 
         assert tell(contact)[:2] == ("finished", 1)
 
 
+@pytest.mark.parametrize(
+    ("callee", "theirs"), [("199****0001", True), ("1990000****", True), ("199****0009", False)]
+)
+def test_a_masked_number_speaks_against_an_id_only_by_what_is_to_be_read(
+    callee: str, theirs: bool
+) -> None:
+    task = make_campaign()
+    contact = make_called(task)
+    record = make_stranger(platform_task_id="8", platform_contact_id="262381", callee=callee)
+    for _again in range(2):
+        apply(task.account, record)
+        linking.link_pending()
+        assert Call.objects.get().contact == (contact if theirs else None)
+        assert tell(contact)[1] == int(theirs)
+
+
 def test_a_call_comes_to_the_same_whether_its_task_is_told_at_once_or_later() -> None:
     """Its number alone would be of a lost direct call; id and task are somebody else's."""
     attempt = make_lost_callout("19900000001")
