@@ -120,7 +120,8 @@ def link_late(account_id: int, call_ids: Collection[int]) -> int:
 def link_pending() -> int:
     """The sweep: calls that no pass linked because its process died. Returns how many it found."""
     linked = 0
-    waiting = find_linkable(Call.objects.all()).order_by("id").values_list("account_id", "id")
+    # The newest first: those whose id proves nothing stay among them for days.
+    waiting = find_linkable(Call.objects.all()).order_by("-id").values_list("account_id", "id")
     guesses = find_guessable(Call.objects.all()).order_by("-id").values_list("account_id", "id")
     by_account: dict[int, set[int]] = defaultdict(set)
     for account_id, call_id in (*waiting[:SWEEP_LIMIT], *guesses[:GUESS_LIMIT]):

@@ -355,6 +355,22 @@ def test_the_sweep_finds_calls_by_number_too() -> None:
     assert ingest.link_pending() == 0
 
 
+def test_calls_whose_id_proves_nothing_do_not_keep_the_sweep_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(linking.passes, "SWEEP_LIMIT", 2)
+    task = make_campaign()
+    make_called(task, phone="19900000002", platform_contact_id="wrong")
+    told = {"task_id": "8", "outbound": True, "callee": "19900000001"}
+    apply(task.account, *(read_record(f"call-{n}", task_data_id="wrong", **told) for n in range(3)))
+    linking.link_pending()
+    assert not Call.objects.exclude(contact=None).exists()
+    apply(task.account, read_record("late", task_data_id="5", outbound=True))
+    found = make_called(task, platform_contact_id="5")
+    linking.link_pending()
+    assert Call.objects.get(platform_call_id="late").contact == found
+
+
 def test_the_sweep_holds_no_call_against_all_contacts_of_its_account() -> None:
     """Of 30 calls and 2,000 contacts nothing is looked at 60,000 times, in whatever shape the
     statistics are."""
