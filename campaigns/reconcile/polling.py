@@ -102,13 +102,15 @@ def finish_called(task: Task) -> int:
     )
 
 
-def end_task(task: Task) -> bool:
-    """End the task when every contact is in a final state; say so when only silence is left."""
+def end_task(task: Task, *, silence: bool = True) -> bool:
+    """End the task when every contact is in a final state; say so when only ``silence`` is left."""
     unsettled = task.contacts.filter(status__in=["ready", *Contact.UNSETTLED])
     if unsettled.exists() and has_ended_there(task):
         link_misnamed(task)
     if unsettled.exists():
-        if has_ended_there(task) and task.status == Task.Status.RUNNING:
+        # Whoever is in doubt is told of elsewhere.
+        left = not task.fills_instances or unsettled.filter(status="accepted").exists()
+        if silence and left and has_ended_there(task) and task.status == Task.Status.RUNNING:
             lifecycle.note_task(task, SILENT, needs_attention=True)
         return False
     return lifecycle.move(
@@ -130,12 +132,14 @@ def poll_results(task: Task) -> bool:
     called = task.contacts.filter(over, status="accepted", calls_made__gt=0)
     finish = list(called.values_list("pk", flat=True)[:FINISH_LIMIT])
     lifecycle.move_contacts(Contact.objects.filter(pk__in=finish), "finished", of=["accepted"])
-    if not end_task(task) and has_ended_there(task) and is_time_to_ask(task):
+    if end_task(task, silence=False):
+        return heard
+    if has_ended_there(task) and is_time_to_ask(task):
         try:
             ask_for_calls(task)
         except PlatformError:
             heard = False
-        end_task(task)
+    end_task(task)
     return heard
 
 
@@ -162,23 +166,30 @@ def has_ended_there(task: Task) -> bool:
         return task.platform_state in OVER
     if task.end_at is not None and task.end_at + LATE < timezone.now():
         return True
-    made = task.instances.exclude(platform_task_id="")
-    return made.exists() and not made.exclude(platform_state__in=OVER).exists()
+    # An instance of which it is not known that anybody is in it says nothing, and holds up nobody.
+    filled = task.instances.filter(batches__status="accepted").exclude(platform_task_id="")
+    return filled.exists() and not filled.exclude(platform_state__in=OVER).exists()
 
 
 def ask_for_calls(task: Task) -> int:
     """Ask for the calls of every instance of the task, and keep them like pushes; returns how many
-    calls the platform told of. Raises ``PlatformError``."""
+    calls the platform told of. Raises ``PlatformError`` at the end, if one could not be asked."""
     if not task.account.can(Can.FETCH_CALLS):
         return 0
     ids = list(
         task.instances.exclude(platform_task_id="").values_list("platform_task_id", flat=True)
     )
     told: set[str] = set()
-    for platform_task_id in ids or [task.platform_task_id]:
-        if platform_task_id:
+    failed: PlatformError | None = None
+    for platform_task_id in filter(None, ids or [task.platform_task_id]):
+        try:
             events = open_client(task.account, task=task).fetch_calls(platform_task_id)
-            applied = apply_events(task.account, events)
-            link_late(task.account_id, applied.call_ids)
-            told |= {one.platform_call_id for one in events if isinstance(one, CallEvent)}
+        except PlatformError as error:
+            failed = error  # what the others tell is kept all the same
+            continue
+        applied = apply_events(task.account, events)
+        link_late(task.account_id, applied.call_ids)
+        told |= {one.platform_call_id for one in events if isinstance(one, CallEvent)}
+    if failed is not None:
+        raise failed
     return len(told)

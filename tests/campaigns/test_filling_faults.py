@@ -745,6 +745,32 @@ def test_a_pause_goes_before_a_thousand_questions(make_filled: Any) -> None:
     assert "campaigns.jobs.carry_out_request" in told
 
 
+def test_an_instance_that_may_be_empty_holds_up_nobody(
+    make_filled: Any, platform: Client, limit: Callable[[int, int], None]
+) -> None:
+    """The platform never says that it has finished what nobody is in: the calls of the others are
+    asked for all the same."""
+    limit(2, 2)
+    task = make_filled(contacts=4)
+    strike(platform, "uploaddetails", "close_before", after=1)
+    dispatch.launch_task(task, by=None)
+    drive(task)
+    assert count_states(task) == {"accepted": 2, "unknown": 2}
+    platform.control("clock", {"advance_seconds": 600})
+    full = task.batches.get(status="accepted").instance
+    finished = TaskChanged(
+        platform_task_id=full.platform_task_id,
+        state=PlatformTaskState.FINISHED,
+        platform_state="Finished",
+    )
+    apply_events(task.account, [finished])
+    Task.objects.filter(pk=task.pk).update(results_asked_at=None)
+    assert reconcile.poll_task(task.pk)
+    assert count_states(task) == {"finished": 2, "unknown": 2}
+    task.refresh_from_db()
+    assert (task.status, task.needs_attention, task.reason) == ("running", True, NOT_FOUND)
+
+
 #: all but those in which the platform does something else than it is asked
 RANDOM_KINDS = [kind for kind in KINDS if kind not in ("act_half", "act_twice")]
 
